@@ -1,0 +1,53 @@
+"""Failures of the store that a user can repair. Shaped like a problem, a remedy and an exit code (3..9)."""
+
+
+class StoreError(Exception):
+    """Base of the store's failures: one line of problem, one line of remedy."""
+
+    exit_code = 9
+
+    def __init__(self, problem: str, *, hint: str) -> None:
+        super().__init__(problem)
+        self.hint = hint
+
+
+class ArtifactNotFound(StoreError):
+    """A reference or a kind that matches no artifact."""
+
+    exit_code = 3
+
+
+class AmbiguousReference(StoreError):
+    """A key prefix that matches more than one artifact."""
+
+    exit_code = 4
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer version of this program."""
+
+    exit_code = 5
+
+
+class CorruptArtifact(StoreError):
+    """A file of an artifact is missing or is not what its manifest says."""
+
+    exit_code = 6
+
+
+class SchemaViolation(StoreError):
+    """A payload that does not have the columns, types or files that its kind declares."""
+
+    exit_code = 7
+
+
+class StoreBusy(StoreError):
+    """Another process holds the work that was asked for."""
+
+    exit_code = 8
+
+
+class BadQuery(StoreError):
+    """A SQL query that DuckDB refuses."""
+
+    exit_code = 9

@@ -1,0 +1,116 @@
+"""How settings are declared, checked and turned into the parameters of an artifact's key."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from core.errors import ConfigError, UnknownKeyError
+
+
+def option(default: Any, text: str, *, keyed: bool = True, flag: str | None = None) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: value when the user says nothing.
+        text: what it means, with its unit; becomes the help of the command-line option.
+        keyed: whether the setting changes the result and so belongs to the artifact's key.
+        flag: spelling of the command-line option where it differs from the field's name.
+    """
+    metadata = {"text": text, "keyed": keyed, "flag": flag}
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of all settings: strict about names and choices."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside a field's Literal choices. Raises: ConfigError."""
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            choices = literal_choices(hints[field.name])
+            value = getattr(self, field.name)
+            if choices and value is not None and value not in choices:
+                raise ConfigError(
+                    f"{field.name} = {value!r} is not one of {', '.join(map(str, choices))}",
+                    hint=f"Use {suggestion(str(value), map(str, choices)) or choices[0]!r}.",
+                )
+
+    def check(self, condition: bool, problem: str, *, hint: str) -> None:
+        """Raise ConfigError unless the condition holds."""
+        if not condition:
+            raise ConfigError(problem, hint=hint)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the settings that belong to the artifact's key, as JSON values."""
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.metadata.get("keyed", True)
+        }
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], *, where: str) -> Self:
+        """Build settings from a mapping (a recipe step, a config file); unknown keys are refused.
+
+        Args:
+            values: setting name (dashes or underscores) -> value.
+            where: what the mapping is, for the error message.
+        Raises: UnknownKeyError with the nearest known key, ConfigError for a value of the wrong type.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        hints = get_type_hints(cls)
+        settings = {}
+        for raw_key, value in values.items():
+            key = raw_key.replace("-", "_")
+            if key not in known:
+                near = suggestion(key, known)
+                raise UnknownKeyError(
+                    f"{where}: unknown key '{raw_key}'",
+                    hint=f"Did you mean '{near}'?" if near else f"Known keys: {', '.join(sorted(known))}.",
+                )
+            settings[key] = _coerce(value, hints[key], f"{where}: {raw_key}")
+        return cls(**settings)
+
+
+def suggestion(word: str, known: Any) -> str | None:
+    """Return the known word nearest to a mistyped one, or None."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def literal_choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the choices of a Literal type (also inside `| None`), or an empty tuple."""
+    if str(get_origin(annotation)) == "typing.Literal":
+        return get_args(annotation)
+    for part in get_args(annotation):
+        if str(get_origin(part)) == "typing.Literal":
+            return get_args(part)
+    return ()
+
+
+def _coerce(value: Any, annotation: Any, where: str) -> Any:
+    """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types."""
+    types = get_args(annotation) if get_origin(annotation) not in (None, list, tuple) else (annotation,)
+    if literal_choices(annotation):
+        return value
+    if float in types and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    origins = tuple(get_origin(t) or t for t in types)
+    if tuple in origins and isinstance(value, list):
+        return tuple(value)
+    simple = tuple(t for t in origins if isinstance(t, type))
+    if simple and not isinstance(value, simple) or (isinstance(value, bool) and bool not in simple):
+        wanted = " or ".join(t.__name__ for t in simple)
+        raise ConfigError(f"{where} = {value!r} is not a {wanted}", hint=f"Give a {wanted}.")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return str(value) if hasattr(value, "__fspath__") else value
