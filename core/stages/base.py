@@ -1,0 +1,303 @@
+"""What a stage is, and the one way to run it: resolve inputs, look for a hit, compute, publish.
+
+A stage declares its inputs, settings and output kind; `run_stage` does everything that all stages share. A stage's
+module must be cheap to import: torch, duckdb, numpy and the like are imported inside `make`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from artifacts.errors import ArtifactNotFound
+from artifacts.store import Artifact, Draft, Store
+from core.config.base import Config
+from core.errors import MismatchError
+from core.progress import Progress, Silent
+
+C = TypeVar("C", bound=Config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of a stage: an artifact of one of these kinds."""
+
+    kinds: tuple[str, ...]
+    text: str
+    """Help of the command-line option."""
+    required: bool = True
+    many: bool = False
+    through: str | None = None
+    """Default: the ancestor of this kind of another input (by name), not the latest of all."""
+
+
+@dataclass(kw_only=True)
+class Context:
+    """What every stage of one command shares."""
+
+    store: Store
+    progress: Progress = field(default_factory=Silent)
+    force: bool = False
+    """Make a new version even where the same work was done before."""
+
+
+@dataclass(kw_only=True)
+class Work(Generic[C]):
+    """What `make` gets: settings, opened inputs, the draft to fill, a folder that survives a kill."""
+
+    config: C
+    inputs: Mapping[str, Sequence[Artifact]]
+    draft: Draft
+    run_folder: Path
+    """Mutable folder of this very piece of work: checkpoints and journals live here until it is published."""
+    context: Context
+
+    @property
+    def progress(self) -> Progress:
+        """Where to report."""
+        return self.context.progress
+
+    def input(self, name: str) -> Artifact:
+        """Return the one artifact given for a required input."""
+        return self.inputs[name][0]
+
+    def optional(self, name: str) -> Artifact | None:
+        """Return the artifact given for an optional input, or None."""
+        given = self.inputs.get(name) or ()
+        return given[0] if given else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Generic[C]):
+    """The declaration of one command that makes an artifact."""
+
+    command: str
+    kind: str
+    config: type[C]
+    make: Callable[[Work[C]], None]
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    name: Callable[[C, Mapping[str, Sequence[Artifact]]], str] = lambda config, inputs: "default"
+    """Default name of the artifact, [a-z0-9._-]."""
+    resources: Callable[[C], Mapping[str, str]] = lambda config: {}
+    """What else the result depends on: name -> digest (files of the user, the base model)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What running a stage gave."""
+
+    artifact: Artifact
+    hit: bool
+    """True if the artifact was there already and nothing was computed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A stage with everything settled that its key depends on."""
+
+    stage: Stage[Any]
+    config: Config
+    inputs: Mapping[str, Sequence[Artifact]]
+    name: str
+    resources: Mapping[str, str]
+    key: str
+
+
+def run_stage(
+    context: Context,
+    stage: Stage[C],
+    config: C,
+    *,
+    references: Mapping[str, Sequence[str]] | None = None,
+    piped: Sequence[str] = (),
+    name: str | None = None,
+) -> Outcome:
+    """Run a stage, or return what an earlier run with the same settings and inputs made.
+
+    Args:
+        references: input name -> references given by the user ("none" leaves an optional input out).
+        piped: references that came through a pipe; each serves the inputs of its kind.
+        name: name of the artifact; default is the stage's own.
+    Raises: ArtifactNotFound, AmbiguousReference, whatever `make` raises.
+    """
+    plan = plan_stage(context, stage, config, references=references or {}, piped=piped, name=name)
+    return run_plan(context, plan)
+
+
+def plan_stage(
+    context: Context,
+    stage: Stage[C],
+    config: C,
+    *,
+    references: Mapping[str, Sequence[str]],
+    piped: Sequence[str] = (),
+    name: str | None = None,
+) -> Plan:
+    """Resolve inputs and compute the key, without computing anything else."""
+    inputs = resolve_inputs(context.store, stage, references, piped)
+    resources = dict(stage.resources(config))
+    key = context.store.key(
+        kind=stage.kind,
+        parameters=config.parameters(),
+        inputs={k: [a.object_id for a in v] for k, v in inputs.items()},
+        resources=resources,
+    )
+    return Plan(
+        stage=stage,
+        config=config,
+        inputs=inputs,
+        name=name or stage.name(config, inputs),
+        resources=resources,
+        key=key,
+    )
+
+
+def run_plan(context: Context, plan: Plan) -> Outcome:
+    """Return the artifact of a plan, computing it if no artifact of that key is there."""
+    store, stage = context.store, plan.stage
+    if not context.force and (found := store.find(stage.kind, plan.key)):
+        return Outcome(artifact=store.name_object(found, plan.name), hit=True)
+    with store.run_folder(stage.kind, plan.key) as run_folder:
+        # Whoever held the folder before us may have done the very same work.
+        if not context.force and (found := store.find(stage.kind, plan.key)):
+            return Outcome(artifact=store.name_object(found, plan.name), hit=True)
+        with store.publish(
+            kind=stage.kind,
+            name=plan.name,
+            key=plan.key,
+            parameters=plan.config.parameters(),
+            inputs={k: [a.object_id for a in v] for k, v in plan.inputs.items()},
+            resources=plan.resources,
+        ) as draft:
+            stage.make(
+                Work(
+                    config=plan.config,
+                    inputs=plan.inputs,
+                    draft=draft,
+                    run_folder=run_folder,
+                    context=context,
+                )
+            )
+        store.discard_run_folder(run_folder)
+    artifact = draft.artifact
+    assert artifact is not None  # publish() sets it or raises
+    return Outcome(artifact=artifact, hit=False)
+
+
+def resolve_inputs(
+    store: Store, stage: Stage[Any], references: Mapping[str, Sequence[str]], piped: Sequence[str]
+) -> dict[str, list[Artifact]]:
+    """Find the artifact of every input: given by name, through the pipe, or the latest that fits the others.
+
+    Inputs nobody named come from the same data set as those that were named, so that two data sets in one store
+    never mix by accident.
+    """
+    chosen: dict[str, list[Artifact]] = {}
+    from_pipe = [store.resolve(reference) for reference in piped]
+    for name, wanted in stage.inputs.items():
+        if given := list(references.get(name, ())):
+            if given == ["none"] and not wanted.required:
+                chosen[name] = []
+            else:
+                chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
+        elif fitting := [a for a in from_pipe if a.kind in wanted.kinds]:
+            chosen[name] = fitting if wanted.many else fitting[-1:]
+    # "train-experts a b" must not silently mix what belongs to different data.
+    dataset = _dataset_of(store, chosen)
+    for name, wanted in stage.inputs.items():
+        if name not in chosen:
+            chosen[name] = _default_input(store, stage, wanted, chosen, dataset)
+            dataset = dataset or _dataset_of(store, chosen)
+    return {name: chosen[name] for name in stage.inputs}
+
+
+def dataset_of(store: Store, artifact: Artifact) -> Artifact | None:
+    """Return the data set an artifact was made from (itself, its direct input, or the nearest ancestor)."""
+    if artifact.kind == "dataset":
+        return artifact
+    return ancestor(store, artifact, "dataset")
+
+
+def ancestor(store: Store, artifact: Artifact, kind: str) -> Artifact | None:
+    """Return the nearest ancestor of a kind, breadth first, or None."""
+    queue = [store.by_object(i) for ids in artifact.manifest.inputs.values() for i in ids]
+    seen: set[str] = set()
+    while queue:
+        parent = queue.pop(0)
+        if parent.kind == kind:
+            return parent
+        if parent.object_id not in seen:
+            seen.add(parent.object_id)
+            queue += [store.by_object(i) for ids in parent.manifest.inputs.values() for i in ids]
+    return None
+
+
+def require_same_dataset(store: Store, *artifacts: Artifact | None) -> None:
+    """Raises: MismatchError if two of the artifacts come from different data sets."""
+    found = {}
+    for artifact in artifacts:
+        if artifact is not None and (dataset := dataset_of(store, artifact)):
+            found[dataset.object_id] = (artifact.reference, dataset.reference)
+    if len(found) > 1:
+        listing = ", ".join(f"{a} from {d}" for a, d in found.values())
+        raise MismatchError(
+            f"inputs come from different data sets: {listing}",
+            hint="Name inputs that come from one data set, or remake the odd one.",
+        )
+
+
+def _dataset_of(store: Store, chosen: Mapping[str, Sequence[Artifact]]) -> Artifact | None:
+    if chosen.get("dataset"):
+        return chosen["dataset"][0]
+    for artifacts in chosen.values():
+        for artifact in artifacts:
+            if dataset := dataset_of(store, artifact):
+                return dataset
+    return None
+
+
+def _default_input(
+    store: Store,
+    stage: Stage[Any],
+    wanted: Input,
+    chosen: Mapping[str, Sequence[Artifact]],
+    dataset: Artifact | None,
+) -> list[Artifact]:
+    if wanted.through and chosen.get(wanted.through):
+        found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0])
+        if found:
+            return [found]
+    if "dataset" in wanted.kinds and dataset:
+        return [dataset]
+    for artifact in reversed(store.artifacts()):
+        if artifact.kind not in wanted.kinds:
+            continue
+        source = dataset_of(store, artifact)
+        if dataset is None or (source and source.object_id == dataset.object_id):
+            return [artifact]
+    if not wanted.required:
+        return []
+    of = f" made from {dataset.reference}" if dataset else ""
+    kinds = " or ".join(wanted.kinds)
+    raise ArtifactNotFound(
+        f"thinkrec {stage.command} needs an artifact of kind {kinds}, and the store has none{of}",
+        hint=f"Make one first ({_maker_hint(wanted.kinds)}), or list what there is: thinkrec list",
+    )
+
+
+_MAKERS = {
+    "dataset": "thinkrec ingest",
+    "keywords": "thinkrec augment",
+    "traces": "thinkrec synthesize",
+    "encoder": "thinkrec encode",
+    "adapter": "thinkrec train-global",
+    "groups": "thinkrec cluster",
+    "experts": "thinkrec train-experts",
+    "model": "thinkrec fuse",
+    "scores": "thinkrec score",
+    "explanation": "thinkrec explain",
+}
+
+
+def _maker_hint(kinds: Sequence[str]) -> str:
+    return " or ".join(_MAKERS[kind] for kind in kinds if kind in _MAKERS)
