@@ -1,0 +1,64 @@
+"""What a user had done before a row: histories that never look ahead.
+
+The rule (method, section 1): the history of a row holds the user's interactions at strictly earlier times, liked or
+not, from every split. Two rows of one user in the same second are in neither's history; inside a history such
+rows stand in input order. So no row sees its own or a later label, however coarse the clock.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.dataset import Dataset
+
+
+class Histories:
+    """The rows of every user in time order, and for every row how many of them lie strictly before it."""
+
+    def __init__(self, user: npt.NDArray[Any], time: npt.NDArray[Any], users: int) -> None:
+        """Index rows.
+
+        Args:
+            user: (N,) user positions, rows in time order.
+            time: (N,) non-decreasing times.
+            users: number of users.
+        """
+        self._rows = np.argsort(user, kind="stable").astype(np.int64)
+        self._starts = np.zeros(users + 1, dtype=np.int64)
+        np.cumsum(np.bincount(user, minlength=users), out=self._starts[1:])
+        ordered_user, ordered_time = user[self._rows], time[self._rows]
+        position = np.arange(len(user))
+        first_of_second = np.ones(len(user), dtype=bool)
+        first_of_second[1:] = (ordered_user[1:] != ordered_user[:-1]) | (
+            ordered_time[1:] != ordered_time[:-1]
+        )
+        # Position of the first row of the same user and second: everything before it is history.
+        bound = np.maximum.accumulate(np.where(first_of_second, position, 0))
+        self._ends = np.empty(len(user), dtype=np.int64)
+        self._ends[self._rows] = bound
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Histories":
+        """Index a data set."""
+        return cls(dataset.user, dataset.time, len(dataset.users))
+
+    def before(self, row: int, user: int, length: int | None = None) -> npt.NDArray[np.int64]:
+        """Return the rows of the user strictly before a row, oldest first, at most the last `length`."""
+        start, end = self._starts[user], self._ends[row]
+        return self._rows[max(start, end - length) if length is not None else start : end]
+
+    def latest(self, user: int, length: int | None = None) -> npt.NDArray[np.int64]:
+        """Return the last rows of a user, oldest first: the history of a question asked now."""
+        start, end = self._starts[user], self._starts[user + 1]
+        return self._rows[max(start, end - length) if length is not None else start : end]
+
+    def counts(self, rows: npt.NDArray[np.int64], user: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return (n,) lengths of the whole histories of rows.
+
+        Args:
+            rows: (n,) row numbers.
+            user: (N,) user positions of all rows.
+        """
+        counts: npt.NDArray[np.int64] = self._ends[rows] - self._starts[user[rows]]
+        return counts
