@@ -1,0 +1,87 @@
+"""The base model as a stack of layers that can be run in part, on ragged batches.
+
+Works for every transformers model built like Llama (`embed_tokens`, `layers`, `norm`, `rotary_emb`): Llama, Mistral,
+Qwen and their kin. Layers are transformers' own; only the loop over them is here, because scoring and training need
+what the stock loop does not offer: a start and an end layer, shared prefixes, and logits for chosen tokens only.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import ModelFolderError
+from core.llm.ragged import Layout, register
+
+
+class Decoder:
+    """Runs a causal language model layer by layer. Holds no state of a batch."""
+
+    def __init__(self, model: Any) -> None:
+        """Take a transformers causal LM, LoRA layers inside or not. Raises: ModelFolderError for another build."""
+        body = model.model
+        missing = [n for n in ("embed_tokens", "layers", "norm", "rotary_emb") if not hasattr(body, n)]
+        if missing:
+            raise ModelFolderError(
+                f"the base model ({type(model).__name__}) has no {', '.join(missing)}",
+                hint="Use a Llama, Mistral or Qwen type of model.",
+            )
+        model.config._attn_implementation = register()
+        self.model = model
+        self._body = body
+        self._head: Tensor = model.get_output_embeddings().weight
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return len(self._body.layers)
+
+    @property
+    def width(self) -> int:
+        """Size of a hidden state, d_LLM."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._head.device
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return the input embeddings of (T,) ids as (T, width)."""
+        embedded: Tensor = self._body.embed_tokens(ids)
+        return embedded
+
+    def run(self, hidden: Tensor, layout: Layout, *, start: int = 0, stop: int | None = None) -> Tensor:
+        """Run layers start..stop-1 on a flat batch.
+
+        Args:
+            hidden: (T, width) input embeddings, or hidden states before layer `start`.
+            layout: where the T tokens belong.
+        Returns: (T, width) hidden states after the last layer run, before the final norm.
+        """
+        positions = layout.positions[None]
+        hidden = hidden[None]
+        rotary = self._body.rotary_emb(hidden, position_ids=positions)
+        for layer in self._body.layers[start:stop]:
+            hidden = layer(
+                hidden,
+                attention_mask=None,
+                position_ids=positions,
+                position_embeddings=rotary,
+                layout=layout,
+            )
+        return hidden[0]
+
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Return float32 logits of hidden states before the final norm.
+
+        Args:
+            hidden: (P, width) hidden states of the positions that predict.
+            tokens: (V,) the only token ids wanted, or None for the whole vocabulary.
+        Returns: (P, V) logits.
+        """
+        normed = self._body.norm(hidden)
+        if tokens is None:
+            return torch.nn.functional.linear(normed, self._head).float()
+        # Two rows of the head: in float32, because bf16 has three digits and margins are small.
+        return normed.float() @ self._head[tokens].float().T
