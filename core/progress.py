@@ -1,7 +1,7 @@
 """How long work reports where it stands, without knowing the terminal."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -9,25 +9,17 @@ class Bar(Protocol):
     """One running piece of work."""
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        """Move on by `amount` units; figures (loss=0.61) are shown beside the rate and the time left."""
+        """Move on by `amount` units; figures (loss=0.61) are shown beside rate and time left."""
 
 
 class Progress(Protocol):
     """Where a stage reports to."""
 
-    def bar(self, title: str, total: int | None, unit: str) -> "BarContext":
+    def bar(self, title: str, total: int | None, unit: str) -> AbstractContextManager[Bar]:
         """Open a bar over `total` units (None if unknown)."""
 
     def say(self, line: str) -> None:
         """Report one line of plain text."""
-
-
-class BarContext(Protocol):
-    """A context manager that yields a Bar."""
-
-    def __enter__(self) -> Bar: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentBar:
