@@ -1,0 +1,96 @@
+"""Open the language model that everything starts from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.errors import ModelFolderError
+from core.llm.device import DtypeName, pick_device, pick_dtype
+from core.llm.identity import base_digest, base_folder
+from core.llm.quiet import quiet_transformers
+from core.progress import Progress
+
+__all__ = ["Base", "base_digest", "base_folder", "load_base"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A frozen language model with its tokenizer."""
+
+    model: Any
+    """A transformers causal language model, in evaluation mode, no gradients."""
+    tokenizer: Any
+    """A fast tokenizer."""
+    digest: str
+    """Sha256 that stands for weights, configuration and tokenizer in keys and contracts."""
+    spec: str
+    """What the user asked for: a resource's name, a folder or a hub id."""
+    folder: Path
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_base(
+    spec: str,
+    *,
+    dtype: DtypeName = "auto",
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Base:
+    """Load a language model and its tokenizer.
+
+    Args:
+        spec: name of a resource (smollm2-135m-instruct), a model folder, or a hub id.
+        dtype: number format of the weights; auto is bfloat16 where the machine has it.
+        device: auto, cpu, cuda or cuda:N.
+    Raises: ModelFolderError, ResourceFetchError, ChecksumError, DiskFullError, ConfigError.
+    """
+    place = pick_device(device)
+    number_format = pick_dtype(dtype, place)
+    folder = base_folder(spec, progress)
+    tokenizer, model = _open(folder, number_format)
+    model.requires_grad_(False)
+    return Base(
+        model=model.to(place).eval(),
+        tokenizer=tokenizer,
+        digest=base_digest(spec, progress),
+        spec=spec,
+        folder=folder,
+        device=place,
+        dtype=number_format,
+    )
+
+
+def _open(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model, facts = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
+            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+            raise ModelFolderError(
+                f"{folder} cannot be opened as a language model: {reason}",
+                hint="Give a folder with a causal language model made by save_pretrained.",
+            ) from problem
+    if missing := sorted(facts["missing_keys"]):
+        raise ModelFolderError(
+            f"{folder} lacks {len(missing)} weights of its own architecture, {missing[0]} first",
+            hint="Give the folder of a whole language model.",
+        )
+    if not tokenizer.is_fast:
+        raise ModelFolderError(
+            f"{folder} has a tokenizer without a fast version",
+            hint="Save it with a tokenizer.json beside it.",
+        )
+    return tokenizer, model
