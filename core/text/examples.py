@@ -1,0 +1,99 @@
+"""What a prompt is made from: a user's history, an item, and what was known before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.data.counts import Counts, Evidence
+from core.data.dataset import Dataset
+from core.data.histories import Histories
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One question: would this user enjoy this item?"""
+
+    user: int | None
+    """Position of the user, None for somebody who is not in the data."""
+    item: int
+    history: npt.NDArray[np.int64]
+    """(h,) item positions, oldest first."""
+    labels: npt.NDArray[np.int64]
+    """(h,) 1 liked, 0 not."""
+    evidence: Evidence
+    """Counts of many examples, of which this is the one at `position`."""
+    position: int
+
+
+class Examples:
+    """Makes examples from rows, from pairs asked now, or from a history given as it is."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        """Index a data set once."""
+        self.dataset = dataset
+        self.histories = Histories.of(dataset)
+        self.counts = Counts.of(dataset, self.histories)
+
+    def of_rows(self, rows: npt.NDArray[Any], length: int) -> list[Example]:
+        """Make one example per row, with the last `length` items before it."""
+        users = self.dataset.user[rows]
+        before = [
+            self.histories.before(int(row), int(user), length)
+            for row, user in zip(rows, users, strict=True)
+        ]
+        return self._assemble(users, self.dataset.item[rows], before, self.counts.for_rows(rows))
+
+    def of_pairs(self, users: npt.NDArray[Any], items: npt.NDArray[Any], length: int) -> list[Example]:
+        """Make one example per pair asked now: the history is all the user ever did."""
+        latest = {int(user): self.histories.latest(int(user), length) for user in np.unique(users)}
+        before = [latest[int(user)] for user in users]
+        return self._assemble(users, items, before, self.counts.for_pairs(users, items))
+
+    def of_history(
+        self,
+        history: Sequence[int],
+        labels: Sequence[int],
+        items: Sequence[int],
+        length: int,
+        user: int | None = None,
+    ) -> list[Example]:
+        """Make one example per item for a history given as it is (items oldest first, labels 1 or 0)."""
+        all_items, all_labels = np.array(history, dtype=np.int64), np.array(labels, dtype=np.int64)
+        evidence = self.counts.for_history(
+            all_items, all_labels, np.array(items, dtype=np.int64), user=user
+        )
+        shown = slice(max(0, len(all_items) - length), None)
+        return [
+            Example(
+                user=user,
+                item=int(item),
+                history=all_items[shown],
+                labels=all_labels[shown],
+                evidence=evidence,
+                position=position,
+            )
+            for position, item in enumerate(items)
+        ]
+
+    def _assemble(
+        self,
+        users: npt.NDArray[Any],
+        items: npt.NDArray[Any],
+        before: Sequence[npt.NDArray[np.int64]],
+        evidence: Evidence,
+    ) -> list[Example]:
+        item, label = self.dataset.item, self.dataset.label
+        return [
+            Example(
+                user=int(users[n]),
+                item=int(items[n]),
+                history=item[rows].astype(np.int64),
+                labels=label[rows].astype(np.int64),
+                evidence=evidence,
+                position=n,
+            )
+            for n, rows in enumerate(before)
+        ]

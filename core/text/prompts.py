@@ -1,0 +1,175 @@
+"""Prompts as token ids: the history first, so that all candidates of a user share it.
+
+    <chat head>This person rated these items, oldest first:
+    - Heat: Yes (crime, thriller)
+    - Jumanji: No (children, fantasy)
+    [This person enjoyed 12 of 30 items so far and 6 of the last 10. ...]        evidence about the user
+    ------------------------------------------------------------------ end of the shared prefix
+    Question: would this person enjoy Casino (crime, drama)?
+    [80 of 100 other people enjoyed it. Of crime this person enjoyed 3 of 4.]    evidence about the item
+    Answer Yes or No and say why.<chat tail>
+
+Every piece is encoded by itself and pieces are joined as ids: words of others can neither become control tokens nor
+change how the pieces around them are read, and places for embeddings are positions, never found by search.
+Source: the paper's prompt (appendix B.3), re-worded and shortened; evidence: method, section 10.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.config.prompt import PromptConfig
+from core.data.dataset import Dataset
+from core.text.answers import NO, YES, AnswerTokens, answer_tokens
+from core.text.evidence import item_sentence, user_sentence
+from core.text.examples import Example
+from core.text.frame import frame_of
+from core.text.plain import PlainEncoder
+
+SlotKind = Literal["user", "item"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A position of the prompt whose input embedding is a projected vector (equation 3)."""
+
+    position: int
+    kind: SlotKind
+    index: int
+    """Position of the user or item in the data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """Token ids up to the place where the answer begins."""
+
+    ids: list[int]
+    prefix: int
+    """The first `prefix` ids say nothing about the item asked for."""
+    slots: tuple[Slot, ...] = ()
+
+
+class PromptBuilder:
+    """Puts examples into words, and words into ids."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        dataset: Dataset,
+        config: PromptConfig,
+        *,
+        keywords: Sequence[Sequence[str]] | None = None,
+        collaborative: bool = False,
+    ) -> None:
+        """Prepare the pieces.
+
+        Args:
+            tokenizer: a fast tokenizer of transformers.
+            dataset: whose titles are shown.
+            config: style and lengths.
+            keywords: keywords of every item, in the order of the data set's items.
+            collaborative: whether prompts get placeholders for projected vectors.
+        Raises: AnswerTokenError if the tokenizer cannot tell the answers apart by one token.
+        """
+        self.config = config
+        self.tokenizer = tokenizer
+        self._dataset = dataset
+        self._keywords = keywords
+        self._collaborative = collaborative
+        self._plain = PlainEncoder(tokenizer)
+        self._frame = frame_of(tokenizer)
+        self.answers: AnswerTokens = answer_tokens(tokenizer, self._frame.tail, self._frame.lead)
+        self._head = self._trusted(self._frame.head + "This person rated these items, oldest first:")
+        self._tail = self._trusted("\nAnswer Yes or No and say why." + self._frame.tail)
+        self._nothing = self._trusted("\n(nothing yet)")
+        self._question = self._trusted("\nQuestion: would this person enjoy")
+        self._line = self._trusted("\n-")
+        self._mark = self._trusted("?")
+        self._says = {1: self._trusted(f": {YES}"), 0: self._trusted(f": {NO}")}
+        self._lines: dict[tuple[int, int], list[int]] = {}
+        self._targets: dict[int, list[int]] = {}
+        self._sentences: dict[str, list[int]] = {}
+        # Any ordinary id serves as placeholder: its embedding is replaced by position.
+        self._placeholder = self.answers.no
+        self._end = tokenizer.eos_token_id
+
+    def build(self, example: Example) -> Prompt:
+        """Return the prompt of an example."""
+        ids = list(self._head)
+        slots: list[Slot] = []
+        if self._collaborative and example.user is not None:
+            ids += self._line
+            slots.append(Slot(len(ids), "user", example.user))
+            ids.append(self._placeholder)
+        shown = [
+            (int(item), int(label))
+            for item, label in zip(example.history, example.labels, strict=True)
+            if label or self.config.history_dislikes
+        ]
+        for item, label in shown:
+            if self._collaborative:
+                ids += self._line
+                slots.append(Slot(len(ids), "item", item))
+                ids.append(self._placeholder)
+            ids += self._history_line(item, label)
+        if not shown:
+            ids += self._nothing
+        if self.config.style == "evidence":
+            ids += self._sentence("\n" + user_sentence(example.evidence, example.position))
+        prefix = len(ids)
+        ids += self._question
+        if self._collaborative:
+            slots.append(Slot(len(ids), "item", example.item))
+            ids.append(self._placeholder)
+        ids += self._target(example.item)
+        if self.config.style == "evidence":
+            ids += self._sentence("\n" + item_sentence(example.evidence, example.position))
+        return Prompt(ids=ids + self._tail, prefix=prefix, slots=tuple(slots))
+
+    def answer(self, label: int, reason: str | None = None) -> list[int]:
+        """Return the ids of the answer: one token, or with a reason "Yes. <reason>" and the end of the turn."""
+        first = self.answers.yes if label else self.answers.no
+        if reason is None:
+            return [first]
+        end = [] if self._end is None else [self._end]
+        return [first, *self._trusted("."), *self._plain.encode(" " + reason), *end]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, control tokens included."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def _history_line(self, item: int, label: int) -> list[int]:
+        found = self._lines.get((item, label))
+        if found is None:
+            found = [*([] if self._collaborative else self._line), *self._title(item), *self._says[label]]
+            found += self._item_keywords(item, self.config.keywords_per_item)
+            self._lines[item, label] = found
+        return found
+
+    def _target(self, item: int) -> list[int]:
+        found = self._targets.get(item)
+        if found is None:
+            found = self._title(item) + self._item_keywords(item, self.config.target_keywords) + self._mark
+            self._targets[item] = found
+        return found
+
+    def _title(self, item: int) -> list[int]:
+        title = self._dataset.titles[item][:120]
+        return self._plain.encode(" " + title)
+
+    def _item_keywords(self, item: int, count: int) -> list[int]:
+        words = self._keywords[item][:count] if self._keywords is not None else ()
+        return self._plain.encode(f" ({', '.join(words)})") if len(words) else []
+
+    def _sentence(self, text: str) -> list[int]:
+        """Encode a sentence of counts; category names in it are words of others, so it is plain too."""
+        found = self._sentences.get(text)
+        if found is None:
+            found = self._trusted("\n") + self._plain.encode(text.strip())
+            if len(self._sentences) < 200_000:
+                self._sentences[text] = found
+        return found
+
+    def _trusted(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False))

@@ -1,0 +1,88 @@
+"""The loss of a batch of instances through the language model, frozen layers run once where they can be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core.config.training import LossConfig
+from core.llm.decoder import Decoder
+from core.llm.inject import Injector
+from core.llm.ragged import Layout, Trunk
+from core.text.answers import AnswerTokens
+from core.training.instances import Instance
+from core.training.losses import Losses, joint_loss
+
+
+@dataclass(kw_only=True)
+class LanguageLoss:
+    """Computes the joint loss of instances.
+
+    Layers below `frozen_layers` hold nothing that trains and no dropout, so what they give for an instance never
+    changes: it is computed once and kept while `cache_bytes` last, and recomputed beyond. The numbers are the same.
+    """
+
+    decoder: Decoder
+    instances: Sequence[Instance]
+    answers: AnswerTokens
+    config: LossConfig
+    injector: Injector | None = None
+    frozen_layers: int = 0
+    cache_bytes: int = 0
+    _kept: dict[int, Tensor] = field(default_factory=dict)
+
+    def __call__(self, batch: npt.NDArray[np.int64]) -> tuple[Losses, int]:
+        """Return the losses of the instances at these positions, and their tokens."""
+        chosen = [self.instances[int(position)] for position in batch]
+        layout = Layout.of(
+            [Trunk(ids=[*one.prompt.ids, *one.answer[:-1]]) for one in chosen],
+            device=self.decoder.device,
+        )
+        hidden = self.decoder.run(self._below(batch, layout, chosen), layout, start=self.frozen_layers)
+        return self._loss(hidden, layout, chosen), layout.tokens
+
+    def _below(
+        self, batch: npt.NDArray[np.int64], layout: Layout, chosen: Sequence[Instance]
+    ) -> Tensor:
+        """Return (T, width) hidden states before the first layer that trains."""
+        if not self.frozen_layers:
+            hidden = self.decoder.embed(layout.ids)
+            if self.injector is not None:
+                slots = [one.prompt.slots for one in chosen]
+                hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
+            return hidden
+        if any(int(position) not in self._kept for position in batch):
+            with torch.no_grad():
+                hidden = self.decoder.run(
+                    self.decoder.embed(layout.ids), layout, stop=self.frozen_layers
+                )
+            self._keep(batch, hidden.split([one.tokens for one in chosen]))
+            return hidden
+        return torch.cat([self._kept[int(position)] for position in batch])
+
+    def _keep(self, batch: npt.NDArray[np.int64], parts: Sequence[Tensor]) -> None:
+        for position, part in zip(batch, parts, strict=True):
+            size = part.numel() * part.element_size()
+            if int(position) not in self._kept and size <= self.cache_bytes:
+                self._kept[int(position)] = part.clone()
+                self.cache_bytes -= size
+
+    def _loss(self, hidden: Tensor, layout: Layout, chosen: Sequence[Instance]) -> Losses:
+        device = hidden.device
+        counts = [len(one.answer) for one in chosen]
+        # The last prompt token predicts the first answer token, and so on; all positions stand at the end.
+        where = torch.cat(
+            [end - count + 1 + torch.arange(count) for end, count in zip(layout.ends.cpu(), counts, strict=True)]
+        ).to(device)
+        return joint_loss(
+            self.decoder.logits(hidden[where]),
+            torch.tensor([token for one in chosen for token in one.answer], device=device),
+            torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(counts)).to(device),
+            torch.tensor([float(one.label) for one in chosen], device=device),
+            torch.tensor([one.reasoning for one in chosen], device=device),
+            self.answers,
+            self.config,
+        )

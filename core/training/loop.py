@@ -1,0 +1,217 @@
+"""The one training loop: of the global LoRA, of every expert, and of the projector.
+
+It knows parameters and a loss, not what they mean. Randomness (dropout) is seeded by the step, batches and learning
+rates are functions of the step, and a checkpoint holds weights, optimiser, best weights and the record so far: a run
+that was stopped at any checkpoint goes on bit for bit like one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core.config.training import OptimConfig
+from core.errors import TrainingDivergedError
+from core.progress import Bar, Progress
+from core.training.checkpoint import load_checkpoint, save_checkpoint
+from core.training.losses import Losses
+from core.training.schedule import learning_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """What one step did; a row of steps.parquet."""
+
+    stage: str
+    step: int
+    loss: float
+    rec_loss: float
+    think_loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationRecord:
+    """What one look at the valid split found; a row of validations.parquet."""
+
+    stage: str
+    step: int
+    auc: float
+    uauc: float
+    log_loss: float
+    rows: int
+    best: bool
+
+
+class BatchLoss(Protocol):
+    """Computes the loss of a batch."""
+
+    def __call__(self, batch: npt.NDArray[np.int64]) -> tuple[Losses, int]:
+        """Return the losses of the instances named, and the tokens that went through the model."""
+
+
+@dataclass(kw_only=True)
+class TrainingRun:
+    """One run of the loop."""
+
+    stage: str
+    parameters: Mapping[str, torch.nn.Parameter]
+    batches: npt.NDArray[np.int64]
+    """(steps, batch size)"""
+    loss: BatchLoss
+    validate: Callable[[], Mapping[str, float]]
+    """Gives auc, uauc, log_loss and rows of the valid split with the parameters as they are."""
+    config: OptimConfig
+    folder: Path
+    progress: Progress
+    step: int = 0
+    steps: list[StepRecord] = field(default_factory=list)
+    validations: list[ValidationRecord] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_auc: float = -math.inf
+    waited: int = 0
+    """Validations since the best one."""
+
+
+def train(run: TrainingRun) -> None:
+    """Run the loop to its end or its early stop. Afterwards `run.best` and the parameters hold best and last weights.
+
+    Raises: TrainingDivergedError if a loss or gradient is not finite; the checkpoints stay.
+    """
+    config, total = run.config, len(run.batches)
+    optimiser = torch.optim.AdamW(
+        list(run.parameters.values()), lr=config.lr_start, weight_decay=config.weight_decay
+    )
+    _resume(run, optimiser)
+    with run.progress.bar(f"train {run.stage}", total, "step") as bar:
+        if run.step:
+            bar.advance(run.step)
+            run.progress.say(f"train {run.stage}: resumed at step {run.step} of {total}")
+        while run.step < total and not _patience_is_over(run):
+            _one_step(run, optimiser, bar)
+            at_end = run.step == total
+            if run.step % config.eval_steps == 0 or at_end:
+                _look(run)
+            if run.step % config.checkpoint_steps == 0 or at_end:
+                _checkpoint(run, optimiser)
+
+
+def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> None:
+    started = time.perf_counter()
+    step, config = run.step, run.config
+    rate = learning_rate(step, len(run.batches), config)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    losses, tokens = run.loss(run.batches[step])
+    optimiser.zero_grad(set_to_none=True)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    norm = float(
+        torch.nn.utils.clip_grad_norm_(run.parameters.values(), config.clip_norm or math.inf)
+    )
+    loss = float(losses.total)
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise TrainingDivergedError(
+            f"train {run.stage}: step {step} gave loss {loss} and gradient norm {norm}",
+            hint="Lower --lr-peak, or use --dtype float32; the last checkpoint is kept.",
+        )
+    optimiser.step()
+    run.step += 1
+    run.steps.append(
+        StepRecord(
+            stage=run.stage,
+            step=step,
+            loss=loss,
+            rec_loss=float(losses.rec),
+            think_loss=float(losses.think),
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens=tokens,
+            seconds=time.perf_counter() - started,
+        )
+    )
+    bar.advance(1, loss=loss, auc=run.best_auc if run.validations else float("nan"))
+
+
+def _look(run: TrainingRun) -> None:
+    found = run.validate()
+    auc = float(found["auc"])
+    better = math.isfinite(auc) and auc > run.best_auc
+    if better or not run.best:
+        run.best = {name: p.detach().clone() for name, p in run.parameters.items()}
+    if better:
+        run.best_auc, run.waited = auc, 0
+    else:
+        run.waited += 1
+    run.validations.append(
+        ValidationRecord(
+            stage=run.stage,
+            step=run.step,
+            auc=auc,
+            uauc=float(found["uauc"]),
+            log_loss=float(found["log_loss"]),
+            rows=int(found["rows"]),
+            best=better,
+        )
+    )
+    run.progress.say(
+        f"train {run.stage}: step {run.step}, valid AUC {auc:.4f}, UAUC {float(found['uauc']):.4f}"
+        + (" (best)" if better else "")
+    )
+
+
+def _patience_is_over(run: TrainingRun) -> bool:
+    return bool(run.config.patience) and run.waited >= run.config.patience
+
+
+def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
+    tensors = {f"parameter.{name}": p for name, p in run.parameters.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
+    state = optimiser.state_dict()["state"]
+    for name, moments in zip(run.parameters, state.values(), strict=True):
+        tensors |= {f"optimiser.{name}.{key}": torch.as_tensor(value) for key, value in moments.items()}
+    save_checkpoint(
+        run.folder,
+        run.step,
+        tensors,
+        {
+            "step": run.step,
+            "best_auc": None if math.isinf(run.best_auc) else run.best_auc,
+            "waited": run.waited,
+            "steps": [asdict(record) for record in run.steps],
+            "validations": [asdict(record) for record in run.validations],
+        },
+    )
+
+
+def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
+    found = load_checkpoint(run.folder)
+    if found is None:
+        return
+    tensors, state = found.tensors, found.state
+    moments: dict[int, dict[str, Any]] = {}
+    for index, (name, parameter) in enumerate(run.parameters.items()):
+        with torch.no_grad():
+            parameter.copy_(tensors[f"parameter.{name}"])
+        start = f"optimiser.{name}."
+        moments[index] = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    run.best = {
+        k.removeprefix("best."): v.to(next(iter(run.parameters.values())).device)
+        for k, v in tensors.items()
+        if k.startswith("best.")
+    }
+    run.step, run.waited = state["step"], state["waited"]
+    run.best_auc = -math.inf if state["best_auc"] is None else state["best_auc"]
+    run.steps = [StepRecord(**record) for record in state["steps"]]
+    run.validations = [ValidationRecord(**record) for record in state["validations"]]
