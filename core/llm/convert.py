@@ -62,11 +62,11 @@ def _convert(source: Path, target: Path) -> None:
 @contextmanager
 def _no_dequantising_bar() -> Iterator[None]:
     """Silence the one bar that transformers' own switch does not reach."""
-    from tqdm.auto import tqdm
     from transformers import modeling_gguf_pytorch_utils as module
 
-    module.tqdm = partial(tqdm, disable=True)
+    bar = module.tqdm
+    module.tqdm = partial(bar, disable=True)
     try:
         yield
     finally:
-        module.tqdm = tqdm
+        module.tqdm = bar

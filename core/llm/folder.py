@@ -72,8 +72,8 @@ def _check_shards(folder: Path) -> None:
 def folder_digest(folder: Path) -> str:
     """Return the sha256 over the weights, configuration and tokenizer of a model folder.
 
-    Reading gigabytes takes a while, so each file's sha256 is remembered in the cache together with its
-    size and time of change; the folder itself is not written to.
+    Reading gigabytes takes a while, so each file's sha256 is remembered in the cache together with
+    its size and time of change; the folder itself is not written to.
     """
     names = [path.name for path in folder.glob("*.safetensors")]
     names += [name for name in _IDENTITY if (folder / name).is_file()]

@@ -1,0 +1,183 @@
+"""Opening base models: real folders, real weights."""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from core.errors import ConfigError, ModelFolderError
+from core.llm.device import describe_machine, pick_device, pick_dtype
+from core.llm.load import base_digest, load_base
+from tests.core.llm.tiny import tiny_folder, write_tiny_model
+
+__all__ = ["tiny_folder"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THINKREC_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model_folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_folder, tmp_path / "model")
+
+
+def test_folder_opens_frozen_and_in_evaluation_mode(tiny_folder: Path) -> None:
+    base = load_base(str(tiny_folder), dtype="float32", device="cpu")
+    assert base.dtype == next(base.model.parameters()).dtype == torch.float32
+    assert not base.model.training
+    assert not any(parameter.requires_grad for parameter in base.model.parameters())
+    assert base.tokenizer.is_fast
+    weights = load_file(tiny_folder / "model.safetensors")
+    torch.testing.assert_close(
+        base.model.get_input_embeddings().weight.data, weights["model.embed_tokens.weight"]
+    )
+
+
+def test_digest_of_planning_is_the_digest_of_the_loaded_model(tiny_folder: Path) -> None:
+    assert base_digest(str(tiny_folder)) == load_base(str(tiny_folder), device="cpu").digest
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_digest_changes_with_every_file_that_matters(model_folder: Path, name: str) -> None:
+    before = base_digest(str(model_folder))
+    if name == "model.safetensors":
+        weights = load_file(model_folder / name)
+        weights["model.norm.weight"][0] += 1
+        save_file(weights, model_folder / name, metadata={"format": "pt"})
+    else:
+        (model_folder / name).write_text((model_folder / name).read_text() + "\n")
+    assert base_digest(str(model_folder)) != before
+
+
+def test_digest_ignores_where_the_folder_lies_and_what_else_is_in_it(model_folder: Path) -> None:
+    before = base_digest(str(model_folder))
+    copy = shutil.copytree(model_folder, model_folder.parent / "copy")
+    (copy / "README.md").write_text("notes")
+    assert base_digest(str(copy)) == before
+
+
+def test_digest_of_a_resource_needs_no_fetching(tmp_path: Path) -> None:
+    assert len(base_digest("smollm2-135m-instruct")) == 64
+    assert not (tmp_path / "cache").exists()
+
+
+def test_digest_does_not_import_torch() -> None:
+    code = (
+        "import sys; from core.llm.identity import base_digest;"
+        "base_digest('smollm2-135m-instruct'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"),
+    [
+        ("config.json", "config.json"),
+        ("model.safetensors", "weights"),
+        ("tokenizer.json", "tokenizer"),
+    ],
+)
+def test_folder_that_lacks_a_part_is_refused_by_name(
+    model_folder: Path, gone: str, named: str
+) -> None:
+    (model_folder / gone).unlink()
+    with pytest.raises(ModelFolderError, match=named) as caught:
+        load_base(str(model_folder))
+    assert caught.value.hint
+
+
+def test_empty_folder_lacks_everything(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match=r"config\.json, weights .*, a tokenizer"):
+        load_base(str(tmp_path))
+
+
+def test_adapter_folder_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelFolderError) as caught:
+        load_base(str(tmp_path))
+    assert "adapter" in caught.value.hint
+
+
+def test_missing_shard_is_named(model_folder: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002.safetensors"}}
+    (model_folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelFolderError, match=r"model-00002\.safetensors"):
+        load_base(str(model_folder))
+
+
+def test_missing_weights_are_not_made_up(model_folder: Path) -> None:
+    path = model_folder / "model.safetensors"
+    weights = load_file(path)
+    del weights["model.norm.weight"]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelFolderError, match=r"model\.norm\.weight"):
+        load_base(str(model_folder))
+
+
+def test_truncated_weights_are_refused(model_folder: Path) -> None:
+    path = model_folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelFolderError, match="cannot be opened"):
+        load_base(str(model_folder))
+
+
+def test_config_that_is_no_language_model_is_refused(model_folder: Path) -> None:
+    (model_folder / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(ModelFolderError, match="cannot be opened"):
+        load_base(str(model_folder))
+
+
+def test_name_that_is_nothing_lists_what_there_is() -> None:
+    with pytest.raises(ModelFolderError) as caught:
+        load_base("smollm")
+    assert "smollm2-135m-instruct" in caught.value.hint
+
+
+def test_path_that_does_not_exist_is_said_to_be_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="is not a folder"):
+        load_base(str(tmp_path / "nowhere"))
+
+
+def test_loading_prints_nothing_and_restores_the_verbosity_of_transformers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils import logging as transformers_logging
+
+    folder = write_tiny_model(tmp_path / "model")
+    capfd.readouterr()
+    transformers_logging.set_verbosity(logging.WARNING)
+    load_base(str(folder), device="cpu")
+    assert capfd.readouterr() == ("", "")
+    assert transformers_logging.get_verbosity() == logging.WARNING
+    assert transformers_logging.is_progress_bar_enabled()
+
+
+def test_device_that_is_not_here_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        pick_device("cuda:99")
+    with pytest.raises(ConfigError):
+        pick_device("toaster")
+
+
+def test_number_format_is_the_one_asked_for() -> None:
+    cpu = torch.device("cpu")
+    assert pick_dtype("float32", cpu) == torch.float32
+    assert pick_dtype("bfloat16", cpu) == torch.bfloat16
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert (pick_dtype("auto", cpu) == torch.bfloat16) == native
+
+
+def test_machine_is_described_in_one_line() -> None:
+    line = describe_machine(torch.device("cpu"))
+    assert line.startswith("cpu ")
+    assert torch.__version__ in line
+    assert "\n" not in line
