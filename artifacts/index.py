@@ -1,0 +1,216 @@
+"""Reading a store: which versions there are, quickly.
+
+The truth is refs/ and the manifests. To list thousands without opening thousands of files, what they say is also kept
+in generations (index/gen-N.jsonl), each written once under a new name. A generation that is missing or damaged is
+ignored; references it lacks are read from the files, references that are gone are left out. So a listing always holds
+every commit made before it began, whatever happened to the index.
+
+A generation is a line with format, number of rows and sha256 of the rest, then one line per version:
+reference, object id and time of the commit, and the manifest, parted by tabs (JSON holds none).
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifacts import files, locks
+from artifacts.layout import Layout
+from artifacts.manifest import MANIFEST_NAME, Artifact, Manifest
+
+TAIL_LIMIT = 64
+"""Versions read from their own files before a new generation is worth writing."""
+KEPT_GENERATIONS = 2
+_FORMAT = 1
+_log = logging.getLogger("artifacts")
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A version whose commit or manifest cannot be read."""
+
+    reference: str
+    problem: str
+
+
+class Index:
+    """The versions of a store, kept in memory and brought up to date when asked."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._known: dict[str, Artifact] = {}
+        self._loaded = False
+        self.damaged: list[Damaged] = []
+        self.artifacts: list[Artifact] = []
+        """Oldest first."""
+        self.by_reference: dict[str, Artifact] = {}
+        self.by_object: dict[str, list[Artifact]] = {}
+        self.latest: dict[tuple[str, str], Artifact] = {}
+
+    def refresh(self) -> "Index":
+        """Take in every commit made before this call."""
+        # The generation is read before refs/: what it knows too much is dropped below, what it lacks is read.
+        if not self._loaded:
+            self._known = _read_newest_generation(self._layout)
+            self._loaded = True
+        listed = list(list_references(self._layout))
+        missing = [entry for entry in listed if entry not in self._known]
+        damaged = []
+        for reference in missing:
+            try:
+                self._known[reference] = read_version(self._layout, reference)
+            except FileNotFoundError as problem:
+                if _ref_path(self._layout, reference).exists():
+                    damaged.append(Damaged(reference, f"{problem.filename} is missing"))
+            except (OSError, ValueError, KeyError, TypeError) as problem:
+                damaged.append(Damaged(reference, f"cannot be read: {problem}"))
+        for problem in damaged:
+            if problem not in self.damaged:
+                _log.warning("%s: %s (see: verify)", problem.reference, problem.problem)
+        self.damaged = damaged
+        changed = bool(missing) or len(listed) != len(self.by_reference)
+        if changed:
+            self._arrange(listed)
+        if len(missing) > TAIL_LIMIT:
+            self.write()
+        return self
+
+    def forget(self) -> None:
+        """Start from the files at the next refresh."""
+        self._known, self._loaded = {}, False
+        self._arrange([])
+
+    def _arrange(self, listed: Iterable[str]) -> None:
+        known = self._known
+        self._known = {r: known[r] for r in listed if r in known}
+        self.artifacts = sorted(self._known.values(), key=lambda a: (a.created, a.version, a.name))
+        self.by_reference = dict(self._known)
+        self.by_object, self.latest = {}, {}
+        for artifact in self.artifacts:
+            self.by_object.setdefault(artifact.object_id, []).append(artifact)
+            name = (artifact.kind, artifact.name)
+            newest = self.latest.get(name)
+            if newest is None or newest.version < artifact.version:
+                self.latest[name] = artifact
+
+    def write(self) -> None:
+        """Write all that is known as a new generation. It is a cache: whatever goes wrong, nothing is lost."""
+        try:
+            with locks.held_if_free(self._layout.lock("index")) as mine:
+                if mine:
+                    _write_generation(self._layout, self.artifacts)
+        except OSError as problem:  # a full disk or a read-only store
+            _log.debug("no new generation of the index: %s", problem)
+
+
+def list_references(layout: Layout) -> Iterator[str]:
+    """Yield the reference of every version there is, in no order."""
+    for kind in _names(layout.refs):
+        for name in _names(layout.refs / kind):
+            for entry in _names(layout.refs / kind / name):
+                if entry.endswith(".json") and entry[:-5].isdigit():
+                    yield f"{kind}/{name}@{int(entry[:-5])}"
+
+
+def read_version(layout: Layout, reference: str) -> Artifact:
+    """Read one version from its own files.
+
+    Raises: OSError, ValueError, KeyError or TypeError if the commit or the manifest is damaged.
+    """
+    kind, name, version = split_reference(reference)
+    commit = json.loads(_ref_path(layout, reference).read_bytes())
+    folder = layout.object_folder(kind, commit["object"])
+    content = (folder / MANIFEST_NAME).read_bytes()
+    if hashlib.sha256(content).hexdigest() != commit["manifest_sha256"]:
+        raise ValueError(f"{folder / MANIFEST_NAME} is not the manifest that was committed")
+    manifest = Manifest.from_json(content)
+    return Artifact(
+        kind=kind,
+        name=name,
+        version=version,
+        object_id=commit["object"],
+        created=commit["created"],
+        folder=folder,
+        manifest_json=manifest.to_json(),
+    )
+
+
+def split_reference(reference: str) -> tuple[str, str, int]:
+    """Split kind/name@version."""
+    kind, _, rest = reference.partition("/")
+    name, _, version = rest.rpartition("@")
+    return kind, name, int(version)
+
+
+def ref_name(version: int) -> str:
+    """File name of a version's commit."""
+    return f"{version:08d}.json"
+
+
+def generations(layout: Layout) -> list[Path]:
+    """All generations, oldest first."""
+    names = [n for n in _names(layout.index) if n.startswith("gen-") and n.endswith(".jsonl")]
+    return [layout.index / name for name in sorted(names)]
+
+
+def _ref_path(layout: Layout, reference: str) -> Path:
+    kind, name, version = split_reference(reference)
+    return layout.refs / kind / name / ref_name(version)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read_newest_generation(layout: Layout) -> dict[str, Artifact]:
+    for path in reversed(generations(layout)):
+        try:
+            return _read_generation(layout, path)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+            _log.debug("%s is left aside: %s", path, problem)
+    return {}
+
+
+def _read_generation(layout: Layout, path: Path) -> dict[str, Artifact]:
+    head, _, body = path.read_bytes().partition(b"\n")
+    expected = json.loads(head)
+    if expected["format"] != _FORMAT or hashlib.sha256(body).hexdigest() != expected["sha256"]:
+        raise ValueError("damaged, or of another format")
+    known = {}
+    for line in body.decode().split("\n")[:-1]:
+        reference, object_id, created, manifest_json = line.split("\t")
+        kind, name, version = split_reference(reference)
+        known[reference] = Artifact(
+            kind=kind,
+            name=name,
+            version=version,
+            object_id=object_id,
+            created=created,
+            folder=layout.object_folder(kind, object_id),
+            manifest_json=manifest_json,
+        )
+    return known
+
+
+def _write_generation(layout: Layout, artifacts: Iterable[Artifact]) -> None:
+    lines = [f"{a.reference}\t{a.object_id}\t{a.created}\t{a.manifest_json}\n" for a in artifacts]
+    body = "".join(lines).encode()
+    head = {"format": _FORMAT, "rows": len(lines), "sha256": hashlib.sha256(body).hexdigest()}
+    files.make_folder(layout.index)
+    existing = generations(layout)
+    number = int(existing[-1].stem[4:]) + 1 if existing else 1
+    draft = layout.index / f"draft-{secrets.token_hex(4)}"
+    try:
+        files.write_new(draft, json.dumps(head).encode() + b"\n" + body)
+        files.move(draft, layout.index / f"gen-{number:08d}.jsonl")
+    finally:
+        draft.unlink(missing_ok=True)
+    for path in existing[: 1 - KEPT_GENERATIONS]:
+        files.remove_file(path)

@@ -1,0 +1,140 @@
+"""Where everything lies below the root of a store, and what makes a folder a store.
+
+    format.json                                {"format":1}; a higher number is refused
+    objects/<kind>/<object id>/                an artifact: payload files and manifest.json; never changed
+    refs/<kind>/<name>/00000007.json           the commit: version 7 of a name is this object
+    refs/<kind>/<name>/00000006.removed        a version taken away; its number is not used again
+    staging/<random>/                          work in progress; its owner holds a lock on `owner`
+    runs/<kind>-<key>/                         checkpoints and journals of a piece of work that is under way
+    locks/                                     lock files, empty but for `commit` (the time of the last commit)
+    index/gen-00000012.jsonl                   derived: what refs and manifests say, in one file
+    index/exported.json                        derived: what catalog.duckdb was made from
+    catalog.duckdb                             derived: a copy for other programs
+
+An object id is the key of the work, or the key, a dot and a random suffix where the same work was done again.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifacts import files
+from artifacts.errors import StoreError, StoreTooNew
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below the root of a store."""
+
+    root: Path
+
+    @property
+    def format_file(self) -> Path:
+        """Says which version of the layout this is."""
+        return self.root / "format.json"
+
+    @property
+    def objects(self) -> Path:
+        """The artifacts."""
+        return self.root / "objects"
+
+    @property
+    def refs(self) -> Path:
+        """The commits."""
+        return self.root / "refs"
+
+    @property
+    def staging(self) -> Path:
+        """Work in progress."""
+        return self.root / "staging"
+
+    @property
+    def runs(self) -> Path:
+        """Checkpoints and journals."""
+        return self.root / "runs"
+
+    @property
+    def index(self) -> Path:
+        """Derived files."""
+        return self.root / "index"
+
+    @property
+    def catalog(self) -> Path:
+        """The exported catalog."""
+        return self.root / "catalog.duckdb"
+
+    def object_folder(self, kind: str, object_id: str) -> Path:
+        """Folder of one artifact."""
+        return self.objects / kind / object_id
+
+    def run_folder(self, kind: str, key: str) -> Path:
+        """Folder of one piece of work under way."""
+        return self.runs / f"{kind}-{key}"
+
+    def lock(self, name: str) -> Path:
+        """A lock file."""
+        return self.root / "locks" / name
+
+
+def open_layout(root: Path) -> Layout:
+    """Return the layout of a store, making an empty store where there is none.
+
+    Raises: StoreTooNew, StoreError if the folder cannot be made or holds something else.
+    """
+    layout = Layout(Path(os.path.abspath(root)))  # noqa: PTH100 - resolve() would follow the links of a moved store
+    try:
+        text = layout.format_file.read_text()
+    except FileNotFoundError:
+        _make(layout)
+        text = layout.format_file.read_text()
+    except OSError as problem:
+        raise StoreError(
+            f"cannot read the store at {layout.root}: {problem.strerror}",
+            hint="Check the path given as --store, and your rights to it.",
+        ) from problem
+    _check_format(layout, text)
+    return layout
+
+
+def _check_format(layout: Layout, text: str) -> None:
+    try:
+        number = int(json.loads(text)["format"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise StoreError(
+            f"{layout.format_file} does not say which format the store has",
+            hint=f'If this is a store of this program, write {{"format":{FORMAT}}} into that file.',
+        ) from problem
+    if number > FORMAT:
+        raise StoreTooNew(
+            f"the store at {layout.root} has format {number}, this program knows up to {FORMAT}",
+            hint="Update the program, or use another store with --store.",
+        )
+
+
+def _make(layout: Layout) -> None:
+    try:
+        files.make_folder(layout.root)
+        strangers = [e.name for e in os.scandir(layout.root) if not e.name.startswith("format.json")]
+    except OSError as problem:
+        if files.is_full_disk(problem):
+            raise
+        raise StoreError(
+            f"cannot make a store at {layout.root}: {problem.strerror}",
+            hint="Choose another folder with --store.",
+        ) from problem
+    if strangers:
+        raise StoreError(
+            f"{layout.root} is not a store, and it is not empty (it holds {strangers[0]})",
+            hint="Name a store, or a folder that does not exist yet, with --store.",
+        )
+    draft = layout.root / f"format.json.{secrets.token_hex(4)}"
+    try:
+        files.write_new(draft, json.dumps({"format": FORMAT}).encode() + b"\n")
+        files.link(draft, layout.format_file)  # two processes may make the same store at once
+        files.sync(layout.root)
+    finally:
+        draft.unlink(missing_ok=True)

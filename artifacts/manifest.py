@@ -1,0 +1,114 @@
+"""What is known of an artifact: its manifest, and the artifact itself as a handle on an immutable folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from artifacts.errors import CorruptArtifact
+from artifacts.keys import canonical
+
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """How an artifact came to be and what it holds; the content of manifest.json."""
+
+    kind: str
+    schema_version: int
+    key: str
+    parameters: dict[str, Any]
+    inputs: dict[str, list[str]]
+    """Input name -> object ids."""
+    resources: dict[str, str]
+    """What lies outside the store -> digest."""
+    program_version: str
+    started: str
+    """ISO 8601, UTC. A label: nothing is ordered by it."""
+    finished: str
+    summary: dict[str, Any]
+    """Facts of the run: seeds, device, number format, figures."""
+    files: dict[str, dict[str, Any]]
+    """Path inside the folder -> bytes, sha256 and, for tables, rows."""
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys."""
+        return canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Manifest":
+        """Read what to_json wrote; fields of later versions are left out. Raises: ValueError, KeyError, TypeError."""
+        values = json.loads(text)
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
+
+    def objects_used(self) -> list[str]:
+        """Object ids of all inputs."""
+        return [object_id for ids in self.inputs.values() for object_id in ids]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One version of a name: a handle on an immutable folder."""
+
+    kind: str
+    name: str
+    version: int
+    object_id: str
+    created: str
+    """When this version got its name: ISO 8601, UTC, made to grow with every commit of the store."""
+    folder: Path
+    manifest_json: str = field(repr=False, compare=False)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest, read when first asked for: a listing of thousands does not need them all."""
+        return Manifest.from_json(self.manifest_json)
+
+    @property
+    def key(self) -> str:
+        """Digest of the work that made it."""
+        return self.object_id.partition(".")[0]
+
+    @property
+    def reference(self) -> str:
+        """kind/name@version."""
+        return f"{self.kind}/{self.name}@{self.version}"
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Facts of the run that made it."""
+        return self.manifest.summary
+
+    def file(self, path: str) -> Path:
+        """Return the path of a payload file or folder. Raises: CorruptArtifact if it is missing or of the wrong size.
+
+        Sizes are looked at, contents are not: that is for `verify`.
+        """
+        found = self.folder / path
+        entry = self.manifest.files.get(path)
+        if entry is not None:
+            intact = found.is_file() and found.stat().st_size == entry["bytes"]
+        else:
+            intact = found.is_dir() and any(f.startswith(f"{path}/") for f in self.manifest.files)
+        if not intact:
+            state = "is damaged" if found.exists() else "is missing"
+            raise CorruptArtifact(
+                f"{self.reference}: {path} {state} ({found})",
+                hint=f"See what else is wrong with: thinkrec verify {self.reference}; "
+                "then make it again with --force.",
+            )
+        return found
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """An artifact in the making: write the payload files into `folder`."""
+
+    folder: Path
+    summary: dict[str, Any] = field(default_factory=dict)
+    """JSON values that go into the manifest: seeds, device, figures."""
+    artifact: Artifact | None = None
+    """What was published; set when the block of `publish` has ended."""
