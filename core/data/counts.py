@@ -25,8 +25,8 @@ from core.data.histories import Histories
 
 RECENT = 10
 """How many of the last rows count as recent; as many as a prompt shows."""
-SMOOTHING = 10.0
-"""Pseudo-rows at the crowd's like-rate that are added to every item's rows."""
+SMOOTHING = 5.0
+"""Pseudo-rows at the crowd's like-rate that are added to an item's rows; best of 1..20 on valid."""
 GENRE_SMOOTHING = 5.0
 """Pseudo-rows of no preference that are added to every genre of a user."""
 

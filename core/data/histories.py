@@ -53,6 +53,33 @@ class Histories:
         start, end = self._starts[user], self._starts[user + 1]
         return self._rows[max(start, end - length) if length is not None else start : end]
 
+    def windows(
+        self, rows: npt.NDArray[Any], user: npt.NDArray[Any], length: int
+    ) -> npt.NDArray[np.int64]:
+        """Return (n, length) the last rows before each row, oldest first, -1 where there are fewer.
+
+        Args:
+            rows: (n,) row numbers.
+            user: (N,) user positions of all rows.
+            length: how many rows of the history to take.
+        """
+        return self._windows(self._starts[user[rows]], self._ends[rows], length)
+
+    def latest_windows(self, users: npt.NDArray[Any], length: int) -> npt.NDArray[np.int64]:
+        """Return (n, length) the last rows of each of n users, as `windows` does."""
+        return self._windows(self._starts[users], self._starts[users + 1], length)
+
+    def _windows(
+        self, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64], length: int
+    ) -> npt.NDArray[np.int64]:
+        position = end[:, None] + np.arange(-length, 0)
+        inside = position >= start[:, None]
+        if not len(self._rows):
+            return np.full(position.shape, -1, dtype=np.int64)
+        row = self._rows[np.where(inside, position, 0)]
+        windows: npt.NDArray[np.int64] = np.where(inside, row, -1)
+        return windows
+
     def counts(self, rows: npt.NDArray[np.int64], user: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return (n,) lengths of the whole histories of rows.
 
