@@ -64,7 +64,7 @@ class Index:
             try:
                 self._known[reference] = read_version(self._layout, reference)
             except FileNotFoundError as problem:
-                if _ref_path(self._layout, reference).exists():
+                if ref_path(self._layout, reference).exists():
                     damaged.append(Damaged(reference, f"{problem.filename} is missing"))
             except (OSError, ValueError, KeyError, TypeError) as problem:
                 damaged.append(Damaged(reference, f"cannot be read: {problem}"))
@@ -122,7 +122,7 @@ def read_version(layout: Layout, reference: str) -> Artifact:
     Raises: OSError, ValueError, KeyError or TypeError if the commit or the manifest is damaged.
     """
     kind, name, version = split_reference(reference)
-    commit = json.loads(_ref_path(layout, reference).read_bytes())
+    commit = json.loads(ref_path(layout, reference).read_bytes())
     folder = layout.object_folder(kind, commit["object"])
     content = (folder / MANIFEST_NAME).read_bytes()
     if hashlib.sha256(content).hexdigest() != commit["manifest_sha256"]:
@@ -157,7 +157,8 @@ def generations(layout: Layout) -> list[Path]:
     return [layout.index / name for name in sorted(names)]
 
 
-def _ref_path(layout: Layout, reference: str) -> Path:
+def ref_path(layout: Layout, reference: str) -> Path:
+    """File of a version's commit."""
     kind, name, version = split_reference(reference)
     return layout.refs / kind / name / ref_name(version)
 

@@ -118,7 +118,9 @@ def _check_format(layout: Layout, text: str) -> None:
 def _make(layout: Layout) -> None:
     try:
         files.make_folder(layout.root)
-        strangers = [e.name for e in os.scandir(layout.root) if not e.name.startswith("format.json")]
+        strangers = [
+            e.name for e in os.scandir(layout.root) if not e.name.startswith("format.json")
+        ]
     except OSError as problem:
         if files.is_full_disk(problem):
             raise

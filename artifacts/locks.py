@@ -49,10 +49,17 @@ def held_if_free(path: Path) -> Iterator[bool]:
 
 def is_free(path: Path) -> bool:
     """Whether nobody holds a lock file at this moment (a missing file is free)."""
-    if not path.exists():
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
         return True
-    with held_if_free(path) as free:
-        return free
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _take(path: Path, *, shared: bool, wait: bool) -> int | None:

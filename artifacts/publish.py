@@ -22,7 +22,7 @@ from typing import Any
 
 from artifacts import files, locks
 from artifacts.errors import ArtifactNotFound
-from artifacts.index import list_references, read_version, ref_name
+from artifacts.index import read_version, ref_name
 from artifacts.layout import Layout
 from artifacts.manifest import MANIFEST_NAME, Artifact, Manifest
 
@@ -182,14 +182,3 @@ def _check_inputs(layout: Layout, manifest: Manifest) -> None:
             f"an input of this {manifest.kind} was removed while it was made: object {min(wanted)}",
             hint="Make the input again, then this.",
         )
-
-
-def committed_objects(layout: Layout) -> set[tuple[str, str]]:
-    """Kind and object id of everything that a commit names. Raises: OSError, ValueError if a commit is damaged."""
-    found = set()
-    for reference in list_references(layout):
-        kind, rest = reference.split("/", 1)
-        name, version = rest.rsplit("@", 1)
-        content = (layout.refs / kind / name / ref_name(int(version))).read_bytes()
-        found.add((kind, str(json.loads(content)["object"])))
-    return found

@@ -39,7 +39,11 @@ def resolve(index: Index, reference: str, kinds: Collection[str]) -> Artifact:
         named = [k for k in kinds if (k, match["name"]) in index.latest]
         if len(named) > 1:
             raise _ambiguous(reference, [index.latest[k, match["name"]] for k in named])
-        found = _by_name(index, named[0], match["name"], version) if named else _by_key(index, reference)
+        found = (
+            _by_name(index, named[0], match["name"], version)
+            if named
+            else _by_key(index, reference)
+        )
     if kinds and found.kind not in kinds:
         raise ArtifactNotFound(
             f"{found.reference} is of kind {found.kind}, and {' or '.join(kinds)} is wanted",
@@ -62,7 +66,9 @@ def by_object(index: Index, object_id: str) -> Artifact:
 def _by_name(index: Index, kind: str, name: str, version: int | None) -> Artifact:
     latest = index.latest.get((kind, name))
     if latest is None:
-        raise ArtifactNotFound(f"there is no artifact {kind}/{name}", hint=_nearest(index, kind, name))
+        raise ArtifactNotFound(
+            f"there is no artifact {kind}/{name}", hint=_nearest(index, kind, name)
+        )
     if version is None:
         return latest
     found = index.by_reference.get(f"{kind}/{name}@{version}")

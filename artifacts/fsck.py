@@ -1,0 +1,192 @@
+"""Keeping house: find what is damaged, remove what nobody needs, take a version away."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifacts import files, locks
+from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
+from artifacts.index import KEPT_GENERATIONS, Index, generations, list_references, ref_path
+from artifacts.layout import Layout
+from artifacts.manifest import MANIFEST_NAME, Artifact
+from artifacts.publish import OWNER_NAME, staging
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with an artifact."""
+
+    reference: str
+    path: str
+    """File inside the artifact, or empty where it is about the artifact as a whole."""
+    what: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.reference}: {self.path + ': ' if self.path else ''}{self.what}"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something gc removed, or would."""
+
+    path: Path
+    bytes: int
+    why: str
+
+
+def verify(
+    layout: Layout,
+    index: Index,
+    chosen: Iterable[Artifact] | None,
+    on_file: Callable[[str, int], None] | None = None,
+) -> list[Problem]:
+    """Compare every byte with what the manifests say.
+
+    Args:
+        index: read from the files, not from a generation.
+        chosen: artifacts to look at; None for all, unreadable ones included.
+        on_file: called after each file with its path and its bytes.
+    """
+    problems = []
+    if chosen is None:
+        problems = [Problem(damaged.reference, "", damaged.problem) for damaged in index.damaged]
+    seen = set()
+    for artifact in index.artifacts if chosen is None else chosen:
+        for object_id in artifact.manifest.objects_used():
+            if object_id not in index.by_object:
+                problems.append(
+                    Problem(artifact.reference, "", f"its input, object {object_id}, is missing")
+                )
+        if artifact.folder not in seen:  # one object may have several names
+            seen.add(artifact.folder)
+            problems += _verify_files(artifact, on_file)
+    return problems
+
+
+def _verify_files(
+    artifact: Artifact, on_file: Callable[[str, int], None] | None
+) -> Iterator[Problem]:
+    for path, expected in artifact.manifest.files.items():
+        file = artifact.folder / path
+        try:
+            size = file.stat().st_size
+            if size != expected["bytes"]:
+                wrong = f"has {size} bytes instead of {expected['bytes']}"
+                yield Problem(artifact.reference, path, wrong)
+                continue
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if digest != expected["sha256"]:
+                yield Problem(
+                    artifact.reference, path, "is not what was published (sha256 differs)"
+                )
+        except FileNotFoundError:
+            yield Problem(artifact.reference, path, "is missing")
+        except OSError as problem:
+            yield Problem(artifact.reference, path, f"cannot be read: {problem.strerror}")
+        if on_file:
+            on_file(path, int(expected["bytes"]))
+    present = {f.relative_to(artifact.folder).as_posix() for f in _all_files(artifact.folder)}
+    for path in sorted(present - set(artifact.manifest.files) - {MANIFEST_NAME}):
+        yield Problem(artifact.reference, path, "was added after publishing")
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for base, _, names in os.walk(folder):
+        for name in names:
+            yield Path(base, name)
+
+
+def collect(layout: Layout, *, dry_run: bool) -> list[Removal]:
+    """Remove what nothing refers to. Publishers wait meanwhile, for as long as the removal takes.
+
+    Raises: CorruptArtifact if a commit cannot be read: nobody knows then which objects are needed.
+    """
+    with locks.held(layout.lock("gc")):
+        found = [*_garbage(layout)]
+        for removal in found if not dry_run else ():
+            if removal.path.is_dir():
+                files.remove_tree(removal.path)
+            else:
+                files.remove_file(removal.path)
+    return found
+
+
+def _garbage(layout: Layout) -> Iterator[Removal]:
+    committed = _committed(layout)
+    keys = {(kind, object_id.partition(".")[0]) for kind, object_id in committed}
+    for folder in _entries(layout.staging):
+        if locks.is_free(folder / OWNER_NAME):
+            yield Removal(folder, files.size(folder), "left by a process that died")
+    for kind in _entries(layout.objects):
+        for folder in _entries(kind):
+            if (kind.name, folder.name) not in committed:
+                yield Removal(folder, files.size(folder), "has no name")
+    for folder in _entries(layout.runs):
+        kind_name, _, key = folder.name.rpartition("-")
+        if (kind_name, key) in keys and locks.is_free(layout.lock(f"run-{folder.name}")):
+            yield Removal(folder, files.size(folder), "its work is done")
+    for lock in _entries(layout.root / "locks"):
+        unused = lock.name.startswith("run-") and not (layout.runs / lock.name[4:]).exists()
+        if unused and locks.is_free(lock):
+            yield Removal(lock, files.size(lock), "lock of work that is done")
+    old = generations(layout)[:-KEPT_GENERATIONS]
+    drafts = [path for path in _entries(layout.index) if path.name.startswith("draft-")]
+    if old or drafts:
+        with locks.held_if_free(
+            layout.lock("index")
+        ) as mine:  # else somebody is writing one of them
+            for path in [*old, *drafts] if mine else ():
+                yield Removal(path, files.size(path), "an old index")
+
+
+def _committed(layout: Layout) -> set[tuple[str, str]]:
+    """Kind and object id of everything that has a name."""
+    found = set()
+    for reference in list_references(layout):
+        path = ref_path(layout, reference)
+        try:
+            found.add((reference.partition("/")[0], str(json.loads(path.read_bytes())["object"])))
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise CorruptArtifact(
+                f"the commit of {reference} cannot be read ({path}), so nothing is removed",
+                hint=f"Restore that file, or delete it to give {reference} up; then run gc again.",
+            ) from problem
+    return found
+
+
+def remove(layout: Layout, index: Index, artifact: Artifact) -> None:
+    """Take one version of a name away, and the object if it has no other name.
+
+    Raises: StoreError if others were made from it, ArtifactNotFound if somebody else was faster.
+    """
+    with staging(layout) as private, locks.held(layout.lock("gc")):
+        index.refresh()
+        if artifact.reference not in index.by_reference:
+            raise ArtifactNotFound(
+                f"{artifact.reference} is gone already", hint="List what there is: thinkrec list"
+            )
+        last_name = len(index.by_object[artifact.object_id]) == 1
+        users = [a for a in index.artifacts if artifact.object_id in a.manifest.objects_used()]
+        if last_name and users:
+            raise StoreError(
+                f"{users[0].reference} was made from {artifact.reference}"
+                + (f", and {len(users) - 1} more were" if len(users) > 1 else ""),
+                hint=f"Remove {users[-1].reference} first.",
+            )
+        commit = ref_path(layout, artifact.reference)
+        # The number stays taken: a reference never comes to mean something else.
+        files.move(commit, commit.with_suffix(".removed"))
+        files.sync(commit.parent)
+        if last_name:
+            files.move(artifact.folder, private / "removed")
+            files.sync(artifact.folder.parent)
+        index.refresh()
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
