@@ -99,6 +99,12 @@ class MismatchError(ThinkRecError):
     exit_code = 33
 
 
+class PipedInputError(ThinkRecError):
+    """Something else than references came through the pipe."""
+
+    exit_code = 34
+
+
 class ModelFolderError(ThinkRecError):
     """A folder or id that holds no language model."""
 

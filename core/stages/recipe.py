@@ -1,0 +1,338 @@
+"""Recipes: a pipeline declared in one TOML file, checked as a whole before anything runs.
+
+A recipe names steps; a step names a command, settings of it, and where its inputs come from:
+
+    [step.data]
+    command = "ingest"
+    source = "ml-100k"
+
+    [step.groups]
+    command = "cluster"
+    encoder = "sasrec"      # another step, or a reference such as "encoder/mf@2"
+
+An input nobody names comes from the one earlier step that makes a fitting artifact. Keys make a
+recipe resumable: a step whose work was done before is a hit, whoever did it.
+"""
+
+import importlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from core.config.base import Config, suggestion
+from core.errors import MissingFileError, RecipeError
+from core.stages.base import Input, Stage
+
+STAGE_COMMANDS = (
+    "ingest",
+    "augment",
+    "synthesize",
+    "encode",
+    "train-global",
+    "cluster",
+    "train-experts",
+    "fuse",
+    "score",
+    "explain",
+    "eval",
+)
+
+_TOP_KEYS = {"name", "about", "settings", "step", "next"}
+_STEP_KEYS = {"command", "artifact", "after"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command of a recipe with its settings and the origin of its inputs."""
+
+    id: str
+    stage: Stage[Any]
+    config: Config
+    inputs: Mapping[str, tuple[str, ...]]
+    """Input name -> step ids, references or "none"; one that is missing takes the stage's default."""
+    after: tuple[str, ...] = ()
+    artifact: str | None = None
+    """Name of the artifact; the stage's own if None."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A checked pipeline; the steps stand in an order in which they can run."""
+
+    name: str
+    about: str
+    steps: tuple[Step, ...]
+    next: tuple[str, ...] = ()
+    """Commands to suggest when all is done."""
+
+    def needed_for(self, step_id: str) -> set[str]:
+        """Return a step and all it depends on. Raises: RecipeError if there is no such step."""
+        by_id = {step.id: step for step in self.steps}
+        if step_id not in by_id:
+            raise _unknown("recipe", "step", step_id, by_id)
+        found: set[str] = set()
+        queue = [step_id]
+        while queue:
+            current = queue.pop()
+            if current not in found:
+                found.add(current)
+                queue += self.depends_on(by_id[current])
+        return found
+
+    def depends_on(self, step: Step) -> list[str]:
+        """Return the ids of the steps that must be done before a step."""
+        return _depends_on(step, self.steps)
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """What reading needs to know: where the recipe came from, and the ids of its steps."""
+
+    where: str
+    ids: list[str] = field(default_factory=list)
+
+
+def load_stage(command: str) -> Stage[Any]:
+    """Return the declaration of a command's stage."""
+    module = importlib.import_module(f"core.stages.{command.replace('-', '_')}")
+    stage: Stage[Any] = module.STAGE
+    return stage
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: the TOML file.
+        overrides: settings to change, each `step.key=value` with a TOML value (or a bare word).
+    Raises: MissingFileError, RecipeError, UnknownKeyError, ConfigError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise MissingFileError(
+            f"recipe {path} cannot be read: {problem}", hint=_recipes_beside(path)
+        ) from problem
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise RecipeError(
+            f"{path} is not TOML: {problem}", hint="Correct that line; strings need quotes."
+        ) from problem
+    for override in overrides:
+        _apply_override(content, override)
+    return read_recipe(content, where=path.name)
+
+
+def read_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
+    """Check a recipe that was read from TOML; see load_recipe."""
+    for key in content:
+        if key not in _TOP_KEYS:
+            raise _unknown(where, "key", key, _TOP_KEYS)
+    tables = content.get("step") or {}
+    if (
+        not isinstance(tables, dict)
+        or not all(isinstance(t, dict) for t in tables.values())
+        or not tables
+    ):
+        raise RecipeError(
+            f"{where} has no steps", hint='Give at least one: [step.data], command = "ingest".'
+        )
+    reader = _Reader(where=where, ids=list(tables))
+    shared = _shared_settings(reader, content.get("settings") or {}, tables)
+    steps = [_read_step(reader, step_id, table, shared) for step_id, table in tables.items()]
+    steps = _check_inputs(reader, steps)
+    return Recipe(
+        name=str(content.get("name", where)),
+        about=str(content.get("about", "")),
+        steps=tuple(_in_order(reader, steps)),
+        next=tuple(content.get("next") or ()),
+    )
+
+
+def _shared_settings(
+    reader: _Reader, settings: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return [settings] with underscores; each must be a setting of at least one step."""
+    known: set[str] = set()
+    for table in tables.values():
+        if table.get("command") in STAGE_COMMANDS:
+            known |= {f.name for f in fields(load_stage(table["command"]).config)}
+    shared = {key.replace("-", "_"): value for key, value in settings.items()}
+    for key in shared:
+        if key not in known:
+            raise _unknown(f"{reader.where} [settings]", "setting", key, known)
+    return shared
+
+
+def _read_step(
+    reader: _Reader, step_id: str, table: Mapping[str, Any], shared: Mapping[str, Any]
+) -> Step:
+    where = f"{reader.where} [step.{step_id}]"
+    command = table.get("command")
+    if command not in STAGE_COMMANDS:
+        if command is None:
+            raise RecipeError(
+                f"{where} has no command", hint=f"Use one of {', '.join(STAGE_COMMANDS)}."
+            )
+        raise _unknown(where, "command", str(command), STAGE_COMMANDS)
+    stage = load_stage(command)
+    own = {f.name for f in fields(stage.config)}
+    settings = {key: value for key, value in shared.items() if key in own}
+    inputs: dict[str, tuple[str, ...]] = {}
+    for raw_key, value in table.items():
+        key = raw_key.replace("-", "_")
+        if key in stage.inputs:
+            inputs[key] = _origins(where, raw_key, value)
+        elif key in own:
+            settings[key] = value
+        elif key not in _STEP_KEYS:
+            raise _unknown(where, "key", raw_key, own | set(stage.inputs) | _STEP_KEYS)
+    return Step(
+        id=step_id,
+        stage=stage,
+        config=stage.config.from_mapping(settings, where=where),
+        inputs=inputs,
+        after=_origins(where, "after", table.get("after", [])),
+        artifact=table.get("artifact"),
+    )
+
+
+def _origins(where: str, key: str, value: Any) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise RecipeError(
+            f"{where}: {key} = {value!r} names no step",
+            hint='Give a step ("data") or a list of steps.',
+        )
+    return tuple(values)
+
+
+def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
+    """Check every named input and settle the ones nobody named from the earlier steps."""
+    by_id = {step.id: step for step in steps}
+    settled = []
+    for position, step in enumerate(steps):
+        where = f"{reader.where} [step.{step.id}]"
+        for other in step.after:
+            if other not in by_id:
+                raise _unknown(where, "step", other, by_id)
+        inputs = dict(step.inputs)
+        for name, wanted in step.stage.inputs.items():
+            if name in inputs:
+                for origin in inputs[name]:
+                    _check_origin(f"{where}: {name}", wanted, origin, by_id)
+            elif origins := _implied(where, name, wanted, steps[:position]):
+                inputs[name] = origins
+        settled.append(
+            Step(
+                id=step.id,
+                stage=step.stage,
+                config=step.config,
+                inputs=inputs,
+                after=step.after,
+                artifact=step.artifact,
+            )
+        )
+    return settled
+
+
+def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, Step]) -> None:
+    kinds = " or ".join(wanted.kinds)
+    if origin == "none" and not wanted.required:
+        return
+    if "/" in origin:
+        kind = origin.split("/", maxsplit=1)[0]
+        given = f"'{origin}'"
+    elif origin in by_id:
+        kind = by_id[origin].stage.kind
+        given = f"step '{origin}', which makes {kind},"
+    else:
+        raise _unknown(where, "step", origin, by_id)
+    if kind not in wanted.kinds:
+        raise RecipeError(
+            f"{where} takes {kinds}, not {given}", hint=f"Name a step that makes {kinds}."
+        )
+
+
+def _implied(
+    where: str, name: str, wanted: Input, earlier: Sequence[Step]
+) -> tuple[str, ...] | None:
+    if wanted.through:
+        return None  # the ancestor of another input: found when that one is there
+    fitting = [step.id for step in earlier if step.stage.kind in wanted.kinds]
+    if wanted.many and fitting:
+        return tuple(fitting)
+    if len(fitting) > 1:
+        raise RecipeError(
+            f"{where}: several steps could be its {name}: {', '.join(fitting)}",
+            hint=f'Name one: {name} = "{fitting[-1]}"'
+            + ("" if wanted.required else ', or "none".'),
+        )
+    if fitting:
+        return (fitting[0],)
+    if wanted.required:
+        kinds = " or ".join(wanted.kinds)
+        raise RecipeError(
+            f"{where} needs an input {name}, and no earlier step makes {kinds}",
+            hint=f'Add such a step before it, or name one: {name} = "{wanted.kinds[0]}/NAME".',
+        )
+    return ("none",)  # never whatever happens to lie in the store
+
+
+def _depends_on(step: Step, steps: Sequence[Step]) -> list[str]:
+    ids = {other.id for other in steps}
+    named = [origin for origins in step.inputs.values() for origin in origins]
+    return [origin for origin in dict.fromkeys([*named, *step.after]) if origin in ids]
+
+
+def _in_order(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
+    """Sort so that every step stands after those it needs, else in the order of the file."""
+    ordered: list[Step] = []
+    waiting = list(steps)
+    while waiting:
+        done = {step.id for step in ordered}
+        ready = next((s for s in waiting if set(_depends_on(s, steps)) <= done), None)
+        if ready is None:
+            names = ", ".join(step.id for step in waiting)
+            raise RecipeError(
+                f"{reader.where}: steps wait for each other: {names}",
+                hint="Remove one of the inputs or `after` entries that close the circle.",
+            )
+        waiting.remove(ready)
+        ordered.append(ready)
+    return ordered
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    target, equals, raw = override.partition("=")
+    step_id, dot, key = target.strip().partition(".")
+    if not (equals and dot and key):
+        raise RecipeError(
+            f"'{override}' changes nothing",
+            hint="Write it as step.key=value, e.g. sasrec.epochs=5.",
+        )
+    table = content.get("step", {}).get(step_id)
+    if not isinstance(table, dict):
+        raise _unknown(f"--set {override}", "step", step_id, content.get("step", {}))
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()  # a bare word
+    spelled = {existing.replace("-", "_"): existing for existing in table}
+    table[spelled.get(key.replace("-", "_"), key)] = value
+
+
+def _unknown(where: str, what: str, word: str, known: Any) -> RecipeError:
+    near = suggestion(word, known)
+    hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(sorted(known))}."
+    return RecipeError(f"{where}: unknown {what} '{word}'", hint=hint)
+
+
+def _recipes_beside(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path()
+    names = sorted(str(p) for p in [*folder.glob("*.toml"), *Path("recipes").rglob("*.toml")])
+    names = [name for name in names if Path(name).name != "pyproject.toml"]
+    return f"There is {', '.join(names[:5])}." if names else "Name an existing TOML file."

@@ -1,0 +1,110 @@
+"""Plan a recipe against the store, and run it step by step."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+from artifacts.store import Artifact
+from core.errors import RecipeError
+from core.stages.base import Context, Outcome, Plan, plan_stage, run_plan
+from core.stages.recipe import Recipe, Step
+
+State = Literal["cached", "to run", "waits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepState:
+    """What a step would do now."""
+
+    step: Step
+    state: State
+    key: str | None = None
+    """Known as soon as all inputs are there."""
+    artifact: Artifact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcome:
+    """What a step gave."""
+
+    step: Step
+    outcome: Outcome
+    seconds: float
+
+
+def plan_recipe(context: Context, recipe: Recipe) -> list[StepState]:
+    """Look up what is there already, without computing anything."""
+    made: dict[str, Artifact] = {}
+    states = []
+    for step in recipe.steps:
+        if any(name not in made for name in recipe.depends_on(step)):
+            states.append(StepState(step=step, state="waits"))
+            continue
+        plan = _plan_step(context, recipe, step, made)
+        found = None if context.force else context.store.find(step.stage.kind, plan.key)
+        if found:
+            made[step.id] = found
+        states.append(
+            StepState(
+                step=step, state="cached" if found else "to run", key=plan.key, artifact=found
+            )
+        )
+    return states
+
+
+def run_recipe(
+    context: Context,
+    recipe: Recipe,
+    *,
+    only: Sequence[str] = (),
+    until: Sequence[str] = (),
+    starting: Callable[[Step], None] = lambda step: None,
+) -> Iterator[StepOutcome]:
+    """Run the steps in order and yield what each gave; work that was done before is not done again.
+
+    Args:
+        only: steps to run; all others must have been run before.
+        until: steps to reach; steps they do not need are left out.
+        starting: called before a step.
+    Raises: RecipeError, or whatever a step raises, with a note that names the step.
+    """
+    goals = only or until
+    wanted = set().union(
+        *(recipe.needed_for(goal) for goal in goals or [s.id for s in recipe.steps])
+    )
+    made: dict[str, Artifact] = {}
+    for step in recipe.steps:
+        if step.id not in wanted:
+            continue
+        started = perf_counter()
+        try:
+            plan = _plan_step(context, recipe, step, made)
+            if only and step.id not in only:
+                made[step.id] = _done_before(context, step, plan)
+                continue
+            starting(step)
+            outcome = run_plan(context, plan)
+        except Exception as problem:
+            problem.add_note(f"in step '{step.id}' ({step.stage.command}) of recipe {recipe.name}")
+            raise
+        made[step.id] = outcome.artifact
+        yield StepOutcome(step=step, outcome=outcome, seconds=perf_counter() - started)
+
+
+def _done_before(context: Context, step: Step, plan: Plan) -> Artifact:
+    if found := context.store.find(step.stage.kind, plan.key):
+        return found
+    raise RecipeError(
+        f"step '{step.id}' was not run yet, and the steps you chose need it",
+        hint=f"Add --only {step.id}, or leave --only out.",
+    )
+
+
+def _plan_step(context: Context, recipe: Recipe, step: Step, made: Mapping[str, Artifact]) -> Plan:
+    ids = {other.id for other in recipe.steps}
+    references = {
+        name: [made[origin].reference if origin in ids else origin for origin in origins]
+        for name, origins in step.inputs.items()
+    }
+    return plan_stage(context, step.stage, step.config, references=references, name=step.artifact)

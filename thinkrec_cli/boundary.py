@@ -1,0 +1,93 @@
+"""The one place that turns failures into words and exit codes."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from artifacts.errors import StoreError
+from core.errors import DiskFullError, MissingFileError, ThinkRecError
+from thinkrec_cli import console
+
+EXIT_BROKEN_PIPE = 141  # what a shell reports for SIGPIPE
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, unwound like Ctrl-C so that locks are given back and staging is cleared."""
+
+
+def install_signal_handlers() -> None:
+    """Let SIGTERM unwind the program as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+@contextmanager
+def error_boundary() -> Iterator[None]:
+    """Turn every failure that a user can repair into two lines and an exit code; the rest is a bug."""
+    try:
+        yield
+        sys.stdout.flush()  # a reader that went away is noticed here, not at interpreter exit
+    except (ThinkRecError, StoreError) as problem:
+        raise _told(problem) from problem
+    except KeyboardInterrupt as interrupt:
+        terminated = isinstance(interrupt, Terminated)
+        word = "terminated" if terminated else "interrupted"
+        console.say(f"{word}; the same command continues where it stopped")
+        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from interrupt
+    except BrokenPipeError as problem:
+        _silence_stdout()
+        raise typer.Exit(EXIT_BROKEN_PIPE) from problem
+    except Exception as problem:
+        if friendly := _friendly(problem):
+            raise _told(friendly) from problem
+        raise
+
+
+def report_bug(problem: Exception) -> None:
+    """Say under a traceback whose fault it is."""
+    console.print_error(
+        f"this is a bug in thinkrec ({type(problem).__name__})",
+        hint="Please report it with the lines above and the command you ran.",
+    )
+
+
+def _told(problem: ThinkRecError | StoreError) -> typer.Exit:
+    notes = getattr(problem, "__notes__", [])
+    console.print_error(str(problem), hint=problem.hint, notes=notes)
+    return typer.Exit(problem.exit_code)
+
+
+def _friendly(problem: Exception) -> ThinkRecError | None:
+    """Return the error to tell for a failure of the machine, or None if it is our bug."""
+    friendly: ThinkRecError | None = None
+    # Libraries wrap the operating system's error (DuckDB: IOException, safetensors: its own),
+    # so the text is asked too.
+    if getattr(problem, "errno", None) == errno.ENOSPC or "No space left on device" in str(problem):
+        friendly = DiskFullError(
+            f"no space left on the device: {problem}",
+            hint="Free some space (thinkrec gc --yes removes leftovers); nothing made before is lost.",
+        )
+    elif isinstance(problem, OSError) and problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        friendly = MissingFileError(
+            f"{problem.strerror}: {problem.filename}",
+            hint="Name another place (--store DIR), or give yourself the right to use this one.",
+        )
+    if friendly is not None:
+        for note in getattr(problem, "__notes__", []):
+            friendly.add_note(note)
+    return friendly
+
+
+def _silence_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated

@@ -1,0 +1,83 @@
+"""The two streams: results on stdout, everything else on stderr."""
+
+import json
+import logging
+import os
+import sys
+from functools import lru_cache
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH_WITHOUT_TERMINAL = 120  # a table in a log file: wide enough for six columns of figures
+
+
+@lru_cache(maxsize=1)
+def errors() -> Console:
+    """Return the console on stderr."""
+    return Console(stderr=True, width=_width(sys.stderr), highlight=False, emoji=False)
+
+
+@lru_cache(maxsize=1)
+def results() -> Console:
+    """Return the console on stdout."""
+    return Console(width=_width(sys.stdout), highlight=False, emoji=False)
+
+
+def page() -> Console:
+    """Return where a page for people goes: stdout if it is a terminal, else stderr."""
+    return results() if sys.stdout.isatty() else errors()
+
+
+def out(line: str) -> None:
+    """Write one line of result."""
+    sys.stdout.write(line + "\n")
+
+
+def out_json(value: Any) -> None:
+    """Write one JSON value as result."""
+    out(json.dumps(value, ensure_ascii=False, indent=None, default=str, allow_nan=False))
+
+
+def say(line: str) -> None:
+    """Tell a person something that is no result."""
+    errors().print(Text(line, style="dim"), soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """Tell a person something to care about."""
+    errors().print(Text.assemble(("warning: ", "bold yellow"), line), soft_wrap=True)
+
+
+def print_error(problem: str, *, hint: str, notes: list[str] | None = None) -> None:
+    """Write a failure as one line of problem and one line of remedy; markup in them is plain text."""
+    console = errors()
+    console.print(Text.assemble(("error: ", "bold red"), _one_line(problem)), soft_wrap=True)
+    for note in notes or []:
+        console.print(Text.assemble(("note: ", "bold"), _one_line(note)), soft_wrap=True)
+    console.print(Text.assemble(("hint: ", "bold cyan"), _one_line(hint)), soft_wrap=True)
+
+
+def quieten_libraries(*, verbose: bool) -> None:
+    """Keep other people's progress bars and notices off the terminal unless the user wants all."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if not verbose:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n")).strip()
+
+
+def _width(stream: Any) -> int | None:
+    if os.environ.get("COLUMNS", "").isdigit() or stream.isatty():
+        return None  # rich finds out
+    return WIDTH_WITHOUT_TERMINAL

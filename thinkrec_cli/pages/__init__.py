@@ -1,0 +1,1 @@
+"""Pages for people: what an artifact says, laid out for a terminal."""

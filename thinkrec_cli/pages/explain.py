@@ -1,0 +1,132 @@
+"""The page of an explanation: answer, reason, route, and what in the history moved the score."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from thinkrec_cli import console
+from thinkrec_cli.pages.bars import bar, two_sided_bar
+
+if TYPE_CHECKING:
+    from artifacts.store import Artifact
+    from thinkrec_cli.session import Session
+    from thinkrec_cli.stage_command import Done
+
+BAR_CELLS = 30
+INFLUENCE_CELLS = 8  # on either side of the middle
+
+ROUTES = {
+    "concentrated": "one expert answers alone",
+    "averaged": "no expert stands out: the global adapter answers",
+    "fused": "a mixture of the experts, weighed for this user",
+    "cold": "a user without a vector: the global adapter answers",
+}
+
+
+def read_explanation(artifact: "Artifact") -> dict[str, Any]:
+    """Return what the explanation says."""
+    content: dict[str, Any] = json.loads(artifact.file("explanation.json").read_text("utf-8"))
+    return content
+
+
+def explanation_json(done: "Done") -> dict[str, Any]:
+    """Return the explanation for programs."""
+    artifact = done.outcome.artifact
+    return {"reference": artifact.reference, **read_explanation(artifact)}
+
+
+def show_explanation(session: "Session", done: "Done") -> None:
+    """Show the page, and the prompt if it is wanted."""
+    content = read_explanation(done.outcome.artifact)
+    target = console.page()
+    render_explanation(target, content)
+    if done.extras.get("show_prompt"):
+        render_prompt(target, content)
+
+
+def render_explanation(target: Console, content: Mapping[str, Any]) -> None:
+    """Write the page; a field that is missing leaves its part out."""
+    title = content.get("title") or f"item {content.get('item', '?')}"
+    target.print()
+    target.print(Rule(Text(f"{title}  ·  user {content.get('user', '?')}", style="bold")))
+    target.print(Padding(Group(*_parts(content)), (1, 2)))
+
+
+def render_prompt(target: Console, content: Mapping[str, Any]) -> None:
+    """Write the exact prompt and its token ids, as plain text."""
+    target.print(Rule("prompt", style="dim"))
+    target.print(Text(str(content.get("prompt", "(not recorded)"))), soft_wrap=True)
+    ids = content.get("token_ids") or []
+    target.print(Rule(f"{len(ids)} token ids", style="dim"))
+    target.print(Text(" ".join(map(str, ids))), soft_wrap=True)
+
+
+def _parts(content: Mapping[str, Any]) -> list[RenderableType]:
+    parts: list[RenderableType] = [_answer(content)]
+    if reason := content.get("reason"):
+        parts += [Text(), Text(str(reason))]
+    for sentence in content.get("evidence") or []:
+        parts.append(Text(f"· {sentence}", style="dim"))
+    if content.get("route") or content.get("weights"):
+        parts += [Text(), *_route(content)]
+    if history := content.get("history"):
+        parts += [Text(), _history(history)]
+    parts += [Text(), _next(content)]
+    return parts
+
+
+def _answer(content: Mapping[str, Any]) -> Text:
+    answer, probability = content.get("answer"), content.get("probability")
+    text = Text(str(answer or "?"), style="bold green" if answer == "Yes" else "bold red")
+    if isinstance(probability, (int, float)):
+        text.append("  ").append_text(bar(probability, BAR_CELLS, "green"))
+        text.append(f"  {probability:.1%} likely to like it", style="default not bold")
+    if isinstance(score := content.get("score"), (int, float)):
+        text.append(f"  (score {score:+.3f})", style="dim")
+    return text
+
+
+def _route(content: Mapping[str, Any]) -> list[RenderableType]:
+    route = str(content.get("route") or "")
+    lines: list[RenderableType] = []
+    if route:
+        line = Text("route  ", style="bold").append(route, style="cyan")
+        lines.append(line.append(f"  {ROUTES.get(route, '')}", style="dim"))
+    for number, weight in enumerate(content.get("weights") or []):
+        line = Text(f"expert {number}  ").append_text(bar(weight, BAR_CELLS, "cyan"))
+        lines.append(line.append(f"  {weight:.3f}"))
+    return lines
+
+
+def _history(history: list[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("history, oldest first", overflow="fold", ratio=1)
+    table.add_column("liked")
+    table.add_column("against · for", no_wrap=True)
+    table.add_column("influence", justify="right")
+    influences = [row.get("influence") or 0.0 for row in history]
+    largest = max((abs(value) for value in influences), default=0.0) or 1.0
+    for row, influence in zip(history, influences, strict=True):
+        liked = row.get("label")
+        table.add_row(
+            Text(str(row.get("title") or row.get("item") or "?")),
+            Text("") if liked is None else Text("Yes", "green") if liked else Text("No", "red"),
+            two_sided_bar(influence / largest, INFLUENCE_CELLS),
+            Text(f"{influence:+.3f}"),
+        )
+    return table
+
+
+def _next(content: Mapping[str, Any]) -> Text:
+    user, item = content.get("user"), content.get("item")
+    text = Text("next  ", style="bold")
+    text.append(f"thinkrec score --user {user} --top 10", style="cyan")
+    text.append("   the best items for this user\n      ", style="dim")
+    text.append(f"thinkrec explain --user {user} --item {item} --show-prompt", style="cyan")
+    return text.append("   what the model read", style="dim")

@@ -1,0 +1,234 @@
+"""How far long work is: bars with rate and time left on a terminal, now and then a plain line elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from core.progress import BarContext, Progress, Silent
+from thinkrec_cli import console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+SHARE_BETWEEN_LINES = 0.1
+SECONDS_WORTH_A_SUMMARY = 1.0
+
+
+def make_progress(*, quiet: bool) -> Progress:
+    """Return what suits stderr: bars on a terminal, plain lines elsewhere, nothing if quiet."""
+    if quiet:
+        return Silent()
+    if console.errors().is_terminal:
+        return BarProgress()
+    return LineProgress()
+
+
+@dataclass(kw_only=True)
+class Meter:
+    """Counts one piece of work and words how far it is."""
+
+    title: str
+    total: int | None
+    unit: str
+    started: float = field(default_factory=monotonic)
+    done: int = 0
+    figures: dict[str, float | str] = field(default_factory=dict)
+
+    def count(self, amount: int, figures: dict[str, float | str]) -> None:
+        """Take in an advance."""
+        self.done += amount
+        self.figures.update(figures)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return max(monotonic() - self.started, 1e-9)
+
+    def figures_text(self) -> str:
+        """Return the figures as `loss 0.61  auc 0.74`."""
+        return "  ".join(f"{name} {_number(value)}" for name, value in self.figures.items())
+
+    def line(self) -> str:
+        """Return one line for a log."""
+        rate = self.done / self.seconds
+        parts = [f"{self.done:,}" + (f"/{self.total:,}" if self.total else "") + f" {self.unit}"]
+        if self.total:
+            parts[0] += f" ({self.done / self.total:.0%})"
+        parts.append(f"{_number(rate)}/s")
+        if self.total and self.done and self.done < self.total:
+            parts.append(f"{duration((self.total - self.done) / rate)} left")
+        return f"{self.title}: {', '.join(parts)}" + self._tail()
+
+    def summary(self) -> str:
+        """Return one line for when it is over."""
+        rate = _number(self.done / self.seconds)
+        count = f"{self.done:,} {self.unit} in {duration(self.seconds)} ({rate}/s)"
+        return f"{self.title}: {count}" + self._tail()
+
+    def _tail(self) -> str:
+        return f"  {self.figures_text()}" if self.figures else ""
+
+
+class LineProgress:
+    """Progress for a log file: a line every 10 seconds or 10 percent, whichever is later."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    def say(self, line: str) -> None:
+        """Write the line."""
+        console.say(line)
+
+    @contextmanager
+    def bar(self, title: str, total: int | None, unit: str) -> Iterator["_LineBar"]:
+        """Yield a bar that writes lines."""
+        bar = _LineBar(Meter(title=title, total=total, unit=unit))
+        self._open += 1
+        try:
+            yield bar
+        finally:
+            self._open -= 1
+        _summarise(bar.meter, outermost=self._open == 0)
+
+
+class _LineBar:
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._said_at = meter.started
+        self._said_done = 0
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        """Count, and write a line if the last one is old enough."""
+        self.meter.count(amount, figures)
+        now = monotonic()
+        share = SHARE_BETWEEN_LINES * (self.meter.total or 0)
+        finished = self.meter.total is not None and self.meter.done >= self.meter.total
+        if finished or now - self._said_at < SECONDS_BETWEEN_LINES:
+            return
+        if self.meter.done - self._said_done < share and now - self._said_at < 60:
+            return
+        self._said_at, self._said_done = now, self.meter.done
+        console.say(self.meter.line())
+
+
+class BarProgress:
+    """Progress on a terminal: live bars, each replaced by one line when it is done."""
+
+    def __init__(self) -> None:
+        self._live: RichProgress | None = None
+        self._open = 0
+
+    def say(self, line: str) -> None:
+        """Write the line above the bars."""
+        console.say(line)  # rich keeps a live display below what is printed to its console
+
+    def bar(self, title: str, total: int | None, unit: str) -> BarContext:
+        """Return a bar that is drawn while its context is open."""
+        return _RichBar(self, Meter(title=title, total=total, unit=unit))
+
+    def enter(self, meter: Meter) -> Any:
+        """Draw a new bar; return its handle."""
+        if self._live is None:
+            self._live = _rich_progress()
+            self._live.start()
+        self._open += 1
+        title = meter.title if len(meter.title) <= 32 else meter.title[:31] + "…"
+        return self._live.add_task(title, total=meter.total, unit=meter.unit, figures="")
+
+    def update(self, task: Any, amount: int, meter: Meter) -> None:
+        """Move a bar on."""
+        if self._live is not None:
+            self._live.update(task, advance=amount, figures=meter.figures_text())
+
+    def leave(self, task: Any, meter: Meter, *, completed: bool) -> None:
+        """Take a bar away, and say what it came to if nothing around it does."""
+        self._open -= 1
+        if self._live is not None:
+            self._live.remove_task(task)
+            if self._open == 0:
+                self._live.stop()
+                self._live = None
+        if completed:
+            _summarise(meter, outermost=self._open == 0)
+
+
+class _RichBar:
+    def __init__(self, owner: BarProgress, meter: Meter) -> None:
+        self._owner, self._meter = owner, meter
+        self._task: Any = None
+
+    def __enter__(self) -> "_RichBar":
+        self._task = self._owner.enter(self._meter)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._owner.leave(self._task, self._meter, completed=kind is None)
+
+    def advance(self, amount: int = 1, **figures: float | str) -> None:
+        """Move on."""
+        self._meter.count(amount, figures)
+        self._owner.update(self._task, amount, self._meter)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: 8.2 s, 4:05 min, 1:02:03 h."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02} min"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
+
+
+def _summarise(meter: Meter, *, outermost: bool) -> None:
+    if outermost and meter.seconds >= SECONDS_WORTH_A_SUMMARY:
+        console.say(meter.summary())
+
+
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or (abs(value) >= 1000 and value == value):
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def _rich_progress() -> "RichProgress":
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Amount(ProgressColumn):
+        """Count, total, unit and rate."""
+
+        def render(self, task: Task) -> Text:
+            """Draw `120/1,000 rows  34.1/s`."""
+            total = f"/{task.total:,.0f}" if task.total else ""
+            rate = f"  {_number(task.speed)}/s" if task.speed else ""
+            return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}{rate}")
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        Amount(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[figures]}", style="cyan", markup=False),
+        console=console.errors(),
+        transient=True,
+        speed_estimate_period=60.0,
+    )

@@ -1,0 +1,98 @@
+"""What one run of the program shares: the store, the switches that every command has, the progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from thinkrec_cli import console
+
+if TYPE_CHECKING:
+    from artifacts.store import Store
+    from core.stages.base import Context
+
+DEFAULT_STORE = Path(".thinkrec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switches:
+    """Options that may stand before or after the command's name."""
+
+    store: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def merged(self, later: "Switches") -> "Switches":
+        """Return these with what was said again after the command's name."""
+        return Switches(
+            store=later.store or self.store,
+            as_json=self.as_json or later.as_json,
+            quiet=self.quiet or later.quiet,
+            verbose=self.verbose or later.verbose,
+        )
+
+
+class Session:
+    """One run of one command."""
+
+    def __init__(self, switches: Switches) -> None:
+        """Take the switches; the store is opened when it is first needed."""
+        self.switches = switches
+
+    @classmethod
+    def begin(cls, ctx: typer.Context, later: Switches) -> "Session":
+        """Start from the options before the command's name (in ctx.obj) and those after it."""
+        before = ctx.obj if isinstance(ctx.obj, Switches) else Switches()
+        switches = before.merged(later)
+        if switches.quiet and switches.verbose:
+            switches = replace(switches, quiet=False)
+        console.quieten_libraries(verbose=switches.verbose)
+        return cls(switches)
+
+    @property
+    def as_json(self) -> bool:
+        """Whether the result is wanted as JSON."""
+        return self.switches.as_json
+
+    @property
+    def verbose(self) -> bool:
+        """Whether the user wants to read everything."""
+        return self.switches.verbose
+
+    @cached_property
+    def store(self) -> "Store":
+        """The store, opened (and made if it is not there)."""
+        from artifacts.store import Store
+        from core.stages.kinds import KINDS
+        from thinkrec_cli import version
+
+        store = Store.open(self.switches.store or DEFAULT_STORE, KINDS, version())
+        store.say = self.say
+        return store
+
+    @contextmanager
+    def context(self, *, force: bool = False) -> Iterator["Context"]:
+        """Yield what stages need; when it closes, the catalog file shows what they made."""
+        from core.stages.base import Context
+        from thinkrec_cli.progress import make_progress
+
+        progress = make_progress(quiet=self.switches.quiet)
+        try:
+            yield Context(store=self.store, progress=progress, force=force)
+        finally:
+            self.export_catalog()
+
+    def export_catalog(self) -> None:
+        """Bring catalog.duckdb up to date; whoever holds that file open only delays it."""
+        if warning := self.store.export_catalog():
+            console.warn(warning)
+
+    def say(self, line: str) -> None:
+        """Tell a person something, unless they asked for quiet."""
+        if not self.switches.quiet:
+            console.say(line)

@@ -1,0 +1,39 @@
+"""Settings of a command from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, MissingFileError
+from core.stages.base import Stage
+from thinkrec_cli.commands import COMMANDS
+
+
+def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
+    """Return the settings a file gives for a stage.
+
+    Keys at the top are settings; a table with a command's name holds settings of that command only, so that one
+    file can serve a whole pipeline.
+    Raises: MissingFileError, ConfigError.
+    """
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise MissingFileError(
+            f"settings file {file} cannot be read: {problem}", hint="Name an existing TOML file."
+        ) from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(
+            f"{file} is not TOML: {problem}", hint="Correct that line; strings need quotes."
+        ) from problem
+    own = content.get(stage.command, {})
+    general = {key: value for key, value in content.items() if not _is_command(key, value)}
+    return {_name(k): v for k, v in general.items()} | {_name(k): v for k, v in own.items()}
+
+
+def _is_command(key: str, value: Any) -> bool:
+    return key in COMMANDS and isinstance(value, dict)
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_")
