@@ -1,0 +1,184 @@
+"""Settings of `ingest`: which files, what their columns mean, which rows are kept and how they are split."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from core.config.base import Config, option
+from core.errors import ConfigError
+
+SourceName = Literal["ml-100k", "ml-1m", "movielens", "recbole", "table"]
+Encoding = Literal["utf-8", "latin-1", "utf-16"]
+TimeUnit = Literal["auto", "s", "ms", "us", "ns", "iso"]
+
+# What a source means by itself; an option given by the user wins. Dates are UTC midnights.
+# ml-1m: calendar months 14..33 after the full file's first month, April 2000, are June 2001 .. January 2003. Fixed
+# dates make the full file and a file that holds only the window give the same rows.
+PRESETS: dict[str, dict[str, Any]] = {
+    "ml-100k": {"split_by": "user-time"},
+    "ml-1m": {
+        "split_by": "time",
+        "since": "2001-06-01",
+        "valid_from": "2002-04-01",
+        "test_from": "2002-09-01",
+        "until": "2003-02-01",
+    },
+}
+_GENERAL = {"split_by": "time", "train_fraction": 0.7, "valid_fraction": 0.1}
+_PRESET_FIELDS = (*_GENERAL, "since", "valid_from", "test_from", "until")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig(Config):
+    """Settings of `thinkrec ingest SOURCE`."""
+
+    source: SourceName = option(
+        "ml-100k",
+        "what to read: ml-100k (fetched by name, or --path), ml-1m (the paper's window; --path), movielens, recbole "
+        "(--path), table (--interactions, --items)",
+    )
+    # Where files lie is not part of the key: what is in them is (the stage's resources).
+    path: str | None = option(None, "folder of the source's files", keyed=False)
+    interactions: str | None = option(
+        None, "table: file of interactions (CSV, TSV, JSON lines, Parquet; .gz too)", keyed=False
+    )
+    items: str | None = option(None, "table: file of items, if there is one", keyed=False)
+    threshold: float = option(3.0, "a rating above this is a like (label 1)")
+
+    user_column: str | None = option(None, "column of the user's id (default: guessed by name)")
+    item_column: str | None = option(None, "column of the item's id, in both files")
+    rating_column: str | None = option(None, "column of the rating")
+    time_column: str | None = option(None, "column of the time")
+    title_column: str | None = option(None, "column of the item's title")
+    year_column: str | None = option(None, "column of the item's year")
+    categories_column: str | None = option(None, "column of the item's categories")
+    description_column: str | None = option(None, "column of the item's description")
+    categories_separator: str | None = option(
+        None, "what separates categories (default: a JSON list, or the first of | ; , that occurs)"
+    )
+    time_unit: TimeUnit = option(
+        "auto", "unit of times: s, ms, us, ns since 1970, iso, or auto (s or iso)"
+    )
+    delimiter: str | None = option(
+        None, "delimiter of a text table, `tab` for a tab (default: guessed)"
+    )
+    quote: str = option('"', "quote character of a text table, `none` for none")
+    encoding: Encoding | None = option(
+        None, "text encoding (default: utf-8, or what the layout always uses)"
+    )
+
+    split_by: str | None = option(
+        None,
+        "time (one cut for all), user-time (each user's own time line), or the name of a column that says train, "
+        "valid or test (default: the source's own, else time)",
+    )
+    train_fraction: float | None = option(None, "share of the first rows that is train (0.7)")
+    valid_fraction: float | None = option(
+        None, "share of the next rows that is valid (0.1); the rest is test"
+    )
+    since: str | None = option(None, "keep rows from this UTC date on, for instance 2001-06-01")
+    valid_from: str | None = option(None, "with --split-by time: valid starts at this UTC date")
+    test_from: str | None = option(None, "with --split-by time: test starts at this UTC date")
+    until: str | None = option(None, "keep rows before this UTC date")
+    min_user_rows: int = option(
+        0, "keep users with at least so many rows (repeated with items until it holds)"
+    )
+    min_item_rows: int = option(
+        0, "keep items with at least so many rows (repeated with users until it holds)"
+    )
+    unrated_items: bool = option(True, "also take items of the items file that have no interaction")
+    on_duplicate: Literal["last", "first", "error", "keep"] = option(
+        "last", "same user and item twice: keep the last or the first by time, fail, or keep all"
+    )
+    bad_rows: Literal["error", "reject"] = option(
+        "error", "a row that cannot be read: fail, or leave it out and count it in the report"
+    )
+    memory_limit: str = option(
+        "4GB", "memory before work spills to disk, for instance 4GB", keyed=False
+    )
+    threads: int = option(0, "threads (0: one per processor)", keyed=False)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the files. Raises: ConfigError."""
+        super().__post_init__()
+        self._check_files()
+        rules = self.rules()
+        train, valid = rules["train_fraction"], rules["valid_fraction"]
+        self.check(
+            0 < train < 1 and 0 <= valid < 1 and train + valid < 1,
+            f"train_fraction = {train} and valid_fraction = {valid} leave nothing to train on or to test",
+            hint="Let train be above 0 and both together below 1, for instance 0.7 and 0.1.",
+        )
+        dated = (rules["valid_from"] is not None, rules["test_from"] is not None)
+        self.check(
+            dated[0] == dated[1],
+            "valid_from and test_from come together",
+            hint="Give both --valid-from and --test-from, or neither.",
+        )
+        self.check(
+            not any(dated) or rules["split_by"] == "time",
+            f"valid_from and test_from cut one time line for all, split_by = {rules['split_by']} does not",
+            hint="Leave --split-by out, or the two dates.",
+        )
+        dates = [rules[name] for name in ("since", "valid_from", "test_from", "until")]
+        times = [seconds(date) for date in dates if date is not None]
+        self.check(
+            times == sorted(set(times)),
+            f"the dates {', '.join(str(date) for date in dates if date)} are not in order",
+            hint="since < valid_from < test_from < until.",
+        )
+        self.check(
+            self.min_user_rows >= 0 and self.min_item_rows >= 0 and self.threads >= 0,
+            "min_user_rows, min_item_rows and threads cannot be negative",
+            hint="Use 0 for none.",
+        )
+
+    def _check_files(self) -> None:
+        named = self.source == "table"
+        self.check(
+            not named or self.interactions is not None,
+            "the source table needs a file of interactions",
+            hint="Give --interactions FILE (and --items FILE for titles).",
+        )
+        self.check(
+            not named or self.path is None,
+            "the source table reads --interactions and --items, not --path",
+            hint="Leave --path out.",
+        )
+        self.check(
+            named or (self.interactions is None and self.items is None),
+            f"--interactions and --items belong to the source table, not to {self.source}",
+            hint="Use: thinkrec ingest table --interactions F --items F, or give --path FOLDER.",
+        )
+        self.check(
+            named or self.source == "ml-100k" or self.path is not None,
+            f"the source {self.source} needs a folder",
+            hint=f"Use: thinkrec ingest {self.source} --path FOLDER.",
+        )
+
+    def rules(self) -> dict[str, Any]:
+        """Return split and window as they hold: the user's options over the source's preset over the general ones."""
+        preset = dict(PRESETS.get(self.source, {}))
+        if self.split_by is not None and self.split_by != "time":
+            preset.pop(
+                "valid_from", None
+            )  # another way of splitting keeps the window, not its cuts
+            preset.pop("test_from", None)
+        given = {name: getattr(self, name) for name in _PRESET_FIELDS}
+        return {
+            name: given[name] if given[name] is not None else preset.get(name, _GENERAL.get(name))
+            for name in _PRESET_FIELDS
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the keyed settings, presets filled in: a preset spelled out is the same work."""
+        return super().parameters() | self.rules()
+
+
+def seconds(date: str) -> int:
+    """Return the seconds since 1970 of an ISO date or time, UTC unless it says otherwise. Raises: ConfigError."""
+    try:
+        moment = datetime.fromisoformat(date)
+    except ValueError:
+        raise ConfigError(f"'{date}' is not a date", hint="Write it like 2001-06-01.") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,157 @@
+"""Turn files of ratings into a data set: read, judge, order, filter, split, write. All set-based, out of core."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.config.ingest import IngestConfig
+from core.data.ingest_filter import Filtered, order_and_filter
+from core.data.ingest_items import load_items
+from core.data.ingest_load import Loaded, load, out_of_memory
+from core.data.ingest_write import RowColumns, write_payloads
+from core.data.readers.files import literal
+from core.data.readers.source import Source
+from core.data.split import SplitRule, split_expression
+from core.errors import ConfigError, DiskFullError, EmptySplitError
+from core.progress import Progress
+
+_STEPS = 5
+
+
+def ingest(
+    source: Source, config: IngestConfig, *, folder: Path, scratch: Path, progress: Progress
+) -> dict[str, Any]:
+    """Write a data set's payload files into a folder and return its report.
+
+    Args:
+        source: what a reader found.
+        folder: gets interactions.parquet, items.parquet, users.parquet and report.json.
+        scratch: existing folder to spill to.
+    Raises: EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError, DuplicateRowError,
+        EmptySplitError, DiskFullError, ConfigError (memory limit).
+    """
+    rule = SplitRule.of(config)
+    with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
+        loaded = load(connection, source, config, rule)
+        bar.advance(1, rows=loaded.read)
+        facts = load_items(connection, source, config)
+        bar.advance()
+        filtered = order_and_filter(connection, source, config)
+        bar.advance()
+        rows = RowColumns(
+            split=split_expression(connection, rule),
+            label=f"(rating > {config.threshold!r})::TINYINT",
+        )
+        bar.advance()
+        splits = write_payloads(connection, rows, folder, unrated_items=config.unrated_items)
+        _check_splits(rule, splits)
+        report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
+        bar.advance()
+    (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return report
+
+
+@contextmanager
+def _connect(config: IngestConfig, scratch: Path) -> Iterator[Any]:
+    """Open DuckDB in memory, spilling to the scratch folder. Raises: DiskFullError, ConfigError."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"SET temp_directory = {literal(str(scratch))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        if config.threads:
+            connection.execute(f"SET threads = {config.threads}")
+        try:
+            connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+        except duckdb.Error:
+            raise ConfigError(
+                f"memory_limit = '{config.memory_limit}' is not an amount of memory",
+                hint="Write it like 4GB or 800MB.",
+            ) from None
+        try:
+            yield connection
+        except duckdb.OutOfMemoryException as problem:
+            raise out_of_memory(problem) from problem
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
+        except duckdb.IOException as problem:
+            if "No space left" in str(problem):
+                raise DiskFullError(
+                    "no space left on the device", hint="Free some space and run again."
+                ) from problem
+            raise
+
+
+def _check_splits(rule: SplitRule, splits: dict[str, dict[str, Any]]) -> None:
+    """Raises: EmptySplitError if a split is empty that should not be."""
+    needed = ["train", "test"]
+    if rule.column is None and rule.valid > 0:
+        needed.insert(1, "valid")
+    for split in needed:
+        if splits[split]["rows"] == 0:
+            counts = ", ".join(f"{name} {found['rows']}" for name, found in splits.items())
+            remedy = (
+                f"Mark some rows as {split} in the column '{rule.column}'."
+                if rule.column
+                else "Change --train-fraction, --valid-fraction or the dates, or give more rows."
+            )
+            raise EmptySplitError(
+                f"the split leaves no row for {split} ({counts}): {rule.words}", hint=remedy
+            )
+
+
+def _report(
+    connection: Any,
+    source: Source,
+    rule: SplitRule,
+    config: IngestConfig,
+    counted: tuple[Loaded, dict[str, int], Filtered, dict[str, dict[str, Any]]],
+) -> dict[str, Any]:
+    """Account for every row: read = kept + rejected + folded."""
+    loaded, facts, filtered, splits = counted
+    rejected = dict(loaded.rejected)
+    if filtered.too_few:
+        rejected["user or item with too few rows"] = filtered.too_few
+    kept = sum(split["rows"] for split in splits.values())
+    assert loaded.read == kept + sum(rejected.values()) + filtered.folded, "rows were lost"
+    users, train_users = connection.execute(
+        "SELECT count(*), count(*) FILTER (train_rows > 0) FROM by_u"
+    ).fetchone()
+    items, train_items = connection.execute(
+        "SELECT count(*), count(*) FILTER (train_rows > 0) FROM by_i"
+    ).fetchone()
+    times = [
+        split[name]
+        for split in splits.values()
+        for name in ("first_time", "last_time")
+        if split["rows"]
+    ]
+    return {
+        "source": config.source,
+        "files": [source.interactions.path.name]
+        + ([source.items.file.path.name] if source.items else []),
+        "rows": {
+            "read": loaded.read,
+            "kept": kept,
+            "rejected": sum(rejected.values()),
+            "folded": filtered.folded,
+            "rejected_by_reason": rejected,
+        },
+        "splits": splits,
+        "split_rule": rule.words,
+        "label_rule": f"1 if rating > {config.threshold:g} else 0",
+        "like_rate": round(
+            sum(s["rows"] * (s["like_rate"] or 0) for s in splits.values()) / kept, 6
+        ),
+        "first_time": min(times),
+        "last_time": max(times),
+        "users": users,
+        "users_in_train": train_users,
+        "items": items,
+        "items_in_train": train_items,
+        "item_rows": facts,
+        "core_rounds": filtered.core_rounds,
+    }

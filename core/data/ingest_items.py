@@ -1,0 +1,65 @@
+"""Items of a data set: titles, years, categories and descriptions, one row per id."""
+
+from typing import Any
+
+from core.config.ingest import IngestConfig
+from core.data.ingest_load import reading, value_at
+from core.data.readers.source import ItemSource, Source
+from core.errors import BadValueError
+
+# "Toy Story (1995)" is the title Toy Story and the year 1995.
+_TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
+
+
+def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[str, int]:
+    """Fill the table `facts` (item, title, year, categories, description), one row per id of the items file.
+
+    Of several rows with one id the first counts. Returns: rows read, repeated ids, rows without an id, for the report.
+    Raises: EncodingError, BadValueError, EmptyFileError.
+    """
+    items = source.items
+    if items is None:
+        connection.execute(
+            "CREATE TABLE facts (item VARCHAR, title VARCHAR, year INTEGER, categories VARCHAR[], description VARCHAR)"
+        )
+        return {"read": 0, "repeated": 0, "without_id": 0}
+    with reading(items.file):
+        connection.execute(_statement(items))
+    read, without = connection.execute(
+        "SELECT count(*), count(*) FILTER (item IS NULL OR trim(item) = '') FROM all_facts"
+    ).fetchone()
+    if without and config.bad_rows == "error" and items.file is not source.interactions:
+        (row,) = connection.execute(
+            "SELECT min(rowid) FROM all_facts WHERE item IS NULL OR trim(item) = ''"
+        ).fetchone()
+        raise _no_id(connection, items, row)
+    connection.execute(
+        "CREATE TABLE facts AS SELECT * FROM all_facts WHERE item IS NOT NULL AND trim(item) <> '' "
+        "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
+    )
+    (kept,) = connection.execute("SELECT count(*) FROM facts").fetchone()
+    connection.execute("DROP TABLE all_facts")
+    return {"read": read, "repeated": read - without - kept, "without_id": without}
+
+
+def _statement(items: ItemSource) -> str:
+    pattern = f"'{_TITLE_WITH_YEAR}'"
+    return f"""
+        CREATE TABLE all_facts AS SELECT item,
+            CASE WHEN regexp_matches(title, {pattern}) THEN regexp_extract(title, {pattern}, 1) ELSE title END AS title,
+            coalesce(try_cast(year AS INTEGER), try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
+            coalesce(list_filter(list_transform(categories, lambda word: trim(word)), lambda word: word <> ''), []) AS categories,
+            coalesce(trim(description), '') AS description
+        FROM (SELECT ("{items.item.replace('"', '""')}")::VARCHAR AS item,
+            nullif(trim(({items.title})::VARCHAR), '') AS title, ({items.year})::VARCHAR AS year,
+            ({items.categories})::VARCHAR[] AS categories, ({items.description})::VARCHAR AS description
+            FROM {items.file.relation()})"""
+
+
+def _no_id(connection: Any, items: ItemSource, row: int) -> BadValueError:
+    title = value_at(connection, items.file, items.item, row)
+    assert title is None or not title.strip()
+    return BadValueError(
+        f"{items.file.path}: {items.file.place(row)}: column '{items.item}': no value",
+        hint="Correct the file, or leave such rows out with --bad-rows reject.",
+    )

@@ -1,0 +1,252 @@
+"""First pass of ingest: read the file once, judge every row, and say where a bad one stands."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.config.ingest import IngestConfig
+from core.data.readers.files import (
+    TableFile,
+    first_broken_json,
+    identifier,
+    missing_column,
+    wrong_encoding,
+)
+from core.data.readers.source import Source
+from core.data.split import SplitRule, column_code
+from core.errors import (
+    BadValueError,
+    ConfigError,
+    DiskFullError,
+    EmptyFileError,
+    ThinkRecError,
+    TimeUnitError,
+)
+
+REASONS = {
+    1: "no user id",
+    2: "no item id",
+    3: "rating is not a number",
+    4: "time is not a time",
+    5: "split is not train, valid or test",
+    6: "outside the kept time",
+    7: "time is not in seconds",
+}
+_LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
+_DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_WANTED = {3: "a number", 4: "a time (seconds since 1970 or ISO 8601)", 5: "train, valid or test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What the first pass counted; the rows are in the table `raw`, `reason` is null for good ones."""
+
+    read: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Reason -> rows."""
+
+
+def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule) -> Loaded:
+    """Read interactions into the table `raw` ("user", item, rating, time, split, reason), rows in file order.
+
+    Raises: EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError.
+    """
+    file = source.interactions
+    if rule.column is not None and rule.column not in file.columns:
+        raise missing_column(file, rule.column, what="the split", option="--split-by")
+    reject = config.bad_rows == "reject" and file.form == "delimited"
+    with reading(file):
+        time = _time_expression(connection, source, config)
+        connection.execute(_load_statement(source, rule, time, file.relation(store_rejects=reject)))
+    broken = _broken_lines(connection, file) if reject else {}
+    found = connection.execute(
+        "SELECT reason, count(*), min(rowid) FROM raw GROUP BY reason ORDER BY reason"
+    ).fetchall()
+    read = sum(count for _, count, _ in found) + sum(broken.values())
+    if read == 0:
+        raise EmptyFileError(
+            f"{file.path} holds no rows", hint="Give a file with at least one row."
+        )
+    bad = {reason: (count, row) for reason, count, row in found if reason is not None}
+    _judge(connection, source, config, rule, bad)
+    counts = {REASONS[reason]: count for reason, (count, _) in bad.items()}
+    if sum(counts.values()) + sum(broken.values()) == read:
+        listing = ", ".join(f"{reason} ({count})" for reason, count in {**counts, **broken}.items())
+        raise EmptyFileError(
+            f"{file.path}: none of {read} rows can be used: {listing}",
+            hint="Check columns, units and dates of the options.",
+        )
+    return Loaded(read=read, rejected=counts | broken)
+
+
+@contextmanager
+def reading(file: TableFile) -> Iterator[None]:
+    """Turn what DuckDB says about a file into one line of problem and one of remedy."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as problem:
+        raise out_of_memory(problem) from problem
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except (
+        duckdb.InvalidInputException,
+        duckdb.IOException,
+        duckdb.ConversionException,
+    ) as problem:
+        raise _file_error(file, str(problem)) from problem
+
+
+def out_of_memory(problem: Exception) -> ThinkRecError:
+    """Tell a full disk (spilling failed) from a memory limit that is too small."""
+    if "max_temp_directory_size" in str(problem) or "No space left" in str(problem):
+        return DiskFullError(
+            "no space left to spill to", hint="Free some space, or raise --memory-limit."
+        )
+    return ConfigError(
+        "the memory limit is too small for this work",
+        hint="Raise --memory-limit, for instance 8GB.",
+    )
+
+
+def _file_error(file: TableFile, text: str) -> ThinkRecError:
+    if "No space left" in text:
+        return DiskFullError("no space left on the device", hint="Free some space and run again.")
+    line = int(found.group(1)) if (found := re.search(r"CSV Error on Line: (\d+)", text)) else None
+    if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
+        return wrong_encoding(file.path, file.encoding)
+    if file.form == "json":
+        return first_broken_json(file.path)
+    where = f"{file.path}: line {line}" if line else str(file.path)
+    for pattern, what, remedy in _STRUCTURE:
+        if pattern in text:
+            return BadValueError(f"{where}: {what}", hint=remedy)
+    return BadValueError(f"{where}: {text.splitlines()[0]}", hint="Correct the file.")
+
+
+_LEAVE_OUT = "leave such rows out with --bad-rows reject"
+_STRUCTURE = (
+    ("Expected Number of Columns", "the number of values differs from the header's", f"Correct the line, or {_LEAVE_OUT}."),
+    ("unterminated quote", "a quote is opened and not closed", f"Correct it, add --quote none, or {_LEAVE_OUT}."),
+    ("Maximum line size", "the line is too long", "Check the delimiter and the quotes of the file."),
+    ("quote", "a quote where none may stand", f"Correct it, add --quote none, or {_LEAVE_OUT}."),
+)  # fmt: skip
+_BROKEN = {
+    "MISSING COLUMNS": "too few values",
+    "TOO MANY COLUMNS": "too many values",
+    "UNQUOTED VALUE": "broken quotes",
+    "LINE SIZE OVER MAXIMUM": "line too long",
+}
+
+
+def _broken_lines(connection: Any, file: TableFile) -> dict[str, int]:
+    """Count the lines that have no shape of a row, by reason. Raises: EncodingError."""
+    found = connection.execute(
+        "SELECT kind, count(*) FROM (SELECT line, min(error_type::VARCHAR) AS kind FROM reject_errors GROUP BY line) "
+        "GROUP BY kind ORDER BY kind"
+    ).fetchall()
+    if any(kind == "INVALID ENCODING" for kind, _ in found):
+        raise wrong_encoding(file.path, file.encoding)
+    counts: dict[str, int] = {}
+    for kind, count in found:
+        reason = _BROKEN.get(kind, kind.lower())
+        counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -> str:
+    rating = f"try_cast({identifier(source.rating)} AS DOUBLE)"
+    text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
+    split = column_code(text) if text else "NULL::TINYINT"
+    no_split = "split IS NULL" if text else "false"
+    return f"""
+        CREATE TABLE raw AS SELECT *, (CASE
+            WHEN "user" IS NULL OR trim("user") = '' THEN 1
+            WHEN item IS NULL OR trim(item) = '' THEN 2
+            WHEN rating IS NULL OR NOT isfinite(rating) THEN 3
+            WHEN time IS NULL THEN 4
+            WHEN {no_split} THEN 5
+            WHEN time > {_LARGEST_SECOND} THEN 7
+            WHEN {rule.outside("time")} THEN 6
+            END)::UTINYINT AS reason
+        FROM (SELECT ({identifier(source.user)})::VARCHAR AS "user", ({identifier(source.item)})::VARCHAR AS item,
+            {rating} AS rating, {time} AS time, {split} AS split FROM {relation})"""
+
+
+def _time_expression(connection: Any, source: Source, config: IngestConfig) -> str:
+    """Return SQL for whole seconds since 1970 (rounded down), NULL where there is no time."""
+    name, file = identifier(source.time), source.interactions
+    described = connection.execute(f"DESCRIBE SELECT {name} FROM {file.relation()}").fetchone()
+    if described[1].startswith(("TIMESTAMP", "DATE")):
+        return f"try_cast(floor(epoch({name})) AS BIGINT)"
+    iso = f"try_cast(floor(epoch(try_cast(({name})::VARCHAR AS TIMESTAMPTZ))) AS BIGINT)"
+    if config.time_unit == "iso":
+        return iso
+    divisor = _DIVISORS[config.time_unit]
+    scaled = f" / {divisor}" if divisor > 1 else ""
+    number = f"try_cast(floor(try_cast({name} AS DOUBLE){scaled}) AS BIGINT)"
+    return f"coalesce({number}, {iso})" if config.time_unit == "auto" else number
+
+
+def _judge(
+    connection: Any,
+    source: Source,
+    config: IngestConfig,
+    rule: SplitRule,
+    bad: dict[int, tuple[int, int]],
+) -> None:
+    """Fail on the first bad row, unless the user wants such rows left out and not all times are too large."""
+    bad = {reason: found for reason, found in bad.items() if reason != 6}
+    if not bad:
+        return
+    good = connection.execute(
+        "SELECT count(*) FROM raw WHERE reason IS NULL OR reason = 6"
+    ).fetchone()[0]
+    if 7 in bad and (config.bad_rows == "error" or bad[7][0] > good):
+        raise _time_unit_error(connection, source, bad[7][1])
+    if config.bad_rows == "error":
+        reason, (_, row) = min(bad.items(), key=lambda entry: entry[1][1])
+        raise _bad_value(connection, source, rule, reason, row)
+
+
+def _bad_value(
+    connection: Any, source: Source, rule: SplitRule, reason: int, row: int
+) -> BadValueError:
+    columns = {
+        1: source.user,
+        2: source.item,
+        3: source.rating,
+        4: source.time,
+        5: rule.column or "",
+    }
+    file, name = source.interactions, columns[reason]
+    value = value_at(connection, file, name, row)
+    where = f"{file.path}: {file.place(row)}: column '{name}'"
+    if value is None or not value.strip():
+        problem = f"{where}: no value"
+    else:
+        problem = f"{where}: '{value[:60]}' is not {_WANTED[reason]}"
+    return BadValueError(problem, hint=f"Correct the file, or {_LEAVE_OUT}.")
+
+
+def _time_unit_error(connection: Any, source: Source, row: int) -> TimeUnitError:
+    file = source.interactions
+    value = value_at(connection, file, source.time, row) or ""
+    digits = len(value.split(".")[0])
+    unit = "ms" if digits <= 14 else "us" if digits <= 17 else "ns"
+    name = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
+    return TimeUnitError(
+        f"{file.path}: {file.place(row)}: column '{source.time}': {value} is too large for seconds since 1970",
+        hint=f"If these are {name}, add --time-unit {unit}.",
+    )
+
+
+def value_at(connection: Any, file: TableFile, name: str, row: int) -> str | None:
+    """Return the text of a column in data row number `row` (0..)."""
+    found = connection.execute(
+        f"SELECT ({identifier(name)})::VARCHAR FROM {file.relation()} LIMIT 1 OFFSET {row}"
+    ).fetchone()
+    return found[0] if found else None

@@ -1,0 +1,94 @@
+"""Last pass of ingest: the payload files of a data set, and what the report counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.data.readers.files import literal
+
+_PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """SQL over `events` for two columns of the payload."""
+
+    split: str
+    """0 train, 1 valid, 2 test."""
+    label: str
+    """1 liked, 0 not."""
+
+
+def write_payloads(
+    connection: Any, rows: RowColumns, folder: Path, *, unrated_items: bool
+) -> dict[str, dict[str, Any]]:
+    """Write interactions.parquet, items.parquet and users.parquet; return what each split holds, for the report.
+
+    Args:
+        connection: holds `events` (rowid in time order) and `facts`.
+        rows: SQL of what `events` does not hold as a column.
+        unrated_items: also write items that have facts and no interaction, after the others.
+    """
+    for column in ("u", "i"):
+        connection.execute(
+            f"CREATE TABLE by_{column} AS SELECT {column}, count(*) AS rows, "
+            f"count(*) FILTER ({rows.split} = 0) AS train_rows FROM events GROUP BY {column}"
+        )
+        # A list looked up by position keeps rows in order, which a join does not promise.
+        connection.execute(
+            f"SET VARIABLE in_train_{column} = (SELECT list(train_rows > 0 ORDER BY {column}) FROM by_{column})"
+        )
+    _write_interactions(connection, rows, folder / "interactions.parquet")
+    _write_items(connection, folder / "items.parquet", unrated_items=unrated_items)
+    connection.execute(
+        'COPY (SELECT u::VARCHAR AS "user", enum_code(u)::INTEGER AS user_index, train_rows, rows FROM by_u ORDER BY u) '
+        f"TO {literal(str(folder / 'users.parquet'))} {_PARQUET}"
+    )
+    return _count_splits(connection, folder / "interactions.parquet")
+
+
+def _write_interactions(connection: Any, rows: RowColumns, path: Path) -> None:
+    connection.execute(
+        f"""COPY (SELECT rowid AS row, u::VARCHAR AS "user", i::VARCHAR AS item, enum_code(u)::INTEGER AS user_index,
+            enum_code(i)::INTEGER AS item_index, rating, {rows.label} AS label, time,
+            ['train', 'valid', 'test'][{rows.split} + 1] AS split,
+            getvariable('in_train_u')[enum_code(u) + 1] AND getvariable('in_train_i')[enum_code(i) + 1] AS warm
+            FROM events) TO {literal(str(path))} {_PARQUET}"""
+    )
+
+
+def _count_splits(connection: Any, path: Path) -> dict[str, dict[str, Any]]:
+    """Return for each split its rows, likes, warm rows and times; see to it that rows stand in order."""
+    found = connection.execute(
+        "SELECT split, count(*), avg(label), avg(warm::INTEGER), min(time), max(time), "
+        "count(*) FILTER (row <> file_row_number) "
+        f"FROM read_parquet({literal(str(path))}, file_row_number = true) GROUP BY split ORDER BY min(row)"
+    ).fetchall()
+    counts = {}
+    for split, rows, likes, warm, first, last, moved in found:
+        assert moved == 0, "rows were written out of order"
+        counts[split] = {
+            "rows": rows,
+            "like_rate": round(likes, 6),
+            "warm_rate": round(warm, 6),
+            "first_time": first,
+            "last_time": last,
+        }
+    empty = {"rows": 0, "like_rate": None, "warm_rate": None, "first_time": None, "last_time": None}
+    return {split: counts.get(split, dict(empty)) for split in ("train", "valid", "test")}
+
+
+def _write_items(connection: Any, path: Path, *, unrated_items: bool) -> None:
+    rated = "SELECT i::VARCHAR AS item, enum_code(i)::INTEGER AS item_index FROM by_i"
+    ids = rated
+    if unrated_items:
+        ids += (
+            " UNION ALL SELECT item, ((SELECT count(*) FROM by_i) + row_number() OVER "
+            "(ORDER BY try_cast(item AS HUGEINT) NULLS LAST, item) - 1)::INTEGER FROM facts "
+            "WHERE item NOT IN (SELECT i::VARCHAR FROM by_i)"
+        )
+    connection.execute(
+        "COPY (SELECT ids.item, item_index, coalesce(title, ids.item) AS title, year, coalesce(categories, []) AS "
+        f"categories, coalesce(description, '') AS description FROM ({ids}) ids LEFT JOIN facts ON facts.item = ids.item "
+        f"ORDER BY item_index) TO {literal(str(path))} {_PARQUET}"
+    )

@@ -1,0 +1,51 @@
+"""Which column of a stranger's table means what: by the user's word, else by common names."""
+
+from core.config.ingest import IngestConfig
+from core.data.readers.files import TableFile, column, identifier, missing_column
+
+INTERACTION_ROLES = ("user", "item", "rating", "time")
+_WHAT = {
+    "user": "the user's id",
+    "item": "the item's id",
+    "rating": "the rating",
+    "time": "the time",
+    "title": "the title",
+    "year": "the year",
+    "categories": "the categories",
+    "description": "the description",
+}
+_NAMES: dict[str, tuple[str, ...]] = {
+    "user": ("user", "user_id", "userid", "uid", "reviewerid", "reviewer_id", "customer_id", "reader_id"),
+    "item": (
+        "item", "item_id", "itemid", "iid", "movie", "movie_id", "movieid", "product_id", "productid", "asin",
+        "parent_asin", "business_id", "book_id", "bookid", "isbn", "gmap_id", "id",
+    ),
+    "rating": ("rating", "stars", "score", "overall", "rate", "label"),
+    "time": (
+        "time", "timestamp", "unix_time", "unixtime", "unixreviewtime", "datetime", "date", "ts", "created_at",
+    ),
+    "title": ("title", "name", "item_title", "movie_title", "product_title", "book_title"),
+    "year": ("year", "release_year", "published_year"),
+    "categories": ("categories", "category", "genres", "genre", "class", "tags"),
+    "description": ("description", "summary", "overview", "desc", "about"),
+}  # fmt: skip
+
+
+def optional(file: TableFile, config: IngestConfig, role: str) -> str | None:
+    """Return the column of a role or None. Raises: MissingColumnError if the user named one that is not there."""
+    wanted = getattr(config, f"{role}_column")
+    return column(file, wanted, _NAMES[role], what=_WHAT[role], option=f"--{role}-column")
+
+
+def required(file: TableFile, config: IngestConfig, role: str) -> str:
+    """Return the column of a role. Raises: MissingColumnError naming the nearest column."""
+    found = optional(file, config, role)
+    if found is None:
+        raise missing_column(file, _NAMES[role][0], what=_WHAT[role], option=f"--{role}-column")
+    return found
+
+
+def expression(file: TableFile, config: IngestConfig, role: str) -> str:
+    """Return the column of a role as SQL, NULL where there is none."""
+    found = optional(file, config, role)
+    return identifier(found) if found else "NULL"

@@ -1,0 +1,34 @@
+"""What a reader gives: files, and SQL expressions over their columns."""
+
+from dataclasses import dataclass
+
+from core.data.readers.files import TableFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemSource:
+    """Where items come from; all expressions are SQL over the file's columns."""
+
+    file: TableFile
+    item: str
+    """The item's id, a column name."""
+    title: str = "NULL"
+    """VARCHAR; a year in parentheses at its end is taken off and used where `year` is null."""
+    year: str = "NULL"
+    """Anything that can be cast to INTEGER."""
+    categories: str = "[]::VARCHAR[]"
+    """VARCHAR[]; blank entries are dropped."""
+    description: str = "NULL"
+    """VARCHAR."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Interactions and, where there are any, items. The four fields are column names."""
+
+    interactions: TableFile
+    user: str
+    item: str
+    rating: str
+    time: str
+    items: ItemSource | None = None

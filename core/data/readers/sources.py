@@ -1,0 +1,40 @@
+"""The readers by name of their source."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from core.config.ingest import IngestConfig
+from core.data.readers import movielens, recbole, table
+from core.data.readers.source import Source
+
+_READERS: Mapping[str, ModuleType] = {
+    "ml-1m": movielens,
+    "movielens": movielens,
+    "recbole": recbole,
+    "table": table,
+}
+
+
+def source_files(config: IngestConfig) -> dict[str, Path]:
+    """Return role -> file of a source that lies on disk. Raises: MissingFileError."""
+    found: dict[str, Path] = _reader(config).files(config)
+    return found
+
+
+def open_source(config: IngestConfig) -> Source:
+    """Find the files and say what their columns mean.
+
+    Raises: MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError.
+    """
+    reader = _reader(config)
+    source: Source = reader.read(config, reader.files(config))
+    return source
+
+
+def _reader(config: IngestConfig) -> ModuleType:
+    if config.source == "ml-100k":
+        # Two editions of the same data: RecBole's files, and the original u.data.
+        recbole_edition = any(Path(config.path or ".").glob("*.inter"))
+        return recbole if recbole_edition else movielens
+    return _READERS[config.source]

@@ -1,0 +1,71 @@
+"""Any CSV, TSV, JSON lines or Parquet table, its columns named by the user or guessed."""
+
+from pathlib import Path
+
+from core.config.ingest import IngestConfig
+from core.data.readers import guesses
+from core.data.readers.files import TableFile, any_file, existing_file, identifier, literal
+from core.data.readers.source import ItemSource, Source
+
+
+def files(config: IngestConfig) -> dict[str, Path]:
+    """Return role -> file. Raises: MissingFileError."""
+    assert config.interactions is not None  # IngestConfig sees to it
+    found = {"interactions": existing_file(Path(config.interactions))}
+    if config.items is not None:
+        found["items"] = existing_file(Path(config.items))
+    return found
+
+
+def read(config: IngestConfig, found: dict[str, Path]) -> Source:
+    """Describe the files; without a file of items, titles are looked for beside the interactions.
+
+    Raises: MissingColumnError, EmptyFileError, EncodingError, BadValueError.
+    """
+    interactions = _file(config, found["interactions"])
+    columns = {
+        role: guesses.required(interactions, config, role) for role in guesses.INTERACTION_ROLES
+    }
+    if "items" in found:
+        items = _items(config, _file(config, found["items"]))
+    elif guesses.optional(interactions, config, "title") is not None:
+        items = _items(config, interactions)
+    else:
+        items = None
+    return Source(interactions=interactions, items=items, **columns)
+
+
+def _file(config: IngestConfig, path: Path) -> TableFile:
+    return any_file(
+        path, delimiter=config.delimiter, quote=config.quote, encoding=config.encoding or "utf-8"
+    )
+
+
+def _items(config: IngestConfig, file: TableFile) -> ItemSource:
+    return ItemSource(
+        file=file,
+        item=guesses.required(file, config, "item"),
+        title=guesses.expression(file, config, "title"),
+        year=guesses.expression(file, config, "year"),
+        categories=_categories(
+            guesses.optional(file, config, "categories"), config.categories_separator
+        ),
+        description=guesses.expression(file, config, "description"),
+    )
+
+
+def _categories(name: str | None, separator: str | None) -> str:
+    """Return SQL that makes a list of a column: a list already, a JSON list, or text with a separator."""
+    if name is None:
+        return "[]::VARCHAR[]"
+    text = f"({identifier(name)})::VARCHAR"
+    plain = f"rtrim(ltrim({text}, '['), ']')"
+    if separator is not None:
+        return f"string_split({text}, {literal(separator)})"
+    # A Parquet list cast to text reads like [a, b], a JSON list like ["a","b"].
+    return (
+        f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) THEN from_json({text}, '[\"VARCHAR\"]') "
+        f"WHEN contains({text}, '|') THEN string_split({text}, '|') "
+        f"WHEN contains({text}, ';') THEN string_split({text}, ';') "
+        f"ELSE string_split({plain}, ',') END"
+    )

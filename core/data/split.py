@@ -1,0 +1,147 @@
+"""Splits by time: one cut for everybody, each user's own time line, or what a column says.
+
+Permuting the input rows never moves a row to another split: ties in time fall on one side of a common cut, and on a
+user's own time line they are ordered by item.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from core.config.ingest import IngestConfig, seconds
+
+_SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRule:
+    """How rows are kept by time and split; times are seconds since 1970, UTC."""
+
+    by: str
+    """`time`, `user-time`, or the name of a column."""
+    train: float
+    valid: float
+    since: int | None
+    valid_from: int | None
+    test_from: int | None
+    until: int | None
+
+    @classmethod
+    def of(cls, config: IngestConfig) -> "SplitRule":
+        """Take the rule of a configuration, presets filled in."""
+        rules = config.rules()
+        times = {
+            name: None if rules[name] is None else seconds(rules[name])
+            for name in ("since", "valid_from", "test_from", "until")
+        }
+        return cls(
+            by=rules["split_by"],
+            train=rules["train_fraction"],
+            valid=rules["valid_fraction"],
+            **times,
+        )
+
+    @property
+    def column(self) -> str | None:
+        """The column that says the split, if one does."""
+        return None if self.by in ("time", "user-time") else self.by
+
+    @property
+    def words(self) -> str:
+        """The rule in words, for the report."""
+        shares = f"first {self.train:.4g} train, next {self.valid:.4g} valid, rest test"
+        if self.by == "user-time":
+            text = (
+                f"each user's own time line by position: {shares}; position 0 is always train; "
+                "rows of one second ordered by item"
+            )
+        elif self.column is not None:
+            text = f"as the column '{self.column}' says"
+        elif self.valid_from is not None and self.test_from is not None:
+            text = (
+                f"one time line for all: train before {_date(self.valid_from)}, valid before "
+                f"{_date(self.test_from)}, test from then on (UTC)"
+            )
+        else:
+            text = f"one time line for all: {shares}; rows of one second stay together"
+        if self.since is not None:
+            text += f"; rows before {_date(self.since)} left out"
+        if self.until is not None:
+            text += f"; rows from {_date(self.until)} on left out"
+        return text
+
+    def outside(self, time: str) -> str:
+        """Return SQL that is true where a time lies outside the kept window."""
+        tests = [f"{time} < {self.since}"] if self.since is not None else []
+        tests += [f"{time} >= {self.until}"] if self.until is not None else []
+        return f"({' OR '.join(tests)})" if tests else "false"
+
+
+def column_code(text: str) -> str:
+    """Return SQL: 0 train, 1 valid, 2 test, else NULL, of a text expression."""
+    cases = " ".join(
+        f"WHEN lower(trim({text})) IN ({', '.join(repr(word) for word in words)}) THEN {code}"
+        for code, words in enumerate(_SPLIT_WORDS.values())
+    )
+    return f"(CASE {cases} END)::TINYINT"
+
+
+def split_expression(connection: Any, rule: SplitRule) -> str:
+    """Return SQL over `events` (rowid in time order; u, i, rating, time, split) for the code of a row's split.
+
+    For `user-time` a table of each user's cuts is made first.
+    """
+    if rule.column is not None:
+        return "split"
+    if rule.by == "user-time":
+        return _user_time(connection, rule)
+    if rule.valid_from is not None and rule.test_from is not None:
+        valid_from, test_from = rule.valid_from, rule.test_from
+    else:
+        (rows,) = connection.execute("SELECT count(*) FROM events").fetchone()
+        valid_from = _time_at(connection, floor_of(rows, rule.train))
+        test_from = _time_at(connection, floor_of(rows, rule.train + rule.valid))
+    return (
+        f"(CASE WHEN time < {valid_from} THEN 0 WHEN time < {test_from} THEN 1 ELSE 2 END)::TINYINT"
+    )
+
+
+def floor_of(rows: int, share: float) -> int:
+    """Return floor(rows * share), immune to 10 * (0.7 + 0.1) being 7.999..."""
+    return int(rows * share + 1e-9)
+
+
+def _time_at(connection: Any, row: int) -> int:
+    (time,) = connection.execute(f"SELECT time FROM events WHERE rowid = {row}").fetchone()
+    return int(time)
+
+
+def _user_time(connection: Any, rule: SplitRule) -> str:
+    """Cut each user's n rows, ordered by (time, item, rating), at floor(train n) but at least 1, and at
+    floor((train + valid) n) but not before: n = 1 gives 1/0/0, n = 2 1/0/1, n = 3 2/0/1, n = 4 2/1/1, n = 10 7/1/2.
+    """
+    until_valid = rule.train + rule.valid
+    connection.execute(
+        "CREATE TABLE placed AS SELECT rowid AS row, "
+        "row_number() OVER (PARTITION BY u ORDER BY time, i, rating) - 1 AS place, "
+        "count(*) OVER (PARTITION BY u) AS n FROM events"
+    )
+    code = (
+        f"CASE WHEN place < greatest(1, floor(n * {rule.train} + 1e-9)) THEN 0 "
+        f"WHEN place < floor(n * {until_valid} + 1e-9) THEN 1 ELSE 2 END"
+    )
+    connection.execute(
+        "CREATE OR REPLACE TABLE events AS SELECT u, i, rating, time, p.split FROM "
+        "(SELECT * EXCLUDE split, rowid AS row FROM events) e JOIN "
+        f"(SELECT row, ({code})::TINYINT AS split FROM placed) p USING (row) ORDER BY row"
+    )
+    connection.execute("DROP TABLE placed")
+    return "split"
+
+
+def _date(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
