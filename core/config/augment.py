@@ -1,0 +1,55 @@
+"""Settings of `thinkrec augment`."""
+
+from dataclasses import dataclass
+
+from core.config.base import Config, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Config):
+    """How items get their keywords."""
+
+    limit: int = option(10, "most keywords per item")
+    model: str | None = option(
+        None,
+        "model that writes the keywords: a resource name, a folder, a hub id, or openai:MODEL for "
+        "an OpenAI-compatible endpoint; without it TF-IDF extracts them from the metadata",
+        flag="--with",
+    )
+    max_tokens: int = option(120, "longest answer of the model, in tokens")
+    temperature: float | None = option(
+        None, "sampling temperature; left out: the endpoint's own, greedy for a local model"
+    )
+    seed: int = option(0, "seed of sampling with a local model")
+    endpoint: str | None = option(
+        None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False
+    )
+    concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
+    batch_size: int = option(8, "items at a time through a local model")
+    request_timeout: float = option(
+        120.0, "longest wait for one reply of the endpoint, in seconds", keyed=False
+    )
+    request_retries: int = option(
+        5,
+        "how often a request is repeated after an overload, a server error or a lost connection",
+        keyed=False,
+    )
+    max_requests: int = option(
+        100_000, "most requests to the endpoint in one run, repeated ones included", keyed=False
+    )
+
+    def __post_init__(self) -> None:
+        """Check ranges. Raises: ConfigError."""
+        super().__post_init__()
+        for name in ("limit", "max_tokens", "concurrency", "batch_size", "max_requests"):
+            value = getattr(self, name)
+            self.check(
+                value > 0,
+                f"{name} = {value} is not above 0",
+                hint="Give a whole number of 1 or more.",
+            )
+        self.check(
+            self.model != "openai:",
+            "--with openai: names no model",
+            hint="Write for instance --with openai:gpt-5-mini.",
+        )

@@ -1,0 +1,62 @@
+"""Conversations with a language model that writes text for us.
+
+A conversation is a generator: it yields a request, is sent the reply, and returns its result. So
+the same conversation runs in threads against an endpoint or in batches through a local model, and
+is replayed from a journal.
+"""
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+T = TypeVar("T")
+Finish = Literal["stop", "length", "refused", "unanswered"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One thing to ask."""
+
+    name: str
+    """Row or item and number of the try: equal questions with two names are asked twice."""
+    messages: tuple[Message, ...]
+    max_tokens: int
+    """Longest answer, in tokens of the model that answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came back."""
+
+    text: str
+    finish: Finish
+    """length: cut off at max_tokens; unanswered: no reply after all retries."""
+
+
+Conversation = Generator[Request, Reply, T]
+
+
+class Chat(Protocol):
+    """A model that holds conversations."""
+
+    def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
+        """Return the results in the order given; `done` is called after each conversation."""
+
+
+def without_thinking(text: str) -> str:
+    """Drop the part of an answer in which a model thinks aloud (`<think> ... </think>`).
+
+    Where the thinking was cut off, nothing of the answer is left.
+    """
+    if "</think>" in text:
+        text = text.rsplit("</think>", 1)[1]
+    return re.sub(r"<think>.*", "", text, flags=re.DOTALL).strip()

@@ -1,0 +1,163 @@
+"""Conversations with a language model on this machine, in batches."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from core.text.chat import Conversation, Message, Reply, Request
+from core.text.journal import Journal
+
+T = TypeVar("T")
+
+
+class Speaker(Protocol):
+    """A causal language model of transformers and its tokenizer."""
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+
+
+class LocalChat:
+    """Holds conversations in rounds: everybody's next request is answered, batch by batch.
+
+    A batch is answered as a whole or taken from the journal as a whole, and its seed comes from its
+    requests, so a resumed run says what the uninterrupted one would have said.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        journal: Journal,
+        *,
+        batch_size: int,
+        temperature: float | None,
+        seed: int,
+    ) -> None:
+        """Take a loaded model. temperature: None or 0 is greedy."""
+        self._speaker = speaker
+        self._journal = journal
+        self._batch_size = batch_size
+        self._temperature = temperature
+        self._seed = seed
+        # Runs of blanks are added tokens of some tokenizers; they control nothing.
+        added = [token for token in speaker.tokenizer.get_added_vocab() if token.strip()]
+        added.sort(key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, added))) if added else None
+
+    def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
+        """Hold all conversations; see core.text.chat.Chat."""
+        results: dict[int, T] = {}
+        pending: dict[int, Request] = {}
+
+        def step(index: int, reply: Reply | None) -> None:
+            conversation = conversations[index]
+            try:
+                pending[index] = next(conversation) if reply is None else conversation.send(reply)
+            except StopIteration as end:
+                pending.pop(index, None)
+                results[index] = end.value
+                done()
+
+        for index in range(len(conversations)):
+            step(index, None)
+        while pending:
+            for batch in self._batches(pending):
+                replies = self._answer([pending[index] for index in batch])
+                for index, reply in zip(batch, replies, strict=True):
+                    step(index, reply)
+        return [results[index] for index in range(len(conversations))]
+
+    def _batches(self, pending: dict[int, Request]) -> list[list[int]]:
+        """Cut one round into batches of requests with the same longest answer."""
+        batches: list[list[int]] = []
+        for budget in sorted({request.max_tokens for request in pending.values()}):
+            same = [index for index in sorted(pending) if pending[index].max_tokens == budget]
+            size = self._batch_size
+            batches += [same[start : start + size] for start in range(0, len(same), size)]
+        return batches
+
+    def _answer(self, requests: Sequence[Request]) -> list[Reply]:
+        known = [self._journal.find(request) for request in requests]
+        if None not in known:
+            return [reply for reply in known if reply is not None]
+        return self._journal.add(requests, self._generate(requests))
+
+    def _generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """Let the model write the answers of one batch."""
+        model, tokenizer = self._speaker.model, self._speaker.tokenizer
+        prompts = [self._prompt(request.messages) for request in requests]
+        longest = max(map(len, prompts))
+        filler = tokenizer.pad_token_id
+        filler = tokenizer.eos_token_id if filler is None else filler
+        filler = 0 if filler is None else filler
+        room = [longest - len(prompt) for prompt in prompts]  # filled on the left
+        rows = [[filler] * gap + prompt for gap, prompt in zip(room, prompts, strict=True)]
+        seen = [[0] * gap + [1] * (longest - gap) for gap in room]
+        sampling: dict[str, Any] = {"do_sample": False}
+        if self._temperature:
+            sampling = {
+                "do_sample": True,
+                "temperature": self._temperature,
+                "top_k": 0,
+                "top_p": 0.95,
+            }
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), torch.inference_mode():
+            torch.manual_seed(self._batch_seed(requests))
+            written = model.generate(
+                input_ids=torch.tensor(rows, device=model.device),
+                attention_mask=torch.tensor(seen, device=model.device),
+                max_new_tokens=requests[0].max_tokens,
+                pad_token_id=filler,
+                **sampling,
+            )[:, longest:].tolist()
+        ends = _end_ids(model, tokenizer)
+        return [_reply_of(row, ends, tokenizer) for row in written]
+
+    def _batch_seed(self, requests: Sequence[Request]) -> int:
+        names = "\n".join([str(self._seed), *(request.name for request in requests)])
+        return int.from_bytes(hashlib.sha256(names.encode()).digest()[:6], "big")
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return token ids of a chat that ends where the assistant begins."""
+        tokenizer = self._speaker.tokenizer
+        turns = [{"role": m.role, "content": self._disarmed(m.content)} for m in messages]
+        if not getattr(tokenizer, "chat_template", None):
+            text = "\n\n".join(turn["content"] for turn in turns) + "\n\nAnswer:"
+            return list(tokenizer.encode(text))
+        if turns[0]["role"] == "system" and "system" not in tokenizer.chat_template:
+            # Templates that know no system turn get it at the head of the first question.
+            first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+            turns = [first, *turns[2:]]
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    def _disarmed(self, text: str) -> str:
+        """Break up what the tokenizer takes for control tokens: titles are words of others."""
+        if self._control is None:
+            return text
+        text = self._control.sub(lambda found: f"{found.group()[:1]} {found.group()[1:]}", text)
+        while self._control.search(text):  # tokens of one letter, or with blanks of their own
+            text = self._control.sub("", text)
+        return text
+
+
+def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    listed = ends if isinstance(ends, list) else [ends]
+    return {end for end in [*listed, tokenizer.eos_token_id] if end is not None}
+
+
+def _reply_of(ids: list[int], ends: set[int], tokenizer: Any) -> Reply:
+    """Cut an answer at its end token and put it into words."""
+    stop = next((place for place, token in enumerate(ids) if token in ends), None)
+    text = tokenizer.decode(ids[:stop], skip_special_tokens=True).strip()
+    return Reply(text=text, finish="length" if stop is None else "stop")
