@@ -1,0 +1,114 @@
+"""95 % intervals and comparisons by bootstrap over users.
+
+Users are drawn, not rows: rows of one user resemble each other, so drawing rows would make
+intervals too narrow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import MismatchError
+from core.evaluation.rows import Floats, ScoredRows, Statistic
+
+LOW, HIGH = 2.5, 97.5
+_CELLS_AT_ONCE = 4_000_000
+"""Weights of rows held in memory at a time: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where 95 % of the resampled values lie."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A metric of one scorer minus the same of another, on the same rows."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    """Two-sided: how often the resampled difference lies on the other side of zero, doubled."""
+
+    @property
+    def significant(self) -> bool:
+        """Whether the 95 % interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def resample(
+    statistics: Sequence[Statistic], *, users: int, rows: int, samples: int, seed: int
+) -> Floats:
+    """Return (len(statistics), samples) values over users drawn with replacement.
+
+    All statistics see the same draws, so values of one column can be compared.
+
+    Args:
+        users: how many users the statistics were prepared with.
+        rows: how many rows, to bound the memory.
+        samples: how many draws.
+        seed: of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    out = np.full((len(statistics), samples), np.nan)
+    if users == 0:
+        return out
+    step = max(1, _CELLS_AT_ONCE // max(users, rows))
+    for start in range(0, samples, step):
+        count = min(step, samples - start)
+        drawn = generator.integers(0, users, (count, users)) + np.arange(count)[:, None] * users
+        weights = np.bincount(drawn.ravel(), minlength=count * users).reshape(count, users)
+        as_floats = weights.astype(np.float64)
+        for index, statistic in enumerate(statistics):
+            out[index, start : start + count] = statistic(as_floats)
+    return out
+
+
+def interval(values: Floats) -> Interval | None:
+    """Return the interval of (samples,) resampled values; None if none of them is defined."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return None
+    low, high = np.percentile(defined, [LOW, HIGH])
+    return Interval(float(low), float(high))
+
+
+def difference(value: float, first: Floats, second: Floats) -> Difference | None:
+    """Return the paired difference of two scorers.
+
+    Args:
+        value: the difference over all rows.
+        first: (samples,) resampled values of one scorer.
+        second: (samples,) of the other, from the same draws.
+    """
+    gaps = (first - second)[~np.isnan(first - second)]
+    found = interval(gaps)
+    if found is None:
+        return None
+    # One is added to counts, so that the p-value is never zero: the samples cannot tell that much.
+    below, above = ((gaps <= 0).sum() + 1, (gaps >= 0).sum() + 1)
+    return Difference(
+        value=value,
+        low=found.low,
+        high=found.high,
+        p_value=float(min(1.0, 2 * min(below, above) / (len(gaps) + 1))),
+    )
+
+
+def require_same_rows(first: ScoredRows, second: ScoredRows) -> None:
+    """Raises: MismatchError unless both score the same rows in the same order."""
+    same = (
+        len(first) == len(second)
+        and np.array_equal(first.user, second.user)
+        and np.array_equal(first.label, second.label)
+    )
+    if not same:
+        raise MismatchError(
+            f"scores of different rows cannot be compared ({len(first)} and {len(second)} rows)",
+            hint="Score the same split of the same data set with both.",
+        )

@@ -1,0 +1,159 @@
+"""All metrics of scores by name, measured together with intervals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.evaluation.auc import auc_statistic
+from core.evaluation.calibration import (
+    brier_statistic,
+    calibration_error_statistic,
+    log_loss_statistic,
+)
+from core.evaluation.intervals import (
+    Difference,
+    Interval,
+    difference,
+    interval,
+    require_same_rows,
+    resample,
+)
+from core.evaluation.ranking import user_average_precisions, user_hits, user_ndcgs
+from core.evaluation.rows import Floats, ScoredRows, Statistic, user_mean, value_of
+from core.evaluation.uauc import user_aucs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A metric over prepared rows."""
+
+    statistic: Statistic
+    users: int
+    """Users that count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One metric of one scorer over one slice."""
+
+    value: float | None
+    interval: Interval | None
+    rows: int
+    users: int
+    """Users that count."""
+    users_left_out: int
+    against: Difference | None = None
+    """This minus the same of the scorer that all are compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How intervals are drawn."""
+
+    samples: int = 1000
+    seed: int = 0
+
+
+def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
+    """Prepare every metric, in the order in which they are shown."""
+    per_user = {
+        "uauc": user_aucs(rows),
+        f"ndcg@{k}": user_ndcgs(rows, k),
+        f"map@{k}": user_average_precisions(rows, k),
+        f"hr@{k}": user_hits(rows, k),
+    }
+    over_rows: dict[str, Callable[[ScoredRows], Statistic]] = {
+        "log_loss": log_loss_statistic,
+        "brier": brier_statistic,
+        "ece": calibration_error_statistic,
+    }
+    return {
+        "auc": Measure(statistic=auc_statistic(rows), users=rows.users),
+        **{name: _mean_of_users(values) for name, values in per_user.items()},
+        **{
+            name: Measure(statistic=prepare(rows), users=rows.users)
+            for name, prepare in over_rows.items()
+        },
+    }
+
+
+def measure_all(
+    scorers: Mapping[str, ScoredRows],
+    *,
+    k: int = 5,
+    drawing: Drawing | None = None,
+    compare_with: str | None = None,
+) -> dict[str, dict[str, Figure]]:
+    """Measure scorers on the same rows, with the same draws for all.
+
+    Args:
+        scorers: name -> its scores; all over the same rows in the same order.
+        k: cut-off of the ranking metrics.
+        compare_with: name of the scorer whose figures are subtracted from those of the others.
+    Returns: scorer -> metric -> figure.
+    Raises: MismatchError if the rows differ.
+    """
+    drawing = drawing or Drawing()
+    reference = next(iter(scorers.values()))
+    for rows in scorers.values():
+        require_same_rows(reference, rows)
+    prepared = {name: measures(rows, k) for name, rows in scorers.items()}
+    flat = [measure.statistic for table in prepared.values() for measure in table.values()]
+    samples = resample(
+        flat,
+        users=reference.users,
+        rows=len(reference),
+        samples=drawing.samples,
+        seed=drawing.seed,
+    )
+    names = list(next(iter(prepared.values())))
+    shaped = samples.reshape(len(scorers), len(names), drawing.samples)
+    drawn = {
+        scorer: dict(zip(names, values, strict=True))
+        for scorer, values in zip(scorers, shaped, strict=True)
+    }
+    measured = _Measured(rows=reference, prepared=prepared, drawn=drawn)
+    return {scorer: measured.figures(scorer, compare_with) for scorer in scorers}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    rows: ScoredRows
+    prepared: dict[str, dict[str, Measure]]
+    drawn: dict[str, dict[str, Floats]]
+    values: dict[tuple[str, str], float | None] = field(default_factory=dict)
+
+    def value(self, scorer: str, metric: str) -> float | None:
+        """Return the metric over all rows, computed once."""
+        if (scorer, metric) not in self.values:
+            statistic = self.prepared[scorer][metric].statistic
+            self.values[scorer, metric] = value_of(statistic, self.rows.users)
+        return self.values[scorer, metric]
+
+    def figures(self, scorer: str, other: str | None) -> dict[str, Figure]:
+        """Return every metric of one scorer."""
+        return {
+            metric: Figure(
+                value=self.value(scorer, metric),
+                interval=interval(self.drawn[scorer][metric]),
+                rows=len(self.rows),
+                users=measure.users,
+                users_left_out=self.rows.users - measure.users,
+                against=self.against(scorer, other, metric),
+            )
+            for metric, measure in self.prepared[scorer].items()
+        }
+
+    def against(self, scorer: str, other: str | None, metric: str) -> Difference | None:
+        """Return the paired difference to another scorer, None where it means nothing."""
+        if other is None or other == scorer or other not in self.prepared:
+            return None
+        first, second = self.value(scorer, metric), self.value(other, metric)
+        if first is None or second is None:
+            return None
+        return difference(first - second, self.drawn[scorer][metric], self.drawn[other][metric])
+
+
+def _mean_of_users(values: Floats) -> Measure:
+    return Measure(statistic=user_mean(values), users=int((~np.isnan(values)).sum()))

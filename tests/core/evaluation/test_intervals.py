@@ -1,0 +1,91 @@
+"""Intervals against resampling done the slow way, and against what is known of them."""
+
+import numpy as np
+import pytest
+from numpy.random import default_rng
+
+from core.evaluation.intervals import resample
+from core.evaluation.metrics import Drawing, measure_all, measures
+from core.evaluation.rows import Floats, ScoredRows
+
+
+def random_rows(seed: int, users: int = 12, rows: int = 80, taste: float = 1.0) -> ScoredRows:
+    rng = default_rng(seed)
+    label = rng.integers(0, 2, rows)
+    score = np.round(taste * label + rng.normal(size=rows), 1)  # rounded: with ties
+    return ScoredRows.of(rng.integers(0, users, rows), label, score, 1 / (1 + np.exp(-score)))
+
+
+def repeated(rows: ScoredRows, weights: Floats) -> ScoredRows:
+    """Write out what weights mean: every user as often as he was drawn, each time anew."""
+    parts = [
+        (np.flatnonzero(rows.user == user), copy)
+        for user, weight in enumerate(weights.astype(int))
+        for copy in range(weight)
+    ]
+    index = np.concatenate([part for part, _ in parts])
+    user = np.concatenate([np.full(len(part), place) for place, (part, _) in enumerate(parts)])
+    return ScoredRows.of(user, rows.label[index], rows.score[index], rows.probability[index])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weighting_users_equals_repeating_their_rows(seed: int) -> None:
+    rows = random_rows(seed)
+    weights = default_rng(seed).integers(0, 4, (3, rows.users)).astype(float)
+    for name, measure in measures(rows, 5).items():
+        for weight, value in zip(weights, measure.statistic(weights), strict=True):
+            long = repeated(rows, weight)
+            wanted = measures(long, 5)[name].statistic(np.ones((1, long.users)))[0]
+            assert value == pytest.approx(wanted, abs=1e-12, nan_ok=True), name
+
+
+def test_draws_depend_on_the_seed_alone() -> None:
+    rows = random_rows(0)
+    statistic = [measures(rows, 5)["auc"].statistic]
+
+    def draw(seed: int) -> Floats:
+        return resample(statistic, users=rows.users, rows=len(rows), samples=20, seed=seed)
+
+    assert np.array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+
+
+def test_every_draw_has_as_many_users_as_there_are() -> None:
+    totals = resample([lambda w: w.sum(1)], users=7, rows=10, samples=50, seed=0)
+    assert (totals == 7).all()
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
+    # One row per user: the standard error of the mean of 400 squared errors is known.
+    rng = default_rng(3)
+    label, probability = rng.integers(0, 2, 400), rng.random(400)
+    rows = ScoredRows.of(np.arange(400), label, probability, probability)
+    figure = measure_all({"it": rows}, drawing=Drawing(samples=4000, seed=1))["it"]["brier"]
+    errors = (probability - label) ** 2
+    half_width = 1.96 * errors.std() / np.sqrt(400)
+    assert figure.interval is not None
+    assert figure.interval.low == pytest.approx(errors.mean() - half_width, abs=half_width / 10)
+    assert figure.interval.high == pytest.approx(errors.mean() + half_width, abs=half_width / 10)
+
+
+def test_scorer_compared_with_itself_differs_by_nothing() -> None:
+    rows = random_rows(1)
+    figures = measure_all({"a": rows, "b": rows}, drawing=Drawing(samples=50), compare_with="a")
+    difference = figures["b"]["auc"].against
+    assert difference is not None
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert difference.p_value == 1
+    assert not difference.significant
+    assert figures["a"]["auc"].against is None
+
+
+def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
+    rows = random_rows(1, users=40, rows=800)
+    better = ScoredRows.of(rows.user, rows.label, rows.score + rows.label, rows.probability)
+    figures = measure_all({"a": rows, "b": better}, compare_with="a")
+    difference, alone = figures["b"]["auc"].against, figures["b"]["auc"].interval
+    assert difference is not None
+    assert alone is not None
+    assert difference.significant
+    assert difference.p_value < 0.01
+    assert difference.value == pytest.approx(figures["b"]["auc"].value - figures["a"]["auc"].value)
