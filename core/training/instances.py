@@ -1,4 +1,4 @@
-"""Training instances: a prompt, the answer to learn, and what kind of instance it is."""
+"""Training instances: a prompt with the answer to learn, as a recommendation or with its reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from core.text.examples import Examples
-from core.text.prompts import Prompt, PromptBuilder
+from core.text.prompts import PromptBuilder, Slot
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
     """One row with the answer to learn."""
 
-    prompt: Prompt
+    ids: npt.NDArray[np.int32]
+    """Prompt and answer but for its last token, which predicts nothing: what goes through the model."""
+    slots: tuple[Slot, ...]
     answer: list[int]
     """Recommendation: the one token Yes or No. Reasoning: "Yes. <reason>" and the end of the turn."""
     label: int
@@ -23,8 +25,8 @@ class Instance:
 
     @property
     def tokens(self) -> int:
-        """Tokens that go through the model: the last token of the answer predicts nothing."""
-        return len(self.prompt.ids) + len(self.answer) - 1
+        """Tokens that go through the model."""
+        return len(self.ids)
 
 
 def recommendation_instances(
@@ -52,10 +54,13 @@ def _instances(
     made = []
     for n, example in enumerate(examples.of_rows(rows, builder.config.history_length)):
         label = int(dataset.label[rows[n]])
+        prompt = builder.build(example)
+        answer = builder.answer(label, reasons[n] if reasons else None)
         made.append(
             Instance(
-                prompt=builder.build(example),
-                answer=builder.answer(label, reasons[n] if reasons else None),
+                ids=np.array(prompt.ids + answer[:-1], dtype=np.int32),
+                slots=prompt.slots,
+                answer=answer,
                 label=label,
                 user=int(dataset.user[rows[n]]),
                 reasoning=reasons is not None,

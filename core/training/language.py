@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core.config.training import LossConfig
+from core.fusion.mixture import Gates
 from core.llm.decoder import Decoder
 from core.llm.inject import Injector
 from core.llm.ragged import Layout, Trunk
@@ -30,6 +31,9 @@ class LanguageLoss:
     answers: AnswerTokens
     config: LossConfig
     injector: Injector | None = None
+    gates: Gates | None = None
+    columns: npt.NDArray[np.float64] | None = None
+    """(instances, global + experts) weights of each instance's row, for a model with mixture layers."""
     frozen_layers: int = 0
     cache_bytes: int = 0
     _kept: dict[int, Tensor] = field(default_factory=dict)
@@ -38,10 +42,16 @@ class LanguageLoss:
         """Return the losses of the instances at these positions, and their tokens."""
         chosen = [self.instances[int(position)] for position in batch]
         layout = Layout.of(
-            [Trunk(ids=[*one.prompt.ids, *one.answer[:-1]]) for one in chosen],
+            [Trunk(ids=one.ids) for one in chosen],
             device=self.decoder.device,
         )
-        hidden = self.decoder.run(self._below(batch, layout, chosen), layout, start=self.frozen_layers)
+        hidden = self._below(batch, layout, chosen)
+        if self.gates is None or self.columns is None:
+            hidden = self.decoder.run(hidden, layout, start=self.frozen_layers)
+        else:
+            rows = torch.from_numpy(self.columns[batch]).to(hidden)
+            with self.gates.use(rows[layout.trunk_of_token]):
+                hidden = self.decoder.run(hidden, layout, start=self.frozen_layers)
         return self._loss(hidden, layout, chosen), layout.tokens
 
     def _below(
@@ -51,7 +61,7 @@ class LanguageLoss:
         if not self.frozen_layers:
             hidden = self.decoder.embed(layout.ids)
             if self.injector is not None:
-                slots = [one.prompt.slots for one in chosen]
+                slots = [one.slots for one in chosen]
                 hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
             return hidden
         if any(int(position) not in self._kept for position in batch):

@@ -1,0 +1,40 @@
+"""Settings of `thinkrec explain`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.config.base import Config, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig(Config):
+    """Which pair to explain, and how far to go."""
+
+    user: str | None = option(None, "User to explain for.")
+    item: str | None = option(None, "Item to explain.")
+    history: str | None = option(
+        None, "History of somebody who is not in the data: a file with columns item and label (or rating)."
+    )
+    sample: int = option(0, "Explain so many held-out rows that a teacher gave a reason for, instead of one pair.")
+    max_new_tokens: int = option(90, "Longest reason, in tokens.")
+    influence: bool = option(True, "Score with each history item left out.")
+    seed: int = option(0, "Seed of the sample.")
+    dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
+
+    def __post_init__(self) -> None:
+        """Check that there is something to explain. Raises: ConfigError."""
+        super().__post_init__()
+        if self.sample:
+            self.check(
+                not (self.user or self.item or self.history),
+                "--sample explains held-out rows, not a pair",
+                hint="Leave --user, --item and --history out.",
+            )
+            return
+        self.check(self.item is not None, "no item to explain", hint="Say which: --item ITEM")
+        self.check(
+            (self.user is None) != (self.history is None),
+            "explain needs either a user or a history",
+            hint="Give --user USER, or --history FILE for somebody who is not in the data.",
+        )

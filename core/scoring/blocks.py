@@ -1,0 +1,118 @@
+"""Score in blocks that are written as they are done, so that memory stays and a kill costs one block."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.data.dataset import Dataset
+from core.data.tables import write_table
+from core.progress import Progress
+from core.scoring.language import Scored
+from core.scoring.questions import Index, Questions
+
+_TYPES = {
+    "row": "BIGINT",
+    "user": "VARCHAR",
+    "item": "VARCHAR",
+    "label": "TINYINT",
+    "score": "DOUBLE",
+    "probability": "DOUBLE",
+    "yes_logit": "DOUBLE",
+    "no_logit": "DOUBLE",
+    "route": "VARCHAR",
+}
+
+
+class RowOrPairScorer(Protocol):
+    """What scores."""
+
+    def score_rows(self, rows: Index) -> Scored:
+        """Score rows of the data set."""
+
+    def score_pairs(self, users: Index, items: Index) -> Scored:
+        """Score pairs asked now."""
+
+
+def score_blocks(
+    scorer: RowOrPairScorer,
+    questions: Questions,
+    dataset: Dataset,
+    block_rows: int,
+    folder: Path,
+    progress: Progress,
+) -> int:
+    """Score all questions, skipping blocks that an earlier run left in the folder.
+
+    Returns: how many pairs were scored now.
+    """
+    scored = 0
+    with progress.bar(f"score {questions.about}", len(questions), "pair") as bar:
+        for start in range(0, len(questions), block_rows):
+            stop = min(start + block_rows, len(questions))
+            # Where a block begins and ends is in its name: another block size never mixes with it.
+            path = folder / f"block-{start:012d}-{stop:012d}.parquet"
+            if not path.exists():
+                _write(path, _score(scorer, questions, start, stop), questions, dataset, (start, stop))
+                scored += stop - start
+            bar.advance(stop - start)
+    return scored
+
+
+def join_blocks(folder: Path, path: Path, columns: Mapping[str, str], *, top: int | None) -> int:
+    """Write all blocks as one table with each user's ranks, in row order or by rank; return its number of rows.
+
+    DuckDB does it out of core. Ties in score go by item id.
+    """
+    import duckdb
+
+    names = ", ".join(columns)
+    order = "user, rank" if top else "row nulls last, user, rank"
+    keep = f"where rank <= {int(top)}" if top else ""
+    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+        connection.execute(
+            f"""copy (
+                select {names} from (
+                    select *, cast(row_number() over (partition by user order by score desc, item) as integer) as rank
+                    from read_parquet(?)
+                ) {keep} order by {order}
+            ) to '{str(path).replace("'", "''")}' (format parquet, compression zstd)""",
+            [[str(block) for block in sorted(folder.glob("block-*.parquet"))]],
+        )
+        found = connection.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _score(scorer: RowOrPairScorer, questions: Questions, start: int, stop: int) -> Scored:
+    if questions.rows is not None:
+        return scorer.score_rows(questions.rows[start:stop])
+    return scorer.score_pairs(questions.users[start:stop], questions.items[start:stop])
+
+
+def _write(
+    path: Path, scored: Scored, questions: Questions, dataset: Dataset, part: tuple[int, int]
+) -> None:
+    where = slice(*part)
+    count = part[1] - part[0]
+    rows = None if questions.rows is None else questions.rows[where]
+    nothing: list[Any] = [None] * count
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    write_table(
+        scratch,
+        {
+            "row": nothing if rows is None else rows,
+            "user": [dataset.users[u] for u in questions.users[where]],
+            "item": [dataset.items[i] for i in questions.items[where]],
+            "label": nothing if rows is None else dataset.label[rows],
+            "score": scored.score,
+            "probability": 1 / (1 + np.exp(-scored.score)),
+            "yes_logit": nothing if scored.yes is None else scored.yes,
+            "no_logit": nothing if scored.no is None else scored.no,
+            "route": nothing if scored.route is None else scored.route,
+        },
+        _TYPES,
+    )
+    scratch.rename(path)

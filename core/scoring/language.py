@@ -1,0 +1,75 @@
+"""Score rows and pairs of a data set with the language model: examples, prompts, routes, logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.fusion.weights import Routing
+from core.scoring.scorer import AnswerLogits, Scorer
+from core.text.examples import Example, Examples
+from core.text.prompts import PromptBuilder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Scores of n rows or pairs."""
+
+    score: npt.NDArray[np.float64]
+    """(n,) the relevance score s."""
+    yes: npt.NDArray[np.float64] | None = None
+    no: npt.NDArray[np.float64] | None = None
+    route: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageScorer:
+    """A scorer with all it needs to turn rows into prompts and users into weights."""
+
+    scorer: Scorer
+    builder: PromptBuilder
+    examples: Examples
+    relevance: str
+    routing: Routing | None = None
+    """Of every user of the data set, if the model has experts."""
+
+    def score_rows(self, rows: npt.NDArray[np.int64]) -> Scored:
+        """Score rows with what was known before each."""
+        return self.score_examples(self.examples.of_rows(rows, self._length))
+
+    def score_pairs(self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> Scored:
+        """Score pairs asked now: the history is everything the user did."""
+        return self.score_examples(self.examples.of_pairs(users, items, self._length))
+
+    def score_examples(self, examples: Sequence[Example]) -> Scored:
+        """Score any examples."""
+        logits: AnswerLogits = self.scorer.score(
+            [self.builder.build(example) for example in examples],
+            self.columns([example.user for example in examples]),
+        )
+        return Scored(
+            score=logits.score(self.relevance),
+            yes=logits.yes,
+            no=logits.no,
+            route=self.routes([example.user for example in examples]),
+        )
+
+    def columns(self, users: Sequence[int | None]) -> npt.NDArray[np.float64] | None:
+        """Return (n, global + experts) weights of the users' rows; None for a model without experts."""
+        if self.routing is None:
+            return None
+        table = self.routing.columns()
+        unknown = np.zeros(table.shape[1])
+        unknown[0] = 1.0
+        return np.stack([unknown if user is None else table[user] for user in users])
+
+    def routes(self, users: Sequence[int | None]) -> list[str] | None:
+        """Return the gate's route of each user; "cold" for somebody who is not in the data."""
+        if self.routing is None:
+            return None
+        return ["cold" if user is None else self.routing.route[user] for user in users]
+
+    @property
+    def _length(self) -> int:
+        return self.builder.config.history_length

@@ -1,0 +1,179 @@
+"""fuse: experts, encoder -> model. Weights and route of every user, the projector, and single users as plain adapters."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Artifact
+from core.config.fuse import FuseConfig
+from core.stages.base import Context, Input, Stage, Work, ancestor, dataset_of
+from core.stages.language import (
+    Contract,
+    keywords_of,
+    open_keywords,
+    training_summary,
+    write_training_tables,
+)
+from core.stages.scorers import open_adapters, read_routing, read_vectors
+
+if TYPE_CHECKING:
+    from core.fusion.weights import Routing
+
+
+def make(work: Work[FuseConfig]) -> None:
+    """Weigh and route every user of the data set; train the projector."""
+    import json
+
+    import numpy as np
+
+    from core.data.dataset import Dataset
+    from core.data.tables import read_rows
+    from core.fusion.weights import Gate, route_users
+
+    config = work.config
+    experts, encoder = work.input("experts"), work.input("encoder")
+    dataset = Dataset.open(work.input("dataset").folder)
+    users, trained = read_vectors(encoder.file("user_vectors.parquet"))
+    table = read_rows(experts.file("representations.parquet"))
+    gate = Gate(
+        tau=config.tau,
+        concentrated_base=config.concentrated_base,
+        concentrated_slope=config.concentrated_slope,
+        averaged_share=config.averaged_share,
+    )
+    routing = route_users(
+        users.astype(np.float64),
+        trained,
+        np.array([row["vector"] for row in table], dtype=np.float64),
+        gate,
+    )
+    _write_weights(work.draft.folder / "weights.parquet", dataset.users, routing)
+    facts: dict[str, Any] = {
+        "fusion": config.fusion,
+        "experts": len(table),
+        "tau": config.tau,
+        "routes": {route: routing.route.count(route) for route in sorted(set(routing.route))},
+    }
+    if config.projector != "off":
+        facts["projector"] = _train_projector(work, dataset, routing)
+    else:
+        facts["projector"] = {"kept": False}
+    (work.draft.folder / "fusion.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    work.draft.summary |= {**facts, "seed": config.seed}
+
+
+def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:
+    from core.data.tables import write_table
+    from core.stages.kinds import MODEL
+
+    weights = [
+        [] if route == "cold" else row.tolist()
+        for row, route in zip(routing.weights, routing.route, strict=True)
+    ]
+    write_table(
+        path,
+        {
+            "user": users,
+            "user_index": range(len(users)),
+            "route": routing.route,
+            "expert": [None if e < 0 else int(e) for e in routing.expert],
+            "entropy": routing.entropy,
+            "weights": weights,
+        },
+        MODEL.payload("weights.parquet").columns,
+    )
+
+
+def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -> dict[str, Any]:
+    """Train the projector with everything else frozen; with "auto" keep it only if it helps on valid."""
+    from core.fusion.mixture import install_mixture
+    from core.llm.device import describe_machine
+    from core.text.examples import Examples
+    from core.training.projection import Projection
+
+    config, store = work.config, work.context.store
+    experts = work.input("experts")
+    contract = Contract.read(experts.file("contract.json"))
+    base = contract.open_base(config.dtype, config.device, work.progress)
+    gates = install_mixture(base.model, open_adapters(store, experts), config.fusion)
+    encoder = work.input("encoder")
+    users, _ = read_vectors(encoder.file("user_vectors.parquet"))
+    items, _ = read_vectors(encoder.file("item_vectors.parquet"))
+    projection = Projection(
+        base=base,
+        gates=gates,
+        routing=routing,
+        examples=Examples(dataset),
+        prompt=contract.prompt_config(),
+        keywords=open_keywords(keywords_of(store, contract), dataset),
+        vectors=(users, items),
+        relevance=contract.relevance,
+        optim=config,
+        folder=work.run_folder,
+        progress=work.progress,
+    )
+    without = projection.valid_auc_without() if config.projector == "auto" else None
+    run = projection.run()
+    write_training_tables(work.draft.folder, [run])
+    facts = training_summary(run)
+    kept = without is None or bool(run.best_auc > without)
+    if kept:
+        projection.save(work.draft.folder / "projector.safetensors", run.best)
+    work.draft.summary |= {"machine": describe_machine()}
+    return {**facts, "kept": kept, "valid_auc_without": without}
+
+
+def export_user(context: Context, model: Artifact, user: str, folder: Path) -> Path:
+    """Write one user's fused weights as a plain PEFT adapter whose scores equal the fused ones.
+
+    Raises: UnknownUserError; ConfigError if the folder is not empty, or the model's scores cannot be had by an
+        adapter alone (cross terms of peft-linear, or projected vectors in the prompt).
+    """
+    import json
+
+    from core.data.dataset import Dataset
+    from core.errors import ConfigError
+    from core.fusion.adapters import write_combined
+
+    dataset = dataset_of(context.store, model)
+    assert dataset is not None
+    opened = Dataset.open(dataset.folder)
+    index = opened.user_index(user)
+    facts = json.loads(model.file("fusion.json").read_text())
+    if facts["fusion"] != "exact":
+        raise ConfigError(
+            f"{model.reference} fuses by '{facts['fusion']}', which no sum of adapters equals",
+            hint="Fuse again with --fusion exact.",
+        )
+    if facts["projector"].get("kept"):
+        raise ConfigError(
+            f"{model.reference} puts projected vectors into its prompts, which a plain adapter cannot hold",
+            hint="Fuse again with --projector off.",
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty", hint="Name a new or an empty folder.")
+    adapters = open_adapters(context.store, model)
+    columns = read_routing(model, opened.users).columns()[index]
+    adapter = ancestor(context.store, model, "adapter")
+    assert adapter is not None
+    contract = Contract.read(adapter.file("contract.json"))
+    write_combined(folder, adapters, columns.tolist(), contract.base)
+    contract.write(folder / "contract.json")
+    return folder
+
+
+STAGE = Stage(
+    command="fuse",
+    kind="model",
+    config=FuseConfig,
+    inputs={
+        "experts": Input(kinds=("experts",), text="Experts to fuse."),
+        "encoder": Input(
+            kinds=("encoder",), text="Encoder the groups were made from.", through="experts"
+        ),
+        "dataset": Input(kinds=("dataset",), text="Data set of the users.", through="experts"),
+    },
+    name=lambda config, inputs: (
+        inputs["experts"][0].name + ("" if config.fusion == "exact" else "-linear")
+    ),
+    make=make,
+)

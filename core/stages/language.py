@@ -1,0 +1,123 @@
+"""What the stages around the language model share: its contract, and opening data, keywords and reasons for it."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Artifact, Store
+from core.config.prompt import PromptConfig
+from core.errors import MismatchError
+from core.progress import Progress
+
+if TYPE_CHECKING:
+    from core.data.dataset import Dataset
+    from core.llm.load import Base
+    from core.text.prompts import PromptBuilder
+    from core.training.loop import TrainingRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What training agreed on and scoring has to keep: base model, prompt, answers, relevance score."""
+
+    base: str
+    base_digest: str
+    dtype: str
+    prompt: dict[str, Any]
+    relevance: str
+    keywords: str | None
+    """Object id of the keywords shown, None if none are."""
+    answers: dict[str, int]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Contract":
+        """Read what write wrote."""
+        return cls(**json.loads(path.read_text()))
+
+    def prompt_config(self) -> PromptConfig:
+        """Return the prompt's settings."""
+        return PromptConfig(**self.prompt)
+
+    def open_base(self, dtype: str, device: str, progress: Progress) -> "Base":
+        """Load the base model that was trained on. Raises: MismatchError if it is another one by now."""
+        from core.llm.load import load_base
+
+        base = load_base(self.base, dtype=dtype, device=device, progress=progress)  # type: ignore[arg-type]
+        if base.digest != self.base_digest:
+            raise MismatchError(
+                f"base model '{self.base}' is not the one the adapter was trained on",
+                hint="Put the old model back, or train again: thinkrec train-global",
+            )
+        return base
+
+    def check_answers(self, builder: "PromptBuilder") -> None:
+        """Raises: MismatchError if the tokenizer now writes the answers with other tokens."""
+        found = dataclasses.asdict(builder.answers)
+        if found != self.answers:
+            raise MismatchError(
+                f"the tokenizer of '{self.base}' writes the answers as {found}, training saw {self.answers}",
+                hint="Put the old tokenizer back, or train again: thinkrec train-global",
+            )
+
+
+def open_keywords(artifact: Artifact | None, dataset: "Dataset") -> list[list[str]] | None:
+    """Return the keywords of every item of a data set, or None without an artifact."""
+    if artifact is None:
+        return None
+    from core.data.tables import read_rows
+
+    found = {r["item"]: list(r["keywords"] or ()) for r in read_rows(artifact.file("keywords.parquet"))}
+    return [found.get(item, []) for item in dataset.items]
+
+
+def keywords_of(store: Store, contract: Contract) -> Artifact | None:
+    """Return the keywords artifact an adapter was trained with."""
+    return store.by_object(contract.keywords) if contract.keywords else None
+
+
+def read_reasons(artifact: Artifact | None, split: str) -> dict[int, str]:
+    """Return row -> reason of the accepted traces of a split."""
+    if artifact is None:
+        return {}
+    from core.data.tables import read_rows
+
+    return {
+        row["row"]: row["reason"]
+        for row in read_rows(artifact.file("traces.parquet"))
+        if row["split"] == split and row["status"] == "ok"
+    }
+
+
+def write_training_tables(folder: Path, runs: Sequence["TrainingRun"]) -> None:
+    """Write steps.parquet and validations.parquet of one or several runs of the loop."""
+    from core.data.tables import write_table
+    from core.stages.kinds import ADAPTER
+
+    for name, records in (
+        ("steps.parquet", [r for run in runs for r in run.steps]),
+        ("validations.parquet", [r for run in runs for r in run.validations]),
+    ):
+        types = ADAPTER.payload(name).columns
+        write_table(folder / name, {c: [getattr(r, c) for r in records] for c in types}, types)
+
+
+def training_summary(run: "TrainingRun") -> dict[str, Any]:
+    """Return the facts of one run of the loop for the manifest."""
+    seconds = sum(record.seconds for record in run.steps)
+    tokens = sum(record.tokens for record in run.steps)
+    best = max((v for v in run.validations if v.best), key=lambda v: v.step, default=None)
+    return {
+        "steps": run.step,
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
+        "best_step": best.step if best else None,
+        "valid_auc": best.auc if best else None,
+        "valid_uauc": best.uauc if best else None,
+    }

@@ -1,0 +1,184 @@
+"""Open whatever can score: an encoder, the global adapter, or the fused model."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from artifacts.store import Artifact, Store
+from core.progress import Progress
+from core.stages.base import ancestor, dataset_of
+from core.stages.language import Contract, keywords_of, open_keywords
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from core.fusion.adapters import LoraWeights
+    from core.fusion.mixture import Gates
+    from core.fusion.weights import Routing
+    from core.llm.inject import Injector
+    from core.scoring.language import LanguageScorer, Scored
+    from core.text.examples import Examples
+
+
+class RowScorer(Protocol):
+    """Scores rows of a data set, or pairs asked now."""
+
+    def score_rows(self, rows: "npt.NDArray[np.int64]") -> "Scored":
+        """Score rows with what was known before each."""
+
+    def score_pairs(
+        self, users: "npt.NDArray[np.int64]", items: "npt.NDArray[np.int64]"
+    ) -> "Scored":
+        """Score pairs asked now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How to open a scorer."""
+
+    store: Store
+    dataset: Artifact
+    examples: "Examples"
+    dtype: str
+    device: str
+    progress: Progress
+    keywords: Artifact | None = None
+    """Keywords of the data set, where it is another one than the scorer was trained on."""
+    max_tokens: int = 4096
+
+
+def open_scorer(artifact: Artifact, opening: Opening) -> RowScorer:
+    """Open an encoder, an adapter or a fused model for a data set."""
+    if artifact.kind == "encoder":
+        return _EncoderScorer(artifact, opening)
+    return open_language_scorer(artifact, opening)
+
+
+def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScorer":
+    """Open an adapter or a fused model: settle the weights, bind prompts and routes."""
+    from core.fusion.adapters import LoraWeights
+    from core.fusion.mixture import install_mixture, merge_adapter
+    from core.llm.decoder import Decoder
+    from core.scoring.language import LanguageScorer
+    from core.scoring.scorer import Scorer
+    from core.text.prompts import PromptBuilder
+
+    adapter = artifact if artifact.kind == "adapter" else ancestor(opening.store, artifact, "adapter")
+    assert adapter is not None, "every model has an adapter in its lineage"
+    contract = Contract.read(adapter.file("contract.json"))
+    base = contract.open_base(opening.dtype, opening.device, opening.progress)
+    gates, routing, injector = None, None, None
+    if artifact.kind == "adapter":
+        merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
+    else:
+        rule = json.loads(artifact.file("fusion.json").read_text())["fusion"]
+        gates = install_mixture(base.model, open_adapters(opening.store, artifact), rule)
+        routing = read_routing(artifact, opening.examples.dataset.users)
+        injector = _open_injector(artifact, opening, base.device)
+    builder = PromptBuilder(
+        base.tokenizer,
+        opening.examples.dataset,
+        contract.prompt_config(),
+        keywords=open_keywords(_keywords(artifact, contract, opening), opening.examples.dataset),
+        collaborative=injector is not None,
+    )
+    contract.check_answers(builder)
+    decoder = Decoder(base.model)
+    return LanguageScorer(
+        scorer=Scorer(
+            decoder, builder.answers, gates=gates, injector=injector, max_tokens=opening.max_tokens
+        ),
+        builder=builder,
+        examples=opening.examples,
+        relevance=contract.relevance,
+        routing=routing,
+    )
+
+
+def open_adapters(store: Store, model: Artifact) -> "list[LoraWeights]":
+    """Return the global adapter and the experts of a model (or experts artifact), in the order of the gates' columns."""
+    from core.fusion.adapters import LoraWeights
+
+    adapter = ancestor(store, model, "adapter")
+    experts = model if model.kind == "experts" else ancestor(store, model, "experts")
+    assert adapter is not None
+    assert experts is not None
+    folders = sorted(experts.file("experts").iterdir(), key=lambda folder: int(folder.name))
+    return [LoraWeights.open(folder) for folder in [adapter.file("best"), *folders]]
+
+
+def read_routing(model: Artifact, users: Sequence[str]) -> "Routing":
+    """Read weights and routes of a model for these users; those it does not know are cold."""
+    import numpy as np
+
+    from core.data.tables import read_rows
+    from core.fusion.weights import Routing
+
+    found = {row["user"]: row for row in read_rows(model.file("weights.parquet"))}
+    count = max((len(row["weights"]) for row in found.values()), default=0)
+    rows: list[dict[str, Any]] = [
+        found.get(u, {"weights": [], "entropy": 0.0, "route": "cold", "expert": None}) for u in users
+    ]
+    return Routing(
+        weights=np.array([row["weights"] or [0.0] * count for row in rows], dtype=np.float64),
+        entropy=np.array([row["entropy"] for row in rows], dtype=np.float64),
+        route=[row["route"] for row in rows],
+        expert=np.array([-1 if row["expert"] is None else row["expert"] for row in rows]),
+    )
+
+
+def read_vectors(path: Path) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]":
+    """Return (n, d) vectors of a vector table and (n,) whether each was trained."""
+    import numpy as np
+
+    from core.data.tables import read_table
+
+    table = read_table(path, ["vector", "trained"])
+    return np.array(table["vector"], dtype=np.float32), np.asarray(table["trained"])
+
+
+def _open_injector(model: Artifact, opening: Opening, device: Any) -> "Injector | None":
+    path = model.folder / "projector.safetensors"
+    if not path.exists():
+        return None
+    from core.llm.inject import Injector
+    from core.llm.projector import Projector
+
+    encoder = ancestor(opening.store, model, "encoder")
+    assert encoder is not None
+    users, _ = read_vectors(encoder.file("user_vectors.parquet"))
+    items, _ = read_vectors(encoder.file("item_vectors.parquet"))
+    return Injector(Projector.open(path), users, items, device)
+
+
+def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artifact | None:
+    """Take the keywords trained with, or on another data set its own, but only if training had any."""
+    trained = keywords_of(opening.store, contract)
+    home = dataset_of(opening.store, artifact)
+    if trained is None or home is None or home.object_id == opening.dataset.object_id:
+        return trained
+    return opening.keywords
+
+
+class _EncoderScorer:
+    def __init__(self, artifact: Artifact, opening: Opening) -> None:
+        from core.encoders.load import open_encoder
+
+        self._encoder = open_encoder(
+            artifact.folder, opening.examples.dataset, opening.examples.histories
+        )
+
+    def score_rows(self, rows: "npt.NDArray[np.int64]") -> "Scored":
+        from core.scoring.language import Scored
+
+        return Scored(score=self._encoder.score_rows(rows))
+
+    def score_pairs(
+        self, users: "npt.NDArray[np.int64]", items: "npt.NDArray[np.int64]"
+    ) -> "Scored":
+        from core.scoring.language import Scored
+
+        return Scored(score=self._encoder.score_pairs(users, items))

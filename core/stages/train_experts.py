@@ -1,0 +1,152 @@
+"""train-experts: adapter, groups -> experts. One LoRA per user group, from the global one, in its last layers."""
+
+from core.config.training import TrainExpertsConfig
+from core.stages.base import Input, Stage, Work, require_same_dataset
+from core.stages.language import (
+    Contract,
+    keywords_of,
+    open_keywords,
+    read_reasons,
+    training_summary,
+    write_training_tables,
+)
+
+
+def make(work: Work[TrainExpertsConfig]) -> None:
+    """Train each group's expert on its users' rows; with add_group, one more beside those that are kept."""
+    import shutil
+
+    import numpy as np
+
+    from core.data.tables import read_rows, write_table
+    from core.errors import ConfigError
+    from core.stages.kinds import EXPERTS
+
+    config, folder = work.config, work.draft.folder
+    groups = work.input("groups")
+    kept = work.optional("experts") if config.add_group is not None else None
+    table = read_rows(groups.file("representations.parquet"))
+    wanted = [row["group"] for row in table]
+    if config.add_group is not None:
+        if kept is None:
+            raise ConfigError(
+                "--add-group needs the experts to add to, and none were given",
+                hint="Name them: --experts experts/NAME",
+            )
+        if config.add_group not in wanted:
+            raise ConfigError(
+                f"{groups.reference} has no group {config.add_group}",
+                hint=f"Its groups: {', '.join(map(str, wanted))}.",
+            )
+        wanted = [config.add_group]
+    require_same_dataset(work.context.store, work.input("dataset"), work.input("adapter"))
+    representations = []
+    if kept is not None:
+        representations = read_rows(kept.file("representations.parquet"))
+        shutil.copytree(kept.file("experts"), folder / "experts")
+    first = len(representations)
+    runs = _train_groups(work, wanted, first)
+    for position, group in enumerate(wanted):
+        row = next(row for row in table if row["group"] == group)
+        representations.append({**row, "group": first + position})
+    types = EXPERTS.payload("representations.parquet").columns
+    write_table(
+        folder / "representations.parquet",
+        {
+            "group": [row["group"] for row in representations],
+            "users": [row["users"] for row in representations],
+            "vector": np.array([row["vector"] for row in representations], dtype=np.float32),
+        },
+        types,
+    )
+    shutil.copyfile(work.input("adapter").file("contract.json"), folder / "contract.json")
+    write_training_tables(folder, [run for _, run in runs])
+    work.draft.summary |= {
+        "experts": len(representations),
+        "kept": first,
+        "seed": config.seed,
+        "training": {f"expert {name}": training_summary(run) for name, run in runs},
+    }
+
+
+def _train_groups(work, wanted, first):  # type: ignore[no-untyped-def]
+    import dataclasses
+
+    import numpy as np
+
+    from core.data.dataset import Dataset
+    from core.data.tables import read_rows
+    from core.llm.device import describe_machine
+    from core.text.examples import Examples
+    from core.text.prompts import PromptBuilder
+    from core.training.finetune import FineTune
+    from core.training.lora import put_weights, reopen
+
+    config = work.config
+    dataset = Dataset.open(work.input("dataset").folder)
+    adapter = work.input("adapter")
+    contract = Contract.read(adapter.file("contract.json"))
+    base = contract.open_base(config.dtype, config.device, work.progress)
+    builder = PromptBuilder(
+        base.tokenizer,
+        dataset,
+        contract.prompt_config(),
+        keywords=open_keywords(keywords_of(work.context.store, contract), dataset),
+    )
+    contract.check_answers(builder)
+    model = reopen(base.model, adapter.file("best"))
+    start = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
+    members: dict[int, list[int]] = {}
+    for row in read_rows(work.input("groups").file("groups.parquet")):
+        members.setdefault(row["group"], []).append(row["user_index"])
+    examples = Examples(dataset)
+    reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
+    layers = base.model.config.num_hidden_layers
+    loss = dataclasses.replace(config, relevance=contract.relevance)
+    runs = []
+    for position, group in enumerate(wanted):
+        users = np.zeros(len(dataset.users), dtype=bool)
+        users[members[group]] = True
+        put_weights({n: p for n, p in model.named_parameters() if n in start}, start)
+        name = str(first + position)
+        tuning = FineTune(
+            model=model,
+            examples=examples,
+            builder=builder,
+            reasons=reasons,
+            loss=loss,
+            optim=config,
+            folder=work.run_folder / f"expert-{name}",
+            progress=work.progress,
+            users=users,
+            first_layer=max(0, layers - config.layers),
+            cache_bytes=config.activation_cache_mb * 1_000_000,
+        )
+        run = tuning.run(f"expert {name}")
+        tuning.save(work.draft.folder / "experts" / name, base.spec, run.best)
+        runs.append((name, run))
+    work.draft.summary |= {
+        "machine": describe_machine(),
+        "dtype": str(base.dtype).removeprefix("torch."),
+    }
+    return runs
+
+
+STAGE = Stage(
+    command="train-experts",
+    kind="experts",
+    config=TrainExpertsConfig,
+    inputs={
+        "adapter": Input(kinds=("adapter",), text="Global adapter to start from."),
+        "groups": Input(kinds=("groups",), text="User groups, one expert each."),
+        "dataset": Input(kinds=("dataset",), text="Data set to train on.", through="adapter"),
+        "traces": Input(
+            kinds=("traces",), text="Reasons to learn from.", required=False, through="adapter"
+        ),
+        "experts": Input(
+            kinds=("experts",), text="Experts to keep, with --add-group.", required=False
+        ),
+    },
+    name=lambda config, inputs: inputs["groups"][0].name,
+    make=make,
+)

@@ -1,0 +1,129 @@
+"""Fine-tune a LoRA on rows of a data set: what train-global and train-experts have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from core.config.training import LossConfig, OptimConfig, TrainGlobalConfig
+from core.errors import EmptySplitError
+from core.llm.decoder import Decoder
+from core.llm.load import Base
+from core.progress import Progress
+from core.scoring.scorer import Scorer
+from core.text.examples import Examples
+from core.text.prompts import PromptBuilder
+from core.training.instances import recommendation_instances, reasoning_instances
+from core.training.language import LanguageLoss
+from core.training.loop import TrainingRun, train
+from core.training.lora import LoraSettings, attach, put_weights, save_adapter, select_layers
+from core.training.schedule import draw_rows, plan_batches, total_steps
+from core.training.validation import Validator, prompts_of_rows
+
+
+def new_lora(base: Base, config: TrainGlobalConfig) -> Any:
+    """Attach a fresh LoRA to a base model."""
+    settings = LoraSettings(
+        rank=config.rank,
+        alpha=config.lora_alpha,
+        dropout=config.lora_dropout,
+        target_modules=config.target_modules,
+    )
+    return attach(base.model, settings, config.seed)
+
+
+@dataclass(kw_only=True)
+class FineTune:
+    """A LoRA, the rows it learns from, and how."""
+
+    model: Any
+    """A PEFT model."""
+    examples: Examples
+    builder: PromptBuilder
+    reasons: Mapping[int, str]
+    """Row -> reason of the reasoning instances."""
+    loss: LossConfig
+    optim: OptimConfig
+    folder: Path
+    """Where checkpoints go."""
+    progress: Progress
+    users: npt.NDArray[np.bool_] | None = None
+    """(U,) whose rows count; None means everybody's."""
+    first_layer: int = 0
+    """LoRA layers from here on train."""
+    cache_bytes: int = 0
+
+    def run(self, stage: str) -> TrainingRun:
+        """Train; afterwards the model holds the last weights and the result's `best` the best ones.
+
+        Raises: EmptySplitError if the users have no train rows, TrainingDivergedError.
+        """
+        dataset, optim = self.examples.dataset, self.optim
+        rows = draw_rows(self._rows("train"), optim.train_rows, optim.seed)
+        if not len(rows):
+            raise EmptySplitError(
+                f"train {stage}: no rows of the train split belong to these users",
+                hint="Use fewer groups, or look at the groups: thinkrec sql 'select * from groups'",
+            )
+        parameters = select_layers(self.model, self.first_layer)
+        instances = recommendation_instances(self.examples, self.builder, rows)
+        count = len(instances)
+        reasons = {r: t for r, t in self.reasons.items() if self._counts(int(dataset.user[r]))}
+        instances += reasoning_instances(self.examples, self.builder, reasons)
+        share = self.loss.reason_share if reasons else 0.0
+        steps = total_steps(optim, count, share)
+        decoder = Decoder(self.model.get_base_model())
+        valid = draw_rows(self._rows("valid"), optim.valid_rows, optim.seed)
+        result = TrainingRun(
+            stage=stage,
+            parameters=parameters,
+            batches=plan_batches(
+                steps=steps,
+                batch_size=optim.batch_size,
+                recommendation=count,
+                lengths=[one.tokens for one in instances],
+                reason_share=share,
+                seed=optim.seed,
+            ),
+            loss=LanguageLoss(
+                decoder=decoder,
+                instances=instances,
+                answers=self.builder.answers,
+                config=self.loss,
+                frozen_layers=self.first_layer,
+                cache_bytes=self.cache_bytes,
+            ),
+            validate=Validator(
+                model=self.model,
+                scorer=Scorer(decoder, self.builder.answers),
+                relevance=self.loss.relevance,
+                prompts=prompts_of_rows(self.examples, self.builder, valid),
+                labels=dataset.label[valid],
+                users=dataset.user[valid],
+            ),
+            config=optim,
+            folder=self.folder,
+            progress=self.progress,
+        )
+        train(result)
+        return result
+
+    def save(
+        self, folder: Path, base_name: str, weights: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Write a PEFT directory of the weights as they are, or of the weights given (which stay in the model)."""
+        if weights is not None:
+            parameters = dict(self.model.named_parameters())
+            put_weights({name: parameters[name] for name in weights}, weights)
+        save_adapter(self.model, folder, base_name)
+
+    def _counts(self, user: int) -> bool:
+        return self.users is None or bool(self.users[user])
+
+    def _rows(self, split: Any) -> npt.NDArray[np.int64]:
+        rows = self.examples.dataset.rows(split)
+        return rows if self.users is None else rows[self.users[self.examples.dataset.user[rows]]]

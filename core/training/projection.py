@@ -1,0 +1,132 @@
+"""The last stage: train the projector alone, with the language model and all LoRAs frozen (method, section 7)."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from core.config.fuse import FuseConfig
+from core.config.prompt import PromptConfig
+from core.config.training import LossConfig
+from core.fusion.mixture import Gates
+from core.fusion.weights import Routing
+from core.llm.decoder import Decoder
+from core.llm.inject import Injector
+from core.llm.load import Base
+from core.llm.projector import Projector
+from core.progress import Progress
+from core.scoring.scorer import Scorer
+from core.text.examples import Examples
+from core.text.prompts import PromptBuilder
+from core.training.instances import recommendation_instances
+from core.training.language import LanguageLoss
+from core.training.loop import TrainingRun, train
+from core.training.lora import put_weights
+from core.training.schedule import draw_rows, plan_batches, total_steps
+from core.training.validation import Validator, prompts_of_rows
+
+
+@dataclass(kw_only=True)
+class Projection:
+    """A frozen mixture of LoRAs, and the projector to train before it."""
+
+    base: Base
+    gates: Gates
+    routing: Routing
+    examples: Examples
+    prompt: PromptConfig
+    keywords: Sequence[Sequence[str]] | None
+    vectors: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+    """(U, d1) user and (I, d1) item vectors."""
+    relevance: Any
+    optim: FuseConfig
+    folder: Path
+    progress: Progress
+
+    @cached_property
+    def projector(self) -> Projector:
+        """The projector, started from the seed at the size of the model's own embeddings."""
+        torch.manual_seed(self.optim.seed)
+        made = Projector(self.vectors[0].shape[1], self.decoder.width)
+        made.match_scale(self.base.model.get_input_embeddings().weight)
+        return made.to(self.base.device)
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The frozen model."""
+        return Decoder(self.base.model)
+
+    def valid_auc_without(self) -> float:
+        """Return the valid AUC of the same model on the same rows without projected vectors."""
+        return float(self._validator(self._builder(collaborative=False), None)()["auc"])
+
+    def run(self) -> TrainingRun:
+        """Train on recommendation instances with collaborative prompts."""
+        optim, dataset = self.optim, self.examples.dataset
+        injector = Injector(self.projector, *self.vectors, device=self.base.device)
+        builder = self._builder(collaborative=True)
+        rows = draw_rows(dataset.rows("train"), optim.train_rows, optim.seed)
+        instances = recommendation_instances(self.examples, builder, rows)
+        steps = total_steps(optim, len(instances), 0.0)
+        columns = self.routing.columns()
+        result = TrainingRun(
+            stage="projector",
+            parameters=dict(self.projector.named_parameters()),
+            batches=plan_batches(
+                steps=steps,
+                batch_size=optim.batch_size,
+                recommendation=len(instances),
+                lengths=[one.tokens for one in instances],
+                reason_share=0.0,
+                seed=optim.seed,
+            ),
+            loss=LanguageLoss(
+                decoder=self.decoder,
+                instances=instances,
+                answers=builder.answers,
+                config=LossConfig(relevance=self.relevance),
+                injector=injector,
+                gates=self.gates,
+                columns=columns[[one.user for one in instances]],
+            ),
+            validate=self._validator(builder, injector),
+            config=optim,
+            folder=self.folder,
+            progress=self.progress,
+        )
+        train(result)
+        return result
+
+    def save(self, path: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write these weights of the projector."""
+        put_weights(dict(self.projector.named_parameters()), weights)
+        self.projector.save(path)
+
+    def _builder(self, *, collaborative: bool) -> PromptBuilder:
+        return PromptBuilder(
+            self.base.tokenizer,
+            self.examples.dataset,
+            dataclasses.replace(self.prompt),
+            keywords=self.keywords,
+            collaborative=collaborative,
+        )
+
+    def _validator(self, builder: PromptBuilder, injector: Injector | None) -> Validator:
+        dataset = self.examples.dataset
+        rows = draw_rows(dataset.rows("valid"), self.optim.valid_rows, self.optim.seed)
+        return Validator(
+            model=self.projector,
+            scorer=Scorer(self.decoder, builder.answers, gates=self.gates, injector=injector),
+            relevance=self.relevance,
+            prompts=prompts_of_rows(self.examples, builder, rows),
+            labels=dataset.label[rows],
+            users=dataset.user[rows],
+            columns=self.routing.columns()[dataset.user[rows]],
+        )
