@@ -1,8 +1,6 @@
 """The `thinkrec` program: global options, late loaded commands, one error boundary."""
 
 import importlib
-import sys
-import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from thinkrec_cli import console, version
-from thinkrec_cli.boundary import error_boundary, install_signal_handlers, report_bug
+from thinkrec_cli.boundary import error_boundary, install
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.session import Switches
 
@@ -41,22 +39,32 @@ def load_command(name: str) -> Any:
     """Import the file of a command and return the command, ready to be invoked."""
     module = importlib.import_module(f"thinkrec_cli.commands.{name.replace('-', '_')}")
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    details = getattr(module, "DETAILS", "").strip()
+    details = _flowing(module.DETAILS)
     alone.command(
         name,
         help=f"{COMMANDS[name].text}\n\n{details}",
-        epilog=_examples(getattr(module, "EXAMPLES", ())),
+        epilog=_examples(module.EXAMPLES),
+        context_settings=HELP_FLAGS,
         rich_help_panel=COMMANDS[name].panel,
     )(module.command)
     return typer.main.get_command(alone)
 
 
+HELP_FLAGS = {"help_option_names": ["--help", "-h"]}
+ABOUT = (
+    "Recommendation by a language model that thinks about a person's history and says why.\n\n"
+    "Every command makes one artifact in the store and prints its reference; the next command "
+    "takes the latest fitting artifact, the one you name, or the one that comes through a pipe."
+)
+
 app = typer.Typer(
+    help=ABOUT,
+    context_settings=HELP_FLAGS,
     cls=LateGroup,
     name="thinkrec",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    epilog="Commands pipe: thinkrec ingest ml-100k | thinkrec encode --encoder mf | thinkrec cluster -k 3",
+    epilog="Commands pipe: thinkrec ingest ml-100k | thinkrec encode | thinkrec cluster -k 3",
 )
 
 
@@ -84,7 +92,8 @@ def options(
         bool, typer.Option("--verbose", "-v", help="Say everything, also what libraries say.")
     ] = False,
     show_version: Annotated[
-        bool, typer.Option(
+        bool,
+        typer.Option(
             "--version",
             help="Print the version and stop.",
             is_eager=True,
@@ -92,24 +101,20 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Recommendation by a language model that thinks about a person's history and says why.
-
-    Every command makes one artifact in the store and prints its reference; the next command
-    takes the latest fitting artifact, the one you name, or the one that comes through a pipe.
-    """
+    """Keep the options for the command that follows."""
     ctx.obj = Switches(store=store, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def main() -> None:
     """Run the program and leave with its exit code."""
-    install_signal_handlers()
-    try:
-        typer.main.get_command(app)(prog_name="thinkrec")
-    except Exception as problem:
-        traceback.print_exc()
-        report_bug(problem)
-        sys.exit(1)
+    install()
+    typer.main.get_command(app)(prog_name="thinkrec")
 
 
-def _examples(lines: tuple[str, ...]) -> str | None:
-    return "Examples:\n\n" + "\n\n".join(lines) if lines else None
+def _examples(lines: tuple[str, ...]) -> str:
+    return "Examples:\n\n" + "\n\n".join(line.replace("[", r"\[") for line in lines)
+
+
+def _flowing(text: str) -> str:
+    """Join the lines of every paragraph; the terminal's width breaks them anew."""
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))

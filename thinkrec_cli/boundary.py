@@ -4,9 +4,10 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 import typer
 
@@ -23,14 +24,15 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, unwound like Ctrl-C so that locks are given back and staging is cleared."""
 
 
-def install_signal_handlers() -> None:
-    """Let SIGTERM unwind the program as Ctrl-C does."""
+def install() -> None:
+    """Let SIGTERM unwind the program as Ctrl-C does, and let bugs ask to be reported."""
+    sys.excepthook = report_bug
     signal.signal(signal.SIGTERM, _terminate)
 
 
 @contextmanager
 def error_boundary() -> Iterator[None]:
-    """Turn every failure that a user can repair into two lines and an exit code; the rest is a bug."""
+    """Turn failures that a user can repair into two lines and an exit code; the rest are bugs."""
     try:
         yield
         sys.stdout.flush()  # a reader that went away is noticed here, not at interpreter exit
@@ -50,10 +52,13 @@ def error_boundary() -> Iterator[None]:
         raise
 
 
-def report_bug(problem: Exception) -> None:
-    """Say under a traceback whose fault it is."""
+def report_bug(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    """Write the traceback, and say under it whose fault it is; for sys.excepthook."""
+    traceback.print_exception(kind, problem, trace)
     console.print_error(
-        f"this is a bug in thinkrec ({type(problem).__name__})",
+        f"this is a bug in thinkrec ({kind.__name__})",
         hint="Please report it with the lines above and the command you ran.",
     )
 
@@ -72,7 +77,7 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
     if getattr(problem, "errno", None) == errno.ENOSPC or "No space left on device" in str(problem):
         friendly = DiskFullError(
             f"no space left on the device: {problem}",
-            hint="Free some space (thinkrec gc --yes removes leftovers); nothing made before is lost.",
+            hint="Free some space (thinkrec gc --yes removes leftovers); nothing done is lost.",
         )
     elif isinstance(problem, OSError) and problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         friendly = MissingFileError(

@@ -51,7 +51,7 @@ def warn(line: str) -> None:
 
 
 def print_error(problem: str, *, hint: str, notes: list[str] | None = None) -> None:
-    """Write a failure as one line of problem and one line of remedy; markup in them is plain text."""
+    """Write a failure: one line of problem, one of remedy; markup in them is plain text."""
     console = errors()
     console.print(Text.assemble(("error: ", "bold red"), _one_line(problem)), soft_wrap=True)
     for note in notes or []:

@@ -78,7 +78,7 @@ def command_function(
     parameters: list[inspect.Parameter],
     body: Callable[[typer.Context, dict[str, Any]], None],
 ) -> Callable[..., None]:
-    """Return a function of these parameters (and the common ones) that Typer can make a command of."""
+    """Return a function of these parameters and the common ones, for Typer to make a command of."""
 
     def command(ctx: typer.Context, **values: Any) -> None:
         body(ctx, values)
@@ -114,7 +114,7 @@ def as_list(value: Any) -> list[str]:
 
 
 def typed(values: Mapping[str, Any], ctx: typer.Context, prefix: str) -> dict[str, Any]:
-    """Return the values the user typed among those whose name begins with the prefix, without it."""
+    """Return the values that were typed and whose name begins with the prefix, without it."""
     return {
         name.removeprefix(prefix): value
         for name, value in values.items()

@@ -13,11 +13,13 @@ from thinkrec_cli import console
 SECONDS_OF_PATIENCE = 2.0
 
 # kind/name@version, kind/name, or the beginning of a key
-_REFERENCE = re.compile(r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*(@[0-9]+)?|[0-9a-f]{6,64}(\.[0-9a-f]+)?")
+_REFERENCE = re.compile(
+    r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*(@[0-9]+)?|[0-9a-f]{6,64}(\.[0-9a-f]+)?"
+)
 
 
 def read_piped_references() -> list[str]:
-    """Read references from standard input if it is a pipe or a file; from a terminal nothing is read.
+    """Read references from standard input if it is a pipe or a file.
 
     Raises: PipedInputError if something else than references comes.
     """
@@ -37,7 +39,7 @@ def parse_references(text: str) -> list[str]:
                 shown = line.strip() if len(line.strip()) <= 60 else line.strip()[:59] + "…"
                 raise PipedInputError(
                     f"standard input, line {number}: '{shown}' is not a reference",
-                    hint="Pipe references such as dataset/ml-100k@1, or add </dev/null to read none.",
+                    hint="Pipe references such as dataset/ml-100k@1, or add </dev/null.",
                 )
             found.append(word)
     return found

@@ -1,13 +1,13 @@
-"""How far long work is: bars with rate and time left on a terminal, now and then a plain line elsewhere."""
+"""How far long work is: bars on a terminal, now and then a plain line elsewhere."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from core.progress import BarContext, Progress, Silent
+from core.progress import Progress, Silent
 from thinkrec_cli import console
 
 if TYPE_CHECKING:
@@ -126,57 +126,37 @@ class BarProgress:
         """Write the line above the bars."""
         console.say(line)  # rich keeps a live display below what is printed to its console
 
-    def bar(self, title: str, total: int | None, unit: str) -> BarContext:
-        """Return a bar that is drawn while its context is open."""
-        return _RichBar(self, Meter(title=title, total=total, unit=unit))
-
-    def enter(self, meter: Meter) -> Any:
-        """Draw a new bar; return its handle."""
+    @contextmanager
+    def bar(self, title: str, total: int | None, unit: str) -> Iterator["_RichBar"]:
+        """Yield a bar that is drawn while its context is open."""
+        live = self._live or _rich_progress()
         if self._live is None:
-            self._live = _rich_progress()
-            self._live.start()
+            self._live = live
+            live.start()
         self._open += 1
-        title = meter.title if len(meter.title) <= 32 else meter.title[:31] + "…"
-        return self._live.add_task(title, total=meter.total, unit=meter.unit, figures="")
-
-    def update(self, task: Any, amount: int, meter: Meter) -> None:
-        """Move a bar on."""
-        if self._live is not None:
-            self._live.update(task, advance=amount, figures=meter.figures_text())
-
-    def leave(self, task: Any, meter: Meter, *, completed: bool) -> None:
-        """Take a bar away, and say what it came to if nothing around it does."""
-        self._open -= 1
-        if self._live is not None:
-            self._live.remove_task(task)
+        shown = title if len(title) <= 32 else title[:31] + "…"
+        bar = _RichBar(Meter(title=title, total=total, unit=unit), live)
+        bar.task = live.add_task(shown, total=total, unit=unit, figures="")
+        try:
+            yield bar
+        finally:
+            self._open -= 1
+            live.remove_task(bar.task)
             if self._open == 0:
-                self._live.stop()
+                live.stop()
                 self._live = None
-        if completed:
-            _summarise(meter, outermost=self._open == 0)
+        _summarise(bar.meter, outermost=self._open == 0)
 
 
 class _RichBar:
-    def __init__(self, owner: BarProgress, meter: Meter) -> None:
-        self._owner, self._meter = owner, meter
-        self._task: Any = None
-
-    def __enter__(self) -> "_RichBar":
-        self._task = self._owner.enter(self._meter)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._owner.leave(self._task, self._meter, completed=kind is None)
+    def __init__(self, meter: Meter, live: "RichProgress") -> None:
+        self.meter, self._live = meter, live
+        self.task: Any = None
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
-        """Move on."""
-        self._meter.count(amount, figures)
-        self._owner.update(self._task, amount, self._meter)
+        """Count and redraw."""
+        self.meter.count(amount, figures)
+        self._live.update(self.task, advance=amount, figures=self.meter.figures_text())
 
 
 def duration(seconds: float) -> str:
@@ -197,7 +177,7 @@ def _summarise(meter: Meter, *, outermost: bool) -> None:
 def _number(value: float | str) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or (abs(value) >= 1000 and value == value):
+    if isinstance(value, int) or 1000 <= abs(value) < math.inf:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 

@@ -1,4 +1,4 @@
-"""What one run of the program shares: the store, the switches that every command has, the progress."""
+"""What one run of the program shares: the store, common switches, progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -12,8 +12,8 @@ from thinkrec_cli.commands import COMMANDS
 def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
     """Return the settings a file gives for a stage.
 
-    Keys at the top are settings; a table with a command's name holds settings of that command only, so that one
-    file can serve a whole pipeline.
+    Keys at the top are settings; a table with a command's name holds settings of that command
+    only, so that one file can serve a whole pipeline.
     Raises: MissingFileError, ConfigError.
     """
     try:

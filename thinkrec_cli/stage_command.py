@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from core.config.base import Config
+from core.config.base import Config, literal_choices
 from core.stages.base import Context, Input, Outcome, Stage
 from thinkrec_cli import console
 from thinkrec_cli.options import as_list, begin_session, command_function, parameter, typed
@@ -210,19 +210,28 @@ def _input_parameter(name: str, wanted: Input) -> inspect.Parameter:
 
 
 def _setting_parameters(stage: Stage[Any], shape: Shape) -> list[inspect.Parameter]:
+    """Return one parameter per setting; those of the stage's own class come first."""
     hints = get_type_hints(stage.config)
+    declared = {
+        field.name: _declaring_class(stage.config, field.name) for field in fields(stage.config)
+    }
     parameters = []
     if shape.references:
         parameters.append(_references_parameter())
-    for field in fields(stage.config):
+    for field in sorted(fields(stage.config), key=lambda f: declared[f.name] is not stage.config):
         kind, default = _option_type(hints[field.name]), _default(field)
-        text = _plain(field.metadata["text"])
+        text = _sentence(field.metadata["text"], literal_choices(hints[field.name]))
         name = f"set_{field.name}"
         if field.name == shape.positional:
             argument = typer.Argument(help=text, metavar=field.name.upper(), show_default=False)
             parameters.insert(0, parameter(name, Annotated[kind, argument], default))
             continue
-        option = typer.Option(*_flags(field, kind), help=text, show_default=default != "")
+        shown = {"help": text, "show_default": default != "", "rich_help_panel": None}
+        if declared[field.name] is not stage.config:
+            shown["rich_help_panel"] = (
+                f"{declared[field.name].__name__.removesuffix('Config')} options"
+            )
+        option = typer.Option(*_flags(field, kind), **shown)
         parameters.append(parameter(name, Annotated[kind, option], default))
     return parameters
 
@@ -238,7 +247,9 @@ def _flags(field: Field[Any], kind: Any) -> list[str]:
     flag = field.metadata.get("flag")
     spellings = flag.replace(",", " ").split() if flag else [long]
     if kind in (bool, bool | None):
-        return [f"{s}/--no-{s[2:]}" if s.startswith("--") and "/" not in s else s for s in spellings]
+        return [
+            f"{s}/--no-{s[2:]}" if s.startswith("--") and "/" not in s else s for s in spellings
+        ]
     return list(spellings)
 
 
@@ -263,6 +274,19 @@ def _option_type(annotation: Any) -> Any:
     if get_origin(annotation) is Literal or annotation in (bool, int, float, str, Path):
         return annotation
     raise TypeError(f"a setting of type {annotation} cannot be an option")
+
+
+def _declaring_class(config: type[Config], name: str) -> type:
+    """Return the class in which a setting was first declared."""
+    return next(base for base in reversed(config.__mro__) if name in inspect.get_annotations(base))
+
+
+def _sentence(text: str, choices: Sequence[Any]) -> str:
+    """Return a help text as a sentence, whether or not it was written as one."""
+    first = text.split(maxsplit=1)[0].strip(",:;")
+    if first not in {*choices, "auto", "cpu"} and first.islower():
+        text = text[0].upper() + text[1:]
+    return _plain(text if text.endswith((".", ")", "]", "?")) else f"{text}.")
 
 
 def _plain(text: str) -> str:

@@ -51,7 +51,7 @@ class Step:
     stage: Stage[Any]
     config: Config
     inputs: Mapping[str, tuple[str, ...]]
-    """Input name -> step ids, references or "none"; one that is missing takes the stage's default."""
+    """Input name -> step ids, references or "none"; a missing one takes the stage's default."""
     after: tuple[str, ...] = ()
     artifact: str | None = None
     """Name of the artifact; the stage's own if None."""

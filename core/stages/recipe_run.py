@@ -33,23 +33,23 @@ class StepOutcome:
     seconds: float
 
 
-def plan_recipe(context: Context, recipe: Recipe) -> list[StepState]:
-    """Look up what is there already, without computing anything."""
+def plan_recipe(
+    context: Context, recipe: Recipe, *, only: Sequence[str] = (), until: Sequence[str] = ()
+) -> list[StepState]:
+    """Look up what is there, without computing anything; see run_recipe for the arguments."""
     made: dict[str, Artifact] = {}
     states = []
-    for step in recipe.steps:
+    for step in _chosen(recipe, only, until):
         if any(name not in made for name in recipe.depends_on(step)):
             states.append(StepState(step=step, state="waits"))
             continue
         plan = _plan_step(context, recipe, step, made)
-        found = None if context.force else context.store.find(step.stage.kind, plan.key)
+        again = context.force and (not only or step.id in only)
+        found = None if again else context.store.find(step.stage.kind, plan.key)
         if found:
             made[step.id] = found
-        states.append(
-            StepState(
-                step=step, state="cached" if found else "to run", key=plan.key, artifact=found
-            )
-        )
+        state: State = "cached" if found else "to run"
+        states.append(StepState(step=step, state=state, key=plan.key, artifact=found))
     return states
 
 
@@ -64,19 +64,13 @@ def run_recipe(
     """Run the steps in order and yield what each gave; work that was done before is not done again.
 
     Args:
-        only: steps to run; all others must have been run before.
+        only: steps to run; what they need must have been made before.
         until: steps to reach; steps they do not need are left out.
         starting: called before a step.
     Raises: RecipeError, or whatever a step raises, with a note that names the step.
     """
-    goals = only or until
-    wanted = set().union(
-        *(recipe.needed_for(goal) for goal in goals or [s.id for s in recipe.steps])
-    )
     made: dict[str, Artifact] = {}
-    for step in recipe.steps:
-        if step.id not in wanted:
-            continue
+    for step in _chosen(recipe, only, until):
         started = perf_counter()
         try:
             plan = _plan_step(context, recipe, step, made)
@@ -90,6 +84,15 @@ def run_recipe(
             raise
         made[step.id] = outcome.artifact
         yield StepOutcome(step=step, outcome=outcome, seconds=perf_counter() - started)
+
+
+def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[Step]:
+    """Return the steps asked for and all they need. Raises: RecipeError for an unknown id."""
+    goals = only or until
+    if not goals:
+        return list(recipe.steps)
+    wanted = set().union(*(recipe.needed_for(goal) for goal in goals))
+    return [step for step in recipe.steps if step.id in wanted]
 
 
 def _done_before(context: Context, step: Step, plan: Plan) -> Artifact:

@@ -5,7 +5,8 @@ from thinkrec_cli.pages.evaluation import evaluation_json, show_evaluation
 from thinkrec_cli.stage_command import Shape, stage_command
 
 DETAILS = """
-AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a constant; METEOR and BLEU of reasons.
+AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a constant; METEOR
+and BLEU of reasons.
 """
 EXAMPLES = (
     "thinkrec eval scores/mf scores/thinkrec",

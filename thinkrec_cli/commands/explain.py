@@ -10,8 +10,8 @@ from thinkrec_cli.pages.explain import explanation_json, show_explanation
 from thinkrec_cli.stage_command import Shape, stage_command
 
 DETAILS = """
-Gives the answer and its probability, the reason the model writes, the route through the experts, and how much every
-item of the history moved the score.
+Gives the answer and its probability, the reason the model writes, the route through the experts,
+and how much every item of the history moved the score.
 """
 EXAMPLES = (
     "thinkrec explain --user 42 --item 17",

@@ -11,8 +11,9 @@ from thinkrec_cli.session import Session
 from thinkrec_cli.stage_command import Done, Shape, stage_command
 
 DETAILS = """
-Weighs the experts for every user by how near the user is to each group, decides the user's route (one expert, the
-global adapter, or a mixture), and trains the projector that lets the language model read vectors.
+Weighs the experts for every user by how near the user is to each group, decides the user's route
+(one expert, the global adapter, or a mixture), and trains the projector that lets the language
+model read vectors.
 """
 EXAMPLES = ("thinkrec fuse", "thinkrec fuse --export-user 42 adapter-of-42")
 

@@ -4,8 +4,9 @@ from core.stages.ingest import STAGE
 from thinkrec_cli.stage_command import Shape, stage_command
 
 DETAILS = """
-Reads interactions and items, labels them, splits them into train, valid and test, and accounts for every row it read.
-SOURCE is ml-100k (fetched by name), ml-1m, movielens or recbole (a folder: --path), or table (--interactions, --items).
+Reads interactions and items, labels them, splits them into train, valid and test, and accounts
+for every row it read. SOURCE is ml-100k (fetched by name), ml-1m, movielens or recbole (a folder:
+--path), or table (--interactions, --items).
 """
 EXAMPLES = (
     "thinkrec ingest ml-100k",

@@ -5,8 +5,8 @@ from thinkrec_cli.pages.ranking import ranking_json, show_ranking
 from thinkrec_cli.stage_command import Shape, stage_command
 
 DETAILS = """
-The scorer is an encoder, a global adapter or a fused model. The pairs are the rows of a split, a file of pairs, or
-items that a user has not seen.
+The scorer is an encoder, a global adapter or a fused model. The pairs are the rows of a split, a
+file of pairs, or items that a user has not seen.
 """
 EXAMPLES = (
     "thinkrec score --split test",

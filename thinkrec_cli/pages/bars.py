@@ -14,7 +14,7 @@ def bar(share: float, cells: int, style: str) -> Text:
 
 
 def two_sided_bar(share: float, cells: int) -> Text:
-    """Return a bar around a middle: red to the left for shares below 0, green to the right above."""
+    """Return a bar around a middle: shares below 0 go left in red, above it right in green."""
     full = min(round(abs(share) * cells), cells)
     if share < 0:
         return Text(" " * (cells - full) + "█" * full, "red").append("│", "dim").append(" " * cells)

@@ -1,0 +1,110 @@
+"""`thinkrec list`: what is in the store."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from artifacts.errors import ArtifactNotFound
+from core.config.base import suggestion
+from thinkrec_cli import console
+from thinkrec_cli.options import with_session
+from thinkrec_cli.session import Session
+from thinkrec_cli.words import byte_size, moment
+
+if TYPE_CHECKING:
+    from artifacts.store import Artifact, Store
+
+DETAILS = """
+Newest last. A reference in the first column is what other commands take.
+"""
+EXAMPLES = ("thinkrec list", "thinkrec list scores --json")
+
+
+@with_session
+def command(
+    session: Session,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False)
+    ] = None,
+    of_kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="The same as the argument.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Only the newest so many; 0 lists all.")] = 100,
+) -> None:
+    """List artifacts."""
+    kind = kind or of_kind
+    if kind is not None:
+        _check_kind(session.store, kind)
+    artifacts = session.store.artifacts(kind)
+    shown = artifacts[-limit:] if limit > 0 else artifacts
+    if session.as_json:
+        console.out_json([_entry(session.store, a) for a in shown])
+        return
+    if not artifacts:
+        of = f" of kind {kind}" if kind else ""
+        session.say(
+            f"no artifacts{of} in {session.store.root}; begin with: thinkrec ingest ml-100k"
+        )
+        return
+    _show(session.store, shown)
+    if len(shown) < len(artifacts):
+        session.say(f"and {len(artifacts) - len(shown):,} older ones: --limit 0 lists all")
+
+
+def _check_kind(store: "Store", kind: str) -> None:
+    if kind not in store.kinds:
+        near = suggestion(kind, store.kinds.names())
+        raise ArtifactNotFound(
+            f"there is no kind '{kind}'",
+            hint=f"Did you mean '{near}'?" if near else f"Kinds: {', '.join(store.kinds.names())}.",
+        )
+
+
+def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:
+    manifest = artifact.manifest
+    return {
+        "reference": artifact.reference,
+        "kind": artifact.kind,
+        "name": artifact.name,
+        "version": artifact.version,
+        "key": artifact.key,
+        "created": artifact.created,
+        "rows": main_rows(artifact),
+        "bytes": sum(file["bytes"] for file in manifest.files.values()),
+        "inputs": [_reference(store, object_id) for object_id in manifest.objects_used()],
+    }
+
+
+def main_rows(artifact: "Artifact") -> int | None:
+    """Return the rows of the artifact's largest table, or None if it has none."""
+    return max((f["rows"] for f in artifact.manifest.files.values() if "rows" in f), default=None)
+
+
+def _reference(store: "Store", object_id: str) -> str:
+    try:
+        return store.by_object(object_id).reference
+    except ArtifactNotFound:  # removed; listing what is left is still wanted
+        return object_id[:12]
+
+
+def _show(store: "Store", artifacts: "list[Artifact]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("reference", no_wrap=True)
+    table.add_column("made", no_wrap=True)
+    table.add_column("rows", justify="right")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("made from", overflow="fold")
+    for artifact in artifacts:
+        entry = _entry(store, artifact)
+        rows = "" if entry["rows"] is None else f"{entry['rows']:,}"
+        table.add_row(
+            Text(artifact.reference, "cyan"),
+            moment(artifact.created),
+            rows,
+            byte_size(entry["bytes"]),
+            Text(" ".join(entry["inputs"]), "dim"),
+        )
+    console.results().print(table)

@@ -1,0 +1,93 @@
+"""`thinkrec run`: a whole pipeline from a recipe."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thinkrec_cli import console
+from thinkrec_cli.options import with_session
+from thinkrec_cli.session import Session
+
+if TYPE_CHECKING:
+    from core.stages.recipe import Recipe
+    from core.stages.recipe_run import StepOutcome
+
+DETAILS = """
+Checks the whole recipe first, says which steps are cached, then runs the others. After a failure,
+Ctrl-C or a kill the same command continues where it stopped.
+"""
+EXAMPLES = (
+    "thinkrec run recipes/quickstart.toml",
+    "thinkrec run recipes/quickstart.toml --dry-run",
+    "thinkrec run recipes/quickstart.toml --set adapter.train_rows=500 --until global-scores",
+)
+
+
+@with_session
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
+    session: Session,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file of steps.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="STEP.KEY=VALUE", help="Change a setting; repeatable."),
+    ] = None,
+    until: Annotated[
+        list[str] | None,
+        typer.Option("--until", metavar="STEP", help="Only what this step needs; repeatable."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="STEP", help="Only this step; others must be done."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
+) -> None:
+    """Run a whole pipeline from a recipe."""
+    from core.stages.recipe import load_recipe
+    from core.stages.recipe_run import plan_recipe, run_recipe
+    from thinkrec_cli.pages import pipeline
+
+    pipe = load_recipe(recipe, changes or ())
+    with session.context(force=force) as context:
+        states = plan_recipe(context, pipe, only=only or (), until=until or ())
+        if dry_run and session.as_json:
+            console.out_json(pipeline.plan_json(states))
+            return
+        if dry_run or not session.switches.quiet:
+            pipeline.show_plan(console.results() if dry_run else console.errors(), pipe, states)
+        if dry_run:
+            return
+        outcomes = []
+        for done in run_recipe(
+            context,
+            pipe,
+            only=only or (),
+            until=until or (),
+            starting=lambda step: session.say(f"── {step.id} ({step.stage.command})"),
+        ):
+            outcomes.append(done)
+            _tell(session, done)
+    _finish(session, pipe, outcomes)
+
+
+def _tell(session: Session, done: "StepOutcome") -> None:
+    """Report a finished step, and show it to other programs already."""
+    from thinkrec_cli.progress import duration
+
+    state = "cached" if done.outcome.hit else f"made in {duration(done.seconds)}"
+    session.say(f"   {done.outcome.artifact.reference} {state}")
+    if not session.as_json:
+        console.out(done.outcome.artifact.reference)
+    if not done.outcome.hit:
+        session.export_catalog()
+
+
+def _finish(session: Session, pipe: "Recipe", outcomes: "list[StepOutcome]") -> None:
+    from thinkrec_cli.pages import pipeline
+
+    if session.as_json:
+        console.out_json(pipeline.outcomes_json(outcomes))
+        return
+    if not session.switches.quiet:
+        pipeline.show_end(console.errors(), session.store, pipe, outcomes)

@@ -1,0 +1,155 @@
+"""`thinkrec show`: one artifact in full."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from artifacts.errors import ArtifactNotFound
+from thinkrec_cli import console
+from thinkrec_cli.options import with_session
+from thinkrec_cli.session import Session
+from thinkrec_cli.words import byte_size, moment
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.tree import Tree
+
+    from artifacts.store import Artifact, Store
+
+DETAILS = """
+REF is kind/name (the latest version), kind/name@version, or the beginning of a key.
+"""
+EXAMPLES = ("thinkrec show dataset/ml-100k", "thinkrec encode | thinkrec show")
+
+
+@with_session
+def command(
+    session: Session,
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="REF...", help="Artifacts.", show_default=False)
+    ] = None,
+) -> None:
+    """Show an artifact."""
+    from thinkrec_cli.pipes import read_piped_references
+
+    # Of what comes through a pipe only the last is meant: the others are on their way.
+    wanted = references or read_piped_references()[-1:]
+    if not wanted:
+        raise ArtifactNotFound("no artifact was named", hint="thinkrec list says what there is.")
+    for reference in wanted:
+        artifact = session.store.resolve(reference)
+        if session.as_json:
+            console.out_json(_entry(session.store, artifact))
+        else:
+            _show(session.store, artifact)
+
+
+def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:
+    manifest = json.loads(artifact.manifest.to_json())
+    return {
+        "reference": artifact.reference,
+        "version": artifact.version,
+        "folder": str(artifact.folder),
+        **manifest,
+        "ancestors": _related(store, artifact, up=True),
+        "descendants": _related(store, artifact, up=False),
+    }
+
+
+def _related(store: "Store", artifact: "Artifact", *, up: bool) -> list[str]:
+    found: dict[str, Artifact] = {}
+    queue = [artifact]
+    while queue:
+        for other in _parents(store, queue[0]) if up else _children(store, queue[0]):
+            if other.object_id not in found:
+                found[other.object_id] = other
+                queue.append(other)
+        queue.pop(0)
+    return [other.reference for other in found.values()]
+
+
+def _parents(store: "Store", artifact: "Artifact") -> "list[Artifact]":
+    found = []
+    for object_id in dict.fromkeys(artifact.manifest.objects_used()):
+        try:
+            found.append(store.by_object(object_id))
+        except ArtifactNotFound:  # removed since
+            continue
+    return found
+
+
+def _children(store: "Store", artifact: "Artifact") -> "list[Artifact]":
+    return [a for a in store.artifacts() if artifact.object_id in a.manifest.objects_used()]
+
+
+def _show(store: "Store", artifact: "Artifact") -> None:
+    from rich.text import Text
+
+    target, manifest = console.results(), artifact.manifest
+    target.print(Text(artifact.reference, "bold cyan"))
+    about = f"{store.kinds[artifact.kind].about}; made {moment(artifact.created)}"
+    target.print(Text(f"{about} by thinkrec {manifest.program_version}"), soft_wrap=True)
+    target.print(Text(f"key     {artifact.key}", "dim"), soft_wrap=True)
+    target.print(Text(f"folder  {artifact.folder}", "dim"), soft_wrap=True)
+    for title, values in (
+        ("settings", manifest.parameters),
+        ("facts", manifest.summary),
+        ("resources", manifest.resources),
+    ):
+        if values:
+            target.print(Text(f"\n{title}", "bold"))
+            target.print(_pairs(values))
+    target.print(Text("\nfiles", "bold"))
+    target.print(_files(artifact))
+    for title, up in (("made from", True), ("used by", False)):
+        tree = _tree(store, artifact, up=up)
+        if tree.children:
+            target.print(Text(f"\n{title}", "bold"))
+            target.print(tree)
+
+
+def _pairs(values: dict[str, Any]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        spelled = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        table.add_row(Text(f"  {name}"), Text(spelled))
+    return table
+
+
+def _files(artifact: "Artifact") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    for justify in ("left", "right", "right", "left"):
+        table.add_column(justify=justify)
+    for path, file in artifact.manifest.files.items():
+        rows = f"{file['rows']:,} rows" if "rows" in file else ""
+        table.add_row(
+            Text(f"  {path}"), byte_size(file["bytes"]), rows, Text(file["sha256"][:12], "dim")
+        )
+    return table
+
+
+def _tree(store: "Store", artifact: "Artifact", *, up: bool) -> "Tree":
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def grow(tree: "Tree", node: "Artifact") -> None:
+        for other in _parents(store, node) if up else _children(store, node):
+            again = other.object_id in seen
+            seen.add(other.object_id)
+            branch = tree.add(Text(other.reference + (" …" if again else ""), "cyan"))
+            if not again:
+                grow(branch, other)
+
+    seen: set[str] = set()
+    root = Tree(Text(artifact.reference, "dim"), guide_style="dim")
+    grow(root, artifact)
+    return root
