@@ -14,9 +14,10 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from artifacts import files, locks
 from artifacts.layout import Layout
@@ -27,6 +28,15 @@ TAIL_LIMIT = 64
 KEPT_GENERATIONS = 2
 _FORMAT = 1
 _log = logging.getLogger("artifacts")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a file of the index holds."""
+
+    digest: str
+    """sha256 of its content."""
+    references: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,11 @@ class Index:
     """The versions of a store, kept in memory and brought up to date when asked."""
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+        self.layout = layout
         self._known: dict[str, Artifact] = {}
         self._loaded = False
+        self.generation: Generation | None = None
+        """The file of the index that was read or written last."""
         self.damaged: list[Damaged] = []
         self.artifacts: list[Artifact] = []
         """Oldest first."""
@@ -55,16 +67,16 @@ class Index:
         """Take in every commit made before this call."""
         # The generation is read before refs/: what it knows too much is dropped below, what it lacks is read.
         if not self._loaded:
-            self._known = _read_newest_generation(self._layout)
+            self.generation, self._known = _read_newest_generation(self.layout)
             self._loaded = True
-        listed = list(list_references(self._layout))
+        listed = list(list_references(self.layout))
         missing = [entry for entry in listed if entry not in self._known]
         damaged = []
         for reference in missing:
             try:
-                self._known[reference] = read_version(self._layout, reference)
+                self._known[reference] = read_version(self.layout, reference)
             except FileNotFoundError as problem:
-                if ref_path(self._layout, reference).exists():
+                if ref_path(self.layout, reference).exists():
                     damaged.append(Damaged(reference, f"{problem.filename} is missing"))
             except (OSError, ValueError, KeyError, TypeError) as problem:
                 damaged.append(Damaged(reference, f"cannot be read: {problem}"))
@@ -80,8 +92,8 @@ class Index:
         return self
 
     def forget(self) -> None:
-        """Start from the files at the next refresh."""
-        self._known, self._loaded = {}, False
+        """Start from the files at the next refresh, without a generation."""
+        self._known, self._loaded, self.generation = {}, True, None
         self._arrange([])
 
     def _arrange(self, listed: Iterable[str]) -> None:
@@ -100,9 +112,9 @@ class Index:
     def write(self) -> None:
         """Write all that is known as a new generation. It is a cache: whatever goes wrong, nothing is lost."""
         try:
-            with locks.held_if_free(self._layout.lock("index")) as mine:
+            with locks.held_if_free(self.layout.lock("index")) as mine:
                 if mine:
-                    _write_generation(self._layout, self.artifacts)
+                    self.generation = _write_generation(self.layout, self.artifacts)
         except OSError as problem:  # a full disk or a read-only store
             _log.debug("no new generation of the index: %s", problem)
 
@@ -170,16 +182,17 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _read_newest_generation(layout: Layout) -> dict[str, Artifact]:
+def _read_newest_generation(layout: Layout) -> tuple[Generation | None, dict[str, Artifact]]:
     for path in reversed(generations(layout)):
         try:
-            return _read_generation(layout, path)
+            digest, known = _read_generation(layout, path)
+            return Generation(digest, frozenset(known)), known
         except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
             _log.debug("%s is left aside: %s", path, problem)
-    return {}
+    return None, {}
 
 
-def _read_generation(layout: Layout, path: Path) -> dict[str, Artifact]:
+def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifact]]:
     head, _, body = path.read_bytes().partition(b"\n")
     expected = json.loads(head)
     if expected["format"] != _FORMAT or hashlib.sha256(body).hexdigest() != expected["sha256"]:
@@ -197,13 +210,13 @@ def _read_generation(layout: Layout, path: Path) -> dict[str, Artifact]:
             folder=layout.object_folder(kind, object_id),
             manifest_json=manifest_json,
         )
-    return known
+    return expected["sha256"], known
 
 
-def _write_generation(layout: Layout, artifacts: Iterable[Artifact]) -> None:
+def _write_generation(layout: Layout, artifacts: Collection[Artifact]) -> Generation:
     lines = [f"{a.reference}\t{a.object_id}\t{a.created}\t{a.manifest_json}\n" for a in artifacts]
     body = "".join(lines).encode()
-    head = {"format": _FORMAT, "rows": len(lines), "sha256": hashlib.sha256(body).hexdigest()}
+    head: dict[str, Any] = {"format": _FORMAT, "rows": len(lines), "sha256": hashlib.sha256(body).hexdigest()}
     files.make_folder(layout.index)
     existing = generations(layout)
     number = int(existing[-1].stem[4:]) + 1 if existing else 1
@@ -215,3 +228,4 @@ def _write_generation(layout: Layout, artifacts: Iterable[Artifact]) -> None:
         draft.unlink(missing_ok=True)
     for path in existing[: 1 - KEPT_GENERATIONS]:
         files.remove_file(path)
+    return Generation(head["sha256"], frozenset(artifact.reference for artifact in artifacts))

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+_PATTERN = re.compile(r"([*?\[])")
+
 
 def literal(text: str) -> str:
     """Spell a string."""
@@ -15,11 +17,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def path_literal(path: Path) -> str:
+def path_literal(path: Path | str) -> str:
     """Spell a path for read_parquet, which would take *, ? and [ as patterns."""
-    return literal(re.sub(r"([*?\[])", r"[\1]", str(path)))
+    return literal(_PATTERN.sub(r"[\1]", str(path)))
 
 
-def path_list(paths: Iterable[Path]) -> str:
+def path_list(paths: Iterable[str]) -> str:
     """Spell a list of paths."""
     return "[" + ", ".join(path_literal(path) for path in paths) + "]"

@@ -181,9 +181,9 @@ class Store:
         Returns: names of the columns, rows.
         Raises: BadQuery with the first line of what DuckDB says.
         """
-        from artifacts import tables
+        from artifacts import query
 
-        return tables.query(self._index.refresh(), self.kinds, self.root, sql)
+        return query.query(self._index.refresh(), self.kinds, sql)
 
     def export_catalog(self) -> str | None:
         """Bring catalog.duckdb, the copy for other programs, up to date if anything changed.

@@ -1,0 +1,92 @@
+"""The SQL views over what artifacts hold.
+
+A payload declared with view="v" gives `v` (the latest version of every name) and `v_all` (every
+version). Their first columns are artifact (a reference), name and version, then come the columns of
+the payload. Several kinds may share a view if its columns are the same. A view without any artifact is
+there, and empty. Then come the views that the kinds declare as SQL.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from artifacts.index import Index
+from artifacts.kinds import Kinds, Payload
+from artifacts.manifest import Artifact
+from artifacts.sql import identifier, literal, path_list
+
+
+def view_names(kinds: Kinds) -> list[str]:
+    """Names of all views, in an order in which they can be made."""
+    names = [name for view in _declared(kinds) for name in (view, f"{view}_all")]
+    return names + list(kinds.views)
+
+
+def select_views(index: Index, kinds: Kinds, wanted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and SELECT of the wanted views, in an order in which they can be made."""
+    for view, sources in _declared(kinds).items():
+        if view in wanted:
+            yield view, _payload_view(sources, index.latest.values(), "and latest")
+        if f"{view}_all" in wanted:
+            yield f"{view}_all", _payload_view(sources, index.artifacts, "")
+    yield from ((name, select) for name, select in kinds.views.items() if name in wanted)
+
+
+def with_sources(words: Collection[str], kinds: Kinds) -> set[str]:
+    """Return the words of a query, and what the views and tables among them are made of."""
+    payload_views = {name for view in _declared(kinds) for name in (view, f"{view}_all")}
+    seen: set[str] = set()
+    todo = set(words)
+    while todo:
+        word = todo.pop()
+        seen.add(word)
+        if word in kinds.views:
+            todo |= words_of(kinds.views[word]) - seen
+        elif word in payload_views or word == "lineage":
+            todo |= {"artifacts"} - seen
+    return seen
+
+
+def words_of(sql: str) -> set[str]:
+    """All words of a query that could be the name of a table, in lower case."""
+    return set(re.findall(r"[a-z_][a-z0-9_]*", sql.lower()))
+
+
+def _declared(kinds: Kinds) -> dict[str, list[tuple[str, Payload]]]:
+    declared: dict[str, list[tuple[str, Payload]]] = {}
+    for kind in kinds.names():
+        for payload in kinds[kind].payloads:
+            if payload.view and payload.format == "parquet":
+                declared.setdefault(payload.view, []).append((kind, payload))
+    return declared
+
+
+def _payload_view(
+    sources: list[tuple[str, Payload]], artifacts: Iterable[Artifact], condition: str
+) -> str:
+    """Unite one payload file over artifacts."""
+    artifacts = list(artifacts)
+    parts = []
+    columns = sources[0][1].columns
+    listed = ", ".join(f"payload.{identifier(column)}" for column in columns)
+    for kind, payload in sources:
+        folders = {
+            str(a.folder): None  # one object may have several names
+            for a in artifacts
+            if a.kind == kind and (payload.required or payload.path in a.manifest.files)
+        }
+        if folders:
+            paths = path_list(f"{folder}/{payload.path}" for folder in folders)
+            parts.append(
+                f"select owner.reference as artifact, owner.name, owner.version, {listed} "
+                f"from (from artifacts where kind = {literal(kind)} {condition}) owner "
+                f"join read_parquet({paths}, filename = 'artifact_path', "
+                "hive_partitioning = false) payload "
+                f"on payload.artifact_path = owner.folder || {literal('/' + payload.path)}"
+            )
+    if parts:
+        return " union all ".join(parts)
+    nothing = "".join(f", null::{kind} as {identifier(name)}" for name, kind in columns.items())
+    return (
+        "select null::varchar as artifact, null::varchar as name, null::integer as version"
+        f"{nothing} where false"
+    )
