@@ -129,31 +129,42 @@ def _file_error(file: TableFile, text: str) -> ThinkRecError:
 
 _LEAVE_OUT = "leave such rows out with --bad-rows reject"
 _STRUCTURE = (
-    ("Expected Number of Columns", "the number of values differs from the header's", f"Correct the line, or {_LEAVE_OUT}."),
-    ("unterminated quote", "a quote is opened and not closed", f"Correct it, add --quote none, or {_LEAVE_OUT}."),
-    ("Maximum line size", "the line is too long", "Check the delimiter and the quotes of the file."),
-    ("quote", "a quote where none may stand", f"Correct it, add --quote none, or {_LEAVE_OUT}."),
-)  # fmt: skip
-_BROKEN = {
-    "MISSING COLUMNS": "too few values",
-    "TOO MANY COLUMNS": "too many values",
-    "UNQUOTED VALUE": "broken quotes",
-    "LINE SIZE OVER MAXIMUM": "line too long",
-}
+    (
+        "Expected Number of Columns",
+        "the number of values is not the number of columns",
+        f"Correct the line, or {_LEAVE_OUT}.",
+    ),
+    (
+        "unterminated quote",
+        "a quote is opened and not closed",
+        "Correct the line, or add --quote none if quotes mean nothing in this file.",
+    ),
+    (
+        "Maximum line size",
+        "the line is longer than 2 MB",
+        "Check the delimiter and the quotes of the file.",
+    ),
+    (
+        "invalid state",
+        "line ends are mixed, or a quote stands where none may",
+        "Give all lines the same end, or add --quote none if quotes mean nothing in this file.",
+    ),
+)
+# Only a line whose ends are sure can be left out; a quote that is not closed swallows the lines after it.
+_COUNTABLE = {"MISSING COLUMNS": "too few values", "TOO MANY COLUMNS": "too many values"}
 
 
 def _broken_lines(connection: Any, file: TableFile) -> dict[str, int]:
-    """Count the lines that have no shape of a row, by reason. Raises: EncodingError."""
+    """Count the lines that have too few or too many values. Raises: EncodingError, BadValueError for worse."""
     found = connection.execute(
-        "SELECT kind, count(*) FROM (SELECT line, min(error_type::VARCHAR) AS kind FROM reject_errors GROUP BY line) "
-        "GROUP BY kind ORDER BY kind"
+        "SELECT min(error_type::VARCHAR) AS kind, line, min(error_message) FROM reject_errors "
+        "GROUP BY line ORDER BY line"
     ).fetchall()
-    if any(kind == "INVALID ENCODING" for kind, _ in found):
-        raise wrong_encoding(file.path, file.encoding)
     counts: dict[str, int] = {}
-    for kind, count in found:
-        reason = _BROKEN.get(kind, kind.lower())
-        counts[reason] = counts.get(reason, 0) + count
+    for kind, line, message in found:
+        if kind not in _COUNTABLE:
+            raise _file_error(file, f"CSV Error on Line: {line} {message}")
+        counts[_COUNTABLE[kind]] = counts.get(_COUNTABLE[kind], 0) + 1
     return counts
 
 

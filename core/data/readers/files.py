@@ -34,6 +34,8 @@ class TableFile:
     quote: str = '"'
     encoding: str = "utf-8"
     header: bool = True
+    lists: frozenset[str] = frozenset()
+    """Columns of a Parquet file that hold lists."""
 
     def relation(self, *, store_rejects: bool = False) -> str:
         """Return the SQL that reads the file; with store_rejects broken lines go to `reject_errors`."""
@@ -125,7 +127,7 @@ def any_file(
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
     if suffix in (".parquet", ".pq"):
-        return TableFile(path=path, form="parquet", columns=_parquet_columns(path))
+        return _parquet_file(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return TableFile(path=path, form="json", columns=_json_columns(path, encoding))
     return delimited_file(path, delimiter=delimiter, quote=quote, encoding=encoding)
@@ -305,20 +307,20 @@ def first_broken_json(path: Path) -> BadValueError:
     return broken_json(path, 1, "unreadable")
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
+def _parquet_file(path: Path) -> TableFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    existing_file(path)
-    if path.stat().st_size == 0:
+    if existing_file(path).stat().st_size == 0:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
     try:
-        return tuple(pq.read_schema(path).names)
+        schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as problem:
         raise BadValueError(
-            f"{path}: not a Parquet file",
-            hint="Check the file, or give it the suffix of what it is.",
+            f"{path}: not a Parquet file", hint="Check the file, or give it the suffix of what it is."
         ) from problem
+    lists = frozenset(field.name for field in schema if pa.types.is_nested(field.type))
+    return TableFile(path=path, form="parquet", columns=tuple(schema.names), lists=lists)
 
 
 def column(

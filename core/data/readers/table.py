@@ -48,24 +48,25 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
         title=guesses.expression(file, config, "title"),
         year=guesses.expression(file, config, "year"),
         categories=_categories(
-            guesses.optional(file, config, "categories"), config.categories_separator
+            file, guesses.optional(file, config, "categories"), config.categories_separator
         ),
         description=guesses.expression(file, config, "description"),
     )
 
 
-def _categories(name: str | None, separator: str | None) -> str:
-    """Return SQL that makes a list of a column: a list already, a JSON list, or text with a separator."""
+def _categories(file: TableFile, name: str | None, separator: str | None) -> str:
+    """Return SQL for a list: the column is one, or a JSON list, or text with a separator."""
     if name is None:
         return "[]::VARCHAR[]"
+    if name in file.lists:
+        return identifier(name)
     text = f"({identifier(name)})::VARCHAR"
-    plain = f"rtrim(ltrim({text}, '['), ']')"
     if separator is not None:
         return f"string_split({text}, {literal(separator)})"
-    # A Parquet list cast to text reads like [a, b], a JSON list like ["a","b"].
     return (
-        f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) THEN from_json({text}, '[\"VARCHAR\"]') "
+        f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) "
+        f"THEN from_json({text}, '[\"VARCHAR\"]') "
         f"WHEN contains({text}, '|') THEN string_split({text}, '|') "
         f"WHEN contains({text}, ';') THEN string_split({text}, ';') "
-        f"ELSE string_split({plain}, ',') END"
+        f"ELSE string_split({text}, ',') END"
     )

@@ -1,0 +1,348 @@
+"""Tables of strangers: every format, column mapping, splits, duplicates, k-core, and the account of rows."""
+
+import gzip
+import json
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.config.ingest import IngestConfig
+from core.data.dataset import Dataset
+from core.errors import ConfigError, DuplicateRowError, EmptySplitError, MissingColumnError
+from core.stages.kinds import DATASET
+from tests.core.data.ingesting import as_csv, ratings, run, table
+
+ROWS = ratings(30)
+
+
+def test_payloads_have_the_declared_columns_and_types(tmp_path: Path) -> None:
+    import duckdb
+
+    result = table(tmp_path, as_csv(ROWS))
+    with duckdb.connect() as connection:
+        for payload in DATASET.payloads:
+            if payload.format == "parquet":
+                described = connection.execute(f"DESCRIBE FROM '{result.folder / payload.path}'").fetchall()
+                assert {row[0]: row[1] for row in described} == dict(payload.columns)
+                assert [row[0] for row in described] == list(payload.columns)
+    assert len(Dataset.open(result.folder)) == 30
+
+
+def test_rows_are_numbered_by_time_and_then_by_file_order(tmp_path: Path) -> None:
+    text = "user,item,rating,time\nb,x,5,30\na,y,1,10\na,x,4,20\nb,y,3,10\nb,z,3,40\n"
+    rows = table(tmp_path, text, train_fraction=0.6, valid_fraction=0.2).interactions
+    assert [(row["user"], row["item"], row["time"]) for row in rows] == [
+        ("a", "y", 10), ("b", "y", 10), ("a", "x", 20), ("b", "x", 30), ("b", "z", 40),
+    ]  # fmt: skip
+    assert [row["row"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["label"] for row in rows] == [0, 0, 1, 1, 0]
+    assert [row["split"] for row in rows] == ["train", "train", "train", "valid", "test"]
+    # z is in no train row
+    assert [row["warm"] for row in rows] == [True, True, True, True, False]
+
+
+def test_ids_that_are_numbers_are_ordered_by_value(tmp_path: Path) -> None:
+    rows = [(user, item, "4", str(time)) for time, (user, item) in enumerate(
+        [("10", "b"), ("9", "a"), ("x", "10"), ("100", "9"), ("9", "b"), ("10", "10")]
+    )]  # fmt: skip
+    result = table(tmp_path, as_csv(rows), train_fraction=0.5, valid_fraction=0.25)
+    assert [row["user"] for row in result.users] == ["9", "10", "100", "x"]
+    assert [row["item"] for row in result.items] == ["9", "10", "a", "b"]
+    for row in result.interactions:
+        assert result.users[row["user_index"]]["user"] == row["user"]
+        assert result.items[row["item_index"]]["item"] == row["item"]
+
+
+def _write(folder: Path, form: str) -> Path:
+    names = ("user", "item", "rating", "time")
+    path = folder / f"ratings.{form}"
+    if form == "csv":
+        path.write_text(as_csv(ROWS))
+    elif form == "tsv":
+        path.write_text(as_csv(ROWS, delimiter="\t"))
+    elif form == "csv.gz":
+        path.write_bytes(gzip.compress(as_csv(ROWS).encode()))
+    elif form in ("jsonl", "jsonl.gz"):
+        lines = "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in ROWS)
+        path.write_bytes(gzip.compress(lines.encode()) if form.endswith("gz") else lines.encode())
+    elif form == "json":
+        path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in ROWS]))
+    else:
+        columns = list(zip(*ROWS, strict=True))
+        arrays = [columns[0], columns[1], [float(x) for x in columns[2]], [int(x) for x in columns[3]]]
+        pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["tsv", "csv.gz", "jsonl", "jsonl.gz", "json", "parquet"])
+def test_every_format_gives_the_same_data_set(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    wanted = run(tmp_path / "a", source="table", interactions=str(_write(tmp_path, "csv")))
+    got = run(tmp_path / "b", source="table", interactions=str(_write(tmp_path, form)))
+    assert got.interactions == wanted.interactions
+    assert got.users == wanted.users
+
+
+@pytest.mark.parametrize("name", ["semi;colon.csv", "a*b[1]?.csv", "it's.csv"])
+def test_odd_file_names_are_taken_literally(tmp_path: Path, name: str) -> None:
+    assert table(tmp_path, as_csv(ROWS), name=name).report["rows"]["read"] == 30
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", "::"])
+def test_delimiter_is_guessed_from_the_header(tmp_path: Path, delimiter: str) -> None:
+    assert table(tmp_path, as_csv(ROWS, delimiter=delimiter)).report["rows"]["kept"] == 30
+
+
+def test_byte_order_mark_windows_lines_and_quotes_are_read(tmp_path: Path) -> None:
+    text = '\ufeffuser,item,rating,time,title\r\n' + "".join(
+        f'{user},{item},{rating},{time},"A ""big"" one, {item}"\r\n' for user, item, rating, time in ROWS
+    )
+    result = table(tmp_path, text)
+    assert result.report["rows"]["kept"] == 30
+    assert result.items[0]["title"] == 'A "big" one, i0'
+
+
+def test_columns_are_guessed_or_named(tmp_path: Path) -> None:
+    guessed = table(tmp_path, as_csv(ROWS, header="userId,movieId,stars,timestamp"))
+    assert guessed.report["rows"]["kept"] == 30
+    named = table(
+        tmp_path,
+        as_csv(ROWS, header="who,what,how,when"),
+        user_column="who",
+        item_column="what",
+        rating_column="how",
+        time_column="when",
+    )
+    assert named.interactions == guessed.interactions
+
+
+def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
+    items = tmp_path / "items.tsv"
+    items.write_text(
+        "item\ttitle\tgenres\tdescription\n"
+        "i0\tToy Story (1995)\tAnimation|Comedy\ta toy comes alive\n"
+        "i1\t\t\t\n"
+        "i99\tUnseen (Director's Cut)\t\"[\"\"Drama, old\"\"]\"\t\n"
+        "i0\tRepeated\t\t\n"
+    )
+    result = table(tmp_path, as_csv(ROWS), items=str(items))
+    by_id = {row["item"]: row for row in result.items}
+    toy = by_id["i0"]
+    assert (toy["title"], toy["year"]) == ("Toy Story", 1995)
+    assert toy["categories"] == ["Animation", "Comedy"]
+    assert toy["description"] == "a toy comes alive"
+    assert (by_id["i1"]["title"], by_id["i1"]["year"], by_id["i1"]["categories"]) == ("i1", None, [])
+    assert by_id["i2"]["title"] == "i2"  # not in the items file
+    # without an interaction: after the others
+    assert result.items[-1]["item"] == "i99"
+    assert result.items[-1]["categories"] == ["Drama, old"]
+    assert [row["item_index"] for row in result.items] == list(range(len(result.items)))
+    assert result.report["item_rows"] == {"read": 4, "repeated": 1, "without_id": 0}
+    fewer = table(tmp_path, as_csv(ROWS), items=str(items), unrated_items=False)
+    assert "i99" not in {row["item"] for row in fewer.items}
+
+
+def test_parquet_lists_are_categories_as_they_are(tmp_path: Path) -> None:
+    items = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item": ["i0"], "title": ["T"], "categories": [["a, b", "c"]]}), items)
+    assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["categories"] == ["a, b", "c"]
+
+
+def test_times_in_every_unit_are_the_same_seconds(tmp_path: Path) -> None:
+    wanted = [row["time"] for row in table(tmp_path, as_csv(ROWS)).interactions]
+    for unit, factor in (("ms", 10**3), ("us", 10**6), ("ns", 10**9)):
+        rows = [(*row[:3], str(int(row[3]) * factor)) for row in ROWS]
+        result = table(tmp_path, as_csv(rows), time_unit=unit)
+        assert [row["time"] for row in result.interactions] == wanted
+    dates = [(*row[:3], datetime.fromtimestamp(int(row[3]), UTC).isoformat()) for row in ROWS]
+    assert [row["time"] for row in table(tmp_path, as_csv(dates)).interactions] == wanted
+    zoned = [(*row[:3], row[3].replace("+00:00", "Z")) for row in dates]
+    assert [row["time"] for row in table(tmp_path, as_csv(zoned), time_unit="iso").interactions] == wanted
+    fractions = [(*row[:3], f"{row[3]}.75") for row in ROWS]
+    assert [row["time"] for row in table(tmp_path, as_csv(fractions)).interactions] == wanted
+
+
+def test_parquet_timestamps_are_read_as_times(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.parquet"
+    columns = list(zip(*ROWS, strict=True))
+    times = [datetime.fromtimestamp(int(time), UTC) for time in columns[3]]
+    pq.write_table(
+        pa.table({"user": columns[0], "item": columns[1], "rating": [4] * 30, "time": times}), path
+    )
+    result = run(tmp_path, source="table", interactions=str(path))
+    assert [row["time"] for row in result.interactions] == [int(time) for time in columns[3]]
+
+
+def test_user_time_cuts_each_users_own_line_and_rounds_as_documented(tmp_path: Path) -> None:
+    wanted = {1: (1, 0, 0), 2: (1, 0, 1), 3: (2, 0, 1), 4: (2, 1, 1), 5: (3, 1, 1), 10: (7, 1, 2), 20: (14, 2, 4)}
+    rows = [
+        (f"u{n}", f"i{k}", "4", str(1000 * n + k)) for n in wanted for k in range(n)
+    ]
+    random.Random(0).shuffle(rows)
+    result = table(tmp_path, as_csv(rows), split_by="user-time")
+    for n, counts in wanted.items():
+        mine = [row["split"] for row in result.interactions if row["user"] == f"u{n}"]
+        assert tuple(mine.count(split) for split in ("train", "valid", "test")) == counts
+        assert mine == sorted(mine, key=["train", "valid", "test"].index)
+
+
+def test_split_by_time_never_parts_one_second(tmp_path: Path) -> None:
+    rows = [(f"u{k}", f"i{k % 3}", "4", str(k // 10)) for k in range(100)]
+    result = table(tmp_path, as_csv(rows), train_fraction=0.75, valid_fraction=0.1)
+    seen: dict[int, set[str]] = {}
+    for row in result.interactions:
+        seen.setdefault(row["time"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in seen.values())
+    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [70, 10, 20]
+
+
+def test_split_by_dates_and_window(tmp_path: Path) -> None:
+    rows = [(f"u{k % 4}", f"i{k}", "4", f"2020-{k + 1:02d}-15") for k in range(12)]
+    result = table(
+        tmp_path, as_csv(rows), since="2020-02-01", valid_from="2020-06-01", test_from="2020-09-01", until="2020-12-01"
+    )  # fmt: skip
+    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [4, 3, 3]
+    assert result.report["rows"]["rejected_by_reason"] == {"outside the kept time": 2}
+    assert "2020-06-01" in result.report["split_rule"]
+
+
+def test_split_by_a_column_takes_its_word(tmp_path: Path) -> None:
+    words = ["train", "Train", "training", "valid", "val", "dev", "test", "TEST", "testing", " train "]
+    rows = [(f"u{k}", "i", "4", str(k), word) for k, word in enumerate(words)]
+    result = table(tmp_path, as_csv(rows, header="user,item,rating,time,fold"), split_by="fold")
+    assert [row["split"] for row in result.interactions] == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3 + ["train"]
+
+
+def test_split_column_may_leave_valid_out_but_not_test(tmp_path: Path) -> None:
+    header = "user,item,rating,time,split"
+    two = [("u", f"i{k}", "4", str(k), word) for k, word in enumerate(["train", "test"])]
+    assert table(tmp_path, as_csv(two, header=header), split_by="split").report["splits"]["valid"]["rows"] == 0
+    with pytest.raises(EmptySplitError, match="no row for test"):
+        table(tmp_path, as_csv(two[:1], header=header), split_by="split")
+
+
+def test_split_column_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(MissingColumnError, match="no column 'folds'") as problem:
+        table(tmp_path, as_csv([(*row, "train") for row in ROWS], header="user,item,rating,time,fold"), split_by="folds")
+    assert "'fold'" in problem.value.hint
+
+
+@pytest.mark.parametrize(("choice", "rating"), [("last", 2.0), ("first", 5.0)])
+def test_repeated_pairs_fold_into_one_by_time(tmp_path: Path, choice: str, rating: float) -> None:
+    repeated = [("u0", "i0", "2", "2000000000"), ("u0", "i0", "5", "5"), *ROWS]
+    result = table(tmp_path, as_csv(repeated), on_duplicate=choice)
+    found = [row["rating"] for row in result.interactions if (row["user"], row["item"]) == ("u0", "i0")]
+    assert found == [rating]
+    assert result.report["rows"]["folded"] == 2
+    assert result.report["rows"]["kept"] == 30
+
+
+def test_repeated_pairs_can_be_kept_or_refused_with_their_lines(tmp_path: Path) -> None:
+    repeated = as_csv([*ROWS, ("u3", "i0", "2", "2000000000")])
+    assert table(tmp_path, repeated, on_duplicate="keep").report["rows"]["kept"] == 31
+    with pytest.raises(DuplicateRowError, match="line 5 and line 32: user 'u3' and item 'i0'") as problem:
+        table(tmp_path, repeated, on_duplicate="error")
+    assert "--on-duplicate" in problem.value.hint
+
+
+def test_core_filter_reaches_a_fixed_point_and_counts_rounds(tmp_path: Path) -> None:
+    block = [(f"u{u}", f"i{i}", "4", str(100 + 10 * u + i)) for u in range(4) for i in range(4)]
+    # a chain: c2 has one row; without it x1 has one, then c1, then x0 loses that row
+    chain = [("c1", "i0", "4", "1"), ("c1", "x1", "4", "2"), ("c2", "x1", "4", "3")]
+    result = table(tmp_path, as_csv([*chain, *block]), min_user_rows=2, min_item_rows=2)
+    assert {row["user"] for row in result.interactions} == {"u0", "u1", "u2", "u3"}
+    assert result.report["core_rounds"] == 2
+    assert result.report["rows"] == {
+        "read": 19, "kept": 16, "rejected": 3, "folded": 0,
+        "rejected_by_reason": {"user or item with too few rows": 3},
+    }  # fmt: skip
+    for row in result.interactions:
+        assert result.users[row["user_index"]]["user"] == row["user"]
+    with pytest.raises(EmptySplitError):
+        table(tmp_path, as_csv(block), min_user_rows=5)
+
+
+def test_report_accounts_for_every_row(tmp_path: Path) -> None:
+    text = as_csv(ROWS) + "u0,i0,4,2000000000\n,i1,4,3\nu1,,4,3\nu1,i9,x,3\nu1,i9,4,soon\nu1,i9\nu1,i9,3,4,5\nu2,i2,nan,4\n"
+    report = table(tmp_path, text, bad_rows="reject").report["rows"]
+    assert report == {
+        "read": 38, "kept": 30, "rejected": 7, "folded": 1,
+        "rejected_by_reason": {
+            "no user id": 1, "no item id": 1, "rating is not a number": 2, "time is not a time": 1,
+            "too few values": 1, "too many values": 1,
+        },
+    }  # fmt: skip
+
+
+def test_a_user_seen_in_train_makes_rows_warm_only_with_the_item(tmp_path: Path) -> None:
+    result = table(tmp_path, as_csv(ratings(35)))
+    train = [row for row in result.interactions if row["split"] == "train"]
+    users, items = {row["user"] for row in train}, {row["item"] for row in train}
+    for row in result.interactions:
+        assert row["warm"] == (row["user"] in users and row["item"] in items)
+    assert {row["user"]: row["train_rows"] for row in result.users} == {
+        user: sum(row["user"] == user for row in train) for user in {row["user"] for row in result.interactions}
+    }
+
+
+LOGS = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(1, 5), st.integers(0, 8)),
+    min_size=12,
+    max_size=40,
+    unique_by=lambda row: row[:2],
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(log=LOGS, seed=st.integers(0, 10**6), split_by=st.sampled_from(["time", "user-time"]))
+def test_permuting_the_rows_changes_nothing_but_the_order_of_ties(
+    tmp_path: Path, log: list[tuple[int, int, int, int]], seed: int, split_by: str
+) -> None:
+    rows = [(f"u{u}", f"i{i}", str(r), str(t)) for u, i, r, t in log]
+    shuffled = random.Random(seed).sample(rows, len(rows))
+
+    def outcome(text: str) -> tuple[object, ...]:
+        try:
+            result = table(tmp_path, text, split_by=split_by, train_fraction=0.4, valid_fraction=0.3)
+        except EmptySplitError as problem:
+            return (str(problem),)
+        facts = [{k: v for k, v in row.items() if k != "row"} for row in result.interactions]
+        order = [row["time"] for row in result.interactions]
+        report = {k: v for k, v in result.report.items() if k != "files"}
+        return sorted(map(str, facts)), order, result.users, result.items, report
+
+    assert outcome(as_csv(rows)) == outcome(as_csv(shuffled))
+
+
+def test_settings_that_contradict_are_refused() -> None:
+    with pytest.raises(ConfigError, match="needs a file of interactions"):
+        IngestConfig(source="table")
+    with pytest.raises(ConfigError, match="needs a folder"):
+        IngestConfig(source="ml-1m")
+    with pytest.raises(ConfigError, match="belong to the source table"):
+        IngestConfig(source="movielens", path="x", interactions="y")
+    with pytest.raises(ConfigError, match="nothing to train on or to test"):
+        IngestConfig(train_fraction=0.9, valid_fraction=0.1)
+    with pytest.raises(ConfigError, match="come together"):
+        IngestConfig(source="table", interactions="x", valid_from="2020-01-01")
+    with pytest.raises(ConfigError, match="not in order"):
+        IngestConfig(source="table", interactions="x", since="2020-01-01", until="2019-01-01")
+    with pytest.raises(ConfigError, match="not a date"):
+        IngestConfig(source="table", interactions="x", since="soon")
+
+
+def test_a_preset_spelled_out_has_the_same_parameters() -> None:
+    preset = IngestConfig(source="ml-1m", path="x").parameters()
+    spelled = IngestConfig(
+        source="ml-1m", path="elsewhere", split_by="time", since="2001-06-01", valid_from="2002-04-01",
+        test_from="2002-09-01", until="2003-02-01",
+    ).parameters()  # fmt: skip
+    assert preset == spelled
+    assert preset["since"] == "2001-06-01"
