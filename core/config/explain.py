@@ -13,9 +13,12 @@ class ExplainConfig(Config):
     user: str | None = option(None, "User to explain for.")
     item: str | None = option(None, "Item to explain.")
     history: str | None = option(
-        None, "History of somebody who is not in the data: a file with columns item and label (or rating)."
+        None,
+        "History of somebody who is not in the data: a file with columns item and label (or rating).",
     )
-    sample: int = option(0, "Explain so many held-out rows that a teacher gave a reason for, instead of one pair.")
+    sample: int = option(
+        0, "Explain so many held-out rows that a teacher gave a reason for, instead of one pair."
+    )
     max_new_tokens: int = option(90, "Longest reason, in tokens.")
     influence: bool = option(True, "Score with each history item left out.")
     seed: int = option(0, "Seed of the sample.")

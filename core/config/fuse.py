@@ -16,9 +16,13 @@ class FuseConfig(OptimConfig):
         "exact: the weighted sum of the experts' deltas. peft-linear: the authors' variant, with cross terms.",
     )
     tau: float = option(0.1, "Temperature of the softmax over cosines (equation 8).")
-    concentrated_base: float = option(0.5, "One expert alone above this plus slope / n (equation 9).")
+    concentrated_base: float = option(
+        0.5, "One expert alone above this plus slope / n (equation 9)."
+    )
     concentrated_slope: float = option(0.6, "See concentrated_base.")
-    averaged_share: float = option(0.95, "The global LoRA alone from this share of log n on (equation 10).")
+    averaged_share: float = option(
+        0.95, "The global LoRA alone from this share of log n on (equation 10)."
+    )
     projector: Literal["auto", "on", "off"] = option(
         "auto",
         "Train the projector of collaborative vectors; auto keeps it only if valid AUC is better with it.",

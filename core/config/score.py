@@ -10,19 +10,29 @@ from core.config.base import Config, option
 class ScoreConfig(Config):
     """What to score, and in which portions."""
 
-    split: Literal["train", "valid", "test"] = option("test", "Split to score, without --user and --pairs.")
+    split: Literal["train", "valid", "test"] = option(
+        "test", "Split to score, without --user and --pairs."
+    )
     user: str | None = option(None, "Score items for this user as asked now.")
     top: int = option(10, "With --user: how many of the best items to keep.")
-    candidates: int = option(200, "With --user: items that the encoder picks for the model to score; 0 takes all.")
+    candidates: int = option(
+        200, "With --user: items that the encoder picks for the model to score; 0 takes all."
+    )
     seen: bool = option(False, "With --user: score items the user has rated, too.")
-    pairs: str | None = option(None, "File of pairs (CSV, JSONL or Parquet with columns user and item).")
-    sample_users: int = option(0, "Score only so many users of the split, drawn by seed; 0 takes all.")
+    pairs: str | None = option(
+        None, "File of pairs (CSV, JSONL or Parquet with columns user and item)."
+    )
+    sample_users: int = option(
+        0, "Score only so many users of the split, drawn by seed; 0 takes all."
+    )
     limit: int = option(0, "Score only so many rows of the split, drawn by seed; 0 takes all.")
     seed: int = option(0, "Seed of sample_users and limit.")
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
     max_tokens: int = option(4096, "Token budget of one forward pass.", keyed=False)
-    block_rows: int = option(1024, "Rows between two points from which a killed run continues.", keyed=False)
+    block_rows: int = option(
+        1024, "Rows between two points from which a killed run continues.", keyed=False
+    )
 
     def __post_init__(self) -> None:
         """Check ranges and contradictions. Raises: ConfigError."""

@@ -17,13 +17,21 @@ class OptimConfig(Config):
     lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.")
     lr_peak: float = option(1e-4, "Learning rate after the warm-up.")
     lr_final: float = option(8e-5, "Learning rate at the last step; at most lr_peak.")
-    warmup_steps: int = option(200, "Steps of linear warm-up; at most a fifth of all steps is used.")
+    warmup_steps: int = option(
+        200, "Steps of linear warm-up; at most a fifth of all steps is used."
+    )
     weight_decay: float = option(1e-3, "Weight decay of AdamW.")
     clip_norm: float = option(1.0, "Gradients are scaled down to this norm; 0 leaves them alone.")
     eval_steps: int = option(50, "Steps between two validations.")
-    patience: int = option(5, "Validations without a better AUC before training stops; 0 never stops early.")
-    valid_rows: int = option(500, "Rows of the valid split to validate on, drawn once by seed; 0 uses all.")
-    train_rows: int = option(0, "Rows of the train split to train on, drawn once by seed; 0 uses all.")
+    patience: int = option(
+        5, "Validations without a better AUC before training stops; 0 never stops early."
+    )
+    valid_rows: int = option(
+        500, "Rows of the valid split to validate on, drawn once by seed; 0 uses all."
+    )
+    train_rows: int = option(
+        0, "Rows of the train split to train on, drawn once by seed; 0 uses all."
+    )
     checkpoint_steps: int = option(25, "Steps between two checkpoints.", keyed=False)
     seed: int = option(0, "Seed of sampling, order and dropout.")
 
@@ -47,20 +55,27 @@ class LossConfig(Config):
     """How the two losses are mixed. Source: equation (7)."""
 
     relevance: Literal["yes", "margin"] = option(
-        "margin", "Relevance score s: the raw logit of Yes (the paper's), or Yes minus No (calibrated from the start)."
+        "margin",
+        "Relevance score s: the raw logit of Yes (the paper's), or Yes minus No (calibrated from the start).",
     )
     alpha: float = option(0.1, "Weight of the recommendation loss on a reasoning instance.")
     beta: float = option(0.9, "Weight of the thinking loss on a reasoning instance.")
     theta: float = option(0.9, "Weight of the recommendation loss on a recommendation instance.")
     gamma: float = option(0.1, "Weight of the thinking loss on a recommendation instance.")
-    reason_share: float = option(0.2, "Share of reasoning instances in the mixed sampling; 0 trains without reasons.")
+    reason_share: float = option(
+        0.2, "Share of reasoning instances in the mixed sampling; 0 trains without reasons."
+    )
 
     def __post_init__(self) -> None:
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
-        self.check(0 <= self.reason_share < 1, "reason_share is not in [0, 1)", hint="The paper uses 0.2.")
+        self.check(
+            0 <= self.reason_share < 1, "reason_share is not in [0, 1)", hint="The paper uses 0.2."
+        )
         for name in ("alpha", "beta", "theta", "gamma"):
-            self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Weights are 0 or more.")
+            self.check(
+                getattr(self, name) >= 0, f"{name} is negative", hint="Weights are 0 or more."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +96,9 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
         self.check(self.rank > 0, "rank is not positive", hint="The paper uses 8.")
-        self.check(0 <= self.lora_dropout < 1, "lora_dropout is not in [0, 1)", hint="The paper uses 0.05.")
+        self.check(
+            0 <= self.lora_dropout < 1, "lora_dropout is not in [0, 1)", hint="The paper uses 0.05."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +110,13 @@ class TrainExpertsConfig(OptimConfig, LossConfig):
     lr_final: float = option(8e-6, "Learning rate at the last step; at most lr_peak.")
     layers: int = option(8, "LoRA layers that train, counted from the last.")
     add_group: int | None = option(
-        None, "Train one more expert, for this group alone, and keep the experts given by --experts."
+        None,
+        "Train one more expert, for this group alone, and keep the experts given by --experts.",
     )
     activation_cache_mb: int = option(
-        2000, "Memory for hidden states below the trained layers, in MB; beyond it they are recomputed.", keyed=False
+        2000,
+        "Memory for hidden states below the trained layers, in MB; beyond it they are recomputed.",
+        keyed=False,
     )
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)

@@ -46,7 +46,9 @@ class LoraWeights:
                 hint="Name an adapter made by thinkrec train-global.",
             )
         config = json.loads(path.read_text())
-        unusual = [k for k in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern") if config.get(k)]
+        unusual = [
+            k for k in ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern") if config.get(k)
+        ]
         if config.get("peft_type") != "LORA" or unusual:
             raise ModelFolderError(
                 f"{folder} is not a plain LoRA ({', '.join(unusual) or config.get('peft_type')})",
@@ -69,7 +71,7 @@ def require_same_layers(adapters: Sequence[LoraWeights]) -> None:
     """Raises: MismatchError unless all adapters adapt the same layers."""
     for adapter in adapters[1:]:
         if set(adapter.pairs) != set(adapters[0].pairs):
-            odd = sorted(set(adapter.pairs) ^ set(adapters[0].pairs))[0]
+            odd = min(set(adapter.pairs) ^ set(adapters[0].pairs))
             raise MismatchError(
                 f"the adapters do not adapt the same layers ({odd} is in one only)",
                 hint="Use experts that were trained from one global adapter.",
@@ -103,12 +105,12 @@ def write_combined(
     used = [(a, w) for a, w in zip(adapters, weights, strict=True) if w]
     tensors, ranks = {}, {}
     for path in used[0][0].pairs:
-        if is_shared([a for a, _ in used], path):
-            parts = [(used[0][0], 1.0)]
-        else:
-            parts = used
+        shared = is_shared([a for a, _ in used], path)
+        parts = [(used[0][0], 1.0)] if shared else used
         a = torch.cat([adapter.pairs[path].a for adapter, _ in parts])
-        b = torch.cat([adapter.pairs[path].b * (weight * adapter.scaling) for adapter, weight in parts], 1)
+        b = torch.cat(
+            [adapter.pairs[path].b * (weight * adapter.scaling) for adapter, weight in parts], 1
+        )
         tensors[f"base_model.model.{path}.lora_A.weight"] = a.contiguous()
         tensors[f"base_model.model.{path}.lora_B.weight"] = b.contiguous()
         ranks[path] = len(a)

@@ -40,7 +40,12 @@ class MixtureLinear(nn.Module):
     stack_b: Tensor
 
     def __init__(
-        self, base: nn.Linear, path: str, adapters: Sequence[LoraWeights], gates: Gates, rule: FusionRule
+        self,
+        base: nn.Linear,
+        path: str,
+        adapters: Sequence[LoraWeights],
+        gates: Gates,
+        rule: FusionRule,
     ) -> None:
         """Stack the factors of one layer.
 
@@ -108,7 +113,9 @@ def install_mixture(model: Any, adapters: Sequence[LoraWeights], rule: FusionRul
             _add(layer, adapters[0].delta(path))
         else:
             parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, MixtureLinear(layer, path, adapters, gates, rule))
+            setattr(
+                model.get_submodule(parent), name, MixtureLinear(layer, path, adapters, gates, rule)
+            )
     return gates
 
 

@@ -20,7 +20,9 @@ class Decoder:
     def __init__(self, model: Any) -> None:
         """Take a transformers causal LM, LoRA layers inside or not. Raises: ModelFolderError for another build."""
         body = model.model
-        missing = [n for n in ("embed_tokens", "layers", "norm", "rotary_emb") if not hasattr(body, n)]
+        missing = [
+            n for n in ("embed_tokens", "layers", "norm", "rotary_emb") if not hasattr(body, n)
+        ]
         if missing:
             raise ModelFolderError(
                 f"the base model ({type(model).__name__}) has no {', '.join(missing)}",
@@ -51,7 +53,9 @@ class Decoder:
         embedded: Tensor = self._body.embed_tokens(ids)
         return embedded
 
-    def run(self, hidden: Tensor, layout: Layout, *, start: int = 0, stop: int | None = None) -> Tensor:
+    def run(
+        self, hidden: Tensor, layout: Layout, *, start: int = 0, stop: int | None = None
+    ) -> Tensor:
         """Run layers start..stop-1 on a flat batch.
 
         Args:

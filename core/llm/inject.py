@@ -26,7 +26,9 @@ class Injector:
         self._users = torch.from_numpy(np.ascontiguousarray(users, dtype=np.float32)).to(device)
         self._items = torch.from_numpy(np.ascontiguousarray(items, dtype=np.float32)).to(device)
 
-    def inject(self, hidden: Tensor, starts: Sequence[int], slots: Sequence[Sequence[Slot]]) -> Tensor:
+    def inject(
+        self, hidden: Tensor, starts: Sequence[int], slots: Sequence[Sequence[Slot]]
+    ) -> Tensor:
         """Replace the embeddings at the slots.
 
         Args:

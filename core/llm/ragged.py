@@ -12,19 +12,21 @@ from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 ATTENTION = "thinkrec_ragged"
+Ids = Sequence[int] | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
     """A sequence from position 0, and the continuations that share it."""
 
-    ids: Sequence[int]
-    branches: Sequence[Sequence[int]] = ()
+    ids: Ids
+    branches: Sequence[Ids] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +77,18 @@ class Layout:
     def of(cls, trunks: Sequence[Trunk], *, device: torch.device | str = "cpu") -> Self:
         """Lay out trunks and their branches. Every trunk and branch must hold at least one token."""
         branches = [b for trunk in trunks for b in trunk.branches]
-        owners = np.array([t for t, trunk in enumerate(trunks) for _ in trunk.branches], dtype=np.int64)
+        owners = np.array(
+            [t for t, trunk in enumerate(trunks) for _ in trunk.branches], dtype=np.int64
+        )
         trunk_lengths = np.array([len(t.ids) for t in trunks], dtype=np.int64)
         branch_lengths = np.array([len(b) for b in branches], dtype=np.int64)
         lengths = np.concatenate([trunk_lengths, branch_lengths])
         starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
         offset = np.concatenate([np.zeros(len(trunks), np.int64), trunk_lengths[owners]])
         inside = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-        flat = np.concatenate([np.asarray(s, dtype=np.int64) for s in [*(t.ids for t in trunks), *branches]])
+        flat = np.concatenate(
+            [np.asarray(s, dtype=np.int64) for s in [*(t.ids for t in trunks), *branches]]
+        )
         count = len(trunks)
         trunk_cells, trunk_take = _rectangle(starts[:count], trunk_lengths)
         made: dict[str, Any] = {"branch_cells": None, "branch_take": None, "branch_trunk": None}

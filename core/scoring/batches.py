@@ -25,7 +25,9 @@ class Group:
         return len(self.trunk.ids) + sum(len(branch) for branch in self.trunk.branches)
 
 
-def group_prompts(prompts: Sequence[Prompt], owners: Sequence[Hashable], max_tokens: int) -> list[Group]:
+def group_prompts(
+    prompts: Sequence[Prompt], owners: Sequence[Hashable], max_tokens: int
+) -> list[Group]:
     """Put prompts with equal owner and equal prefix ids together.
 
     Args:

@@ -55,7 +55,9 @@ def score_blocks(
             # Where a block begins and ends is in its name: another block size never mixes with it.
             path = folder / f"block-{start:012d}-{stop:012d}.parquet"
             if not path.exists():
-                _write(path, _score(scorer, questions, start, stop), questions, dataset, (start, stop))
+                _write(
+                    path, _score(scorer, questions, start, stop), questions, dataset, (start, stop)
+                )
                 scored += stop - start
             bar.advance(stop - start)
     return scored

@@ -92,7 +92,9 @@ def from_file(path: str, dataset: Dataset) -> Questions:
         raise EmptyFileError(f"{path} holds no pairs", hint="Give rows of user and item.")
     users = np.array([dataset.user_index(user) for user in pairs["user"]], dtype=np.int64)
     items = np.array([dataset.item_index(item) for item in pairs["item"]], dtype=np.int64)
-    order = np.argsort(users, kind="stable")  # candidates of one user share their history's computation
+    order = np.argsort(
+        users, kind="stable"
+    )  # candidates of one user share their history's computation
     return Questions(
         users=users[order], items=items[order], rows=None, about=f"pairs of {Path(path).name}"
     )

@@ -15,7 +15,7 @@ from core.llm.inject import Injector
 from core.llm.ragged import Layout
 from core.scoring.batches import Group, group_prompts, pack
 from core.text.answers import AnswerTokens
-from core.text.prompts import Prompt
+from core.text.prompts import Prompt, Slot
 
 
 @dataclass
@@ -89,6 +89,11 @@ class Scorer:
             rows, logits = self._forward(batch, columns)
             out[rows] = logits
         return AnswerLogits(yes=out[:, 0], no=out[:, 1])
+
+    def embed_prompt(self, ids: Sequence[int], slots: Sequence[Slot]) -> Tensor:
+        """Return (tokens, width) input embeddings of one sequence, projected vectors put in."""
+        hidden = self.decoder.embed(torch.tensor(list(ids), device=self.decoder.device))
+        return hidden if self._injector is None else self._injector.inject(hidden, [0], [slots])
 
     @torch.inference_mode()
     def _forward(

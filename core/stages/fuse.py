@@ -1,4 +1,4 @@
-"""fuse: experts, encoder -> model. Weights and route of every user, the projector, and single users as plain adapters."""
+"""fuse: experts, encoder -> model. Weights and route of every user, the projector, users as plain adapters."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,9 @@ def make(work: Work[FuseConfig]) -> None:
         facts["projector"] = _train_projector(work, dataset, routing)
     else:
         facts["projector"] = {"kept": False}
-    (work.draft.folder / "fusion.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    (work.draft.folder / "fusion.json").write_text(
+        json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    )
     work.draft.summary |= {**facts, "seed": config.seed}
 
 

@@ -44,7 +44,12 @@ DATASET = Kind(
             path="users.parquet",
             format="parquet",
             view="users",
-            columns={"user": "VARCHAR", "user_index": "INTEGER", "train_rows": "BIGINT", "rows": "BIGINT"},
+            columns={
+                "user": "VARCHAR",
+                "user_index": "INTEGER",
+                "train_rows": "BIGINT",
+                "rows": "BIGINT",
+            },
         ),
         Payload(path="report.json", format="json"),
     ),
@@ -94,26 +99,43 @@ ENCODER = Kind(
     schema_version=1,
     about="a collaborative model: weights, user and item vectors, its own scorer",
     payloads=(
-        Payload(path="encoder.json", format="json"),  # encoder, dim, hyperparameters, best epoch, valid auc
+        Payload(
+            path="encoder.json", format="json"
+        ),  # encoder, dim, hyperparameters, best epoch, valid auc
         Payload(path="weights.safetensors", format="safetensors"),
         Payload(
             path="user_vectors.parquet",
             format="parquet",
             view="user_vectors",
             # trained: the user occurs in train, so the vector means something
-            columns={"user": "VARCHAR", "user_index": "INTEGER", "trained": "BOOLEAN", **_VECTOR_COLUMNS},
+            columns={
+                "user": "VARCHAR",
+                "user_index": "INTEGER",
+                "trained": "BOOLEAN",
+                **_VECTOR_COLUMNS,
+            },
         ),
         Payload(
             path="item_vectors.parquet",
             format="parquet",
             view="item_vectors",
-            columns={"item": "VARCHAR", "item_index": "INTEGER", "trained": "BOOLEAN", **_VECTOR_COLUMNS},
+            columns={
+                "item": "VARCHAR",
+                "item_index": "INTEGER",
+                "trained": "BOOLEAN",
+                **_VECTOR_COLUMNS,
+            },
         ),
         Payload(
             path="epochs.parquet",
             format="parquet",
             view="encoder_epochs",
-            columns={"epoch": "INTEGER", "train_loss": "DOUBLE", "valid_auc": "DOUBLE", "seconds": "DOUBLE"},
+            columns={
+                "epoch": "INTEGER",
+                "train_loss": "DOUBLE",
+                "valid_auc": "DOUBLE",
+                "seconds": "DOUBLE",
+            },
         ),
     ),
 )
@@ -146,10 +168,17 @@ ADAPTER = Kind(
     payloads=(
         Payload(path="best", format="folder"),  # PEFT directory of the best validation
         Payload(path="last", format="folder"),  # PEFT directory of the last step
-        Payload(path="contract.json", format="json"),  # base model digest, prompt style, answer token ids
-        Payload(path="steps.parquet", format="parquet", view="training_steps", columns=_STEP_COLUMNS),
         Payload(
-            path="validations.parquet", format="parquet", view="validations", columns=_VALIDATION_COLUMNS
+            path="contract.json", format="json"
+        ),  # base model digest, prompt style, answer token ids
+        Payload(
+            path="steps.parquet", format="parquet", view="training_steps", columns=_STEP_COLUMNS
+        ),
+        Payload(
+            path="validations.parquet",
+            format="parquet",
+            view="validations",
+            columns=_VALIDATION_COLUMNS,
         ),
     ),
 )
@@ -163,7 +192,13 @@ GROUPS = Kind(
             path="groups.parquet",
             format="parquet",
             view="groups",
-            columns={"user": "VARCHAR", "user_index": "INTEGER", "group": "INTEGER", "x": "DOUBLE", "y": "DOUBLE"},
+            columns={
+                "user": "VARCHAR",
+                "user_index": "INTEGER",
+                "group": "INTEGER",
+                "x": "DOUBLE",
+                "y": "DOUBLE",
+            },
         ),
         Payload(
             path="representations.parquet",  # E_g: mean user vector of the group, equation (8)
@@ -181,7 +216,9 @@ EXPERTS = Kind(
     schema_version=1,
     about="one LoRA per group: PEFT directories",
     payloads=(
-        Payload(path="experts", format="folder"),  # experts/0, experts/1, ...: complete PEFT directories
+        Payload(
+            path="experts", format="folder"
+        ),  # experts/0, experts/1, ...: complete PEFT directories
         Payload(path="contract.json", format="json"),
         Payload(
             path="representations.parquet",
@@ -216,10 +253,16 @@ MODEL = Kind(
                 "weights": "FLOAT[]",  # one per expert, equation (8); empty for a cold user
             },
         ),
-        Payload(path="fusion.json", format="json"),  # fusion, tau, thresholds, objects of adapter and experts
+        Payload(
+            path="fusion.json", format="json"
+        ),  # fusion, tau, thresholds, objects of adapter and experts
         Payload(path="projector.safetensors", format="safetensors", required=False),
         Payload(
-            path="steps.parquet", format="parquet", view="projector_steps", columns=_STEP_COLUMNS, required=False
+            path="steps.parquet",
+            format="parquet",
+            view="projector_steps",
+            columns=_STEP_COLUMNS,
+            required=False,
         ),
         Payload(
             path="validations.parquet",
@@ -339,6 +382,16 @@ VIEWS = {
 }
 
 KINDS = Kinds(
-    DATASET, KEYWORDS, TRACES, ENCODER, ADAPTER, GROUPS, EXPERTS, MODEL, SCORES, EXPLANATION, EVALUATION,
+    DATASET,
+    KEYWORDS,
+    TRACES,
+    ENCODER,
+    ADAPTER,
+    GROUPS,
+    EXPERTS,
+    MODEL,
+    SCORES,
+    EXPLANATION,
+    EVALUATION,
     views=VIEWS,
 )

@@ -73,7 +73,9 @@ def open_keywords(artifact: Artifact | None, dataset: "Dataset") -> list[list[st
         return None
     from core.data.tables import read_rows
 
-    found = {r["item"]: list(r["keywords"] or ()) for r in read_rows(artifact.file("keywords.parquet"))}
+    found = {
+        r["item"]: list(r["keywords"] or ()) for r in read_rows(artifact.file("keywords.parquet"))
+    }
     return [found.get(item, []) for item in dataset.items]
 
 

@@ -58,8 +58,14 @@ def make(work: Work[ScoreConfig]) -> None:
     }
     if isinstance(scorer, LanguageScorer):
         cost = scorer.scorer.work
-        facts |= {"tokens": cost.tokens, "prompt_tokens": cost.prompt_tokens, "batches": cost.batches}
-    (work.draft.folder / "scoring.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        facts |= {
+            "tokens": cost.tokens,
+            "prompt_tokens": cost.prompt_tokens,
+            "batches": cost.batches,
+        }
+    (work.draft.folder / "scoring.json").write_text(
+        json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    )
     work.draft.summary |= facts
 
 
@@ -75,7 +81,8 @@ STAGE = Stage(
     config=ScoreConfig,
     inputs={
         "scorer": Input(
-            kinds=("model", "adapter", "encoder"), text="What scores: a model, an adapter or an encoder."
+            kinds=("model", "adapter", "encoder"),
+            text="What scores: a model, an adapter or an encoder.",
         ),
         "dataset": Input(kinds=("dataset",), text="Data set to score on.", through="scorer"),
         "encoder": Input(

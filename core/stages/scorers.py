@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from core.fusion.adapters import LoraWeights
-    from core.fusion.mixture import Gates
     from core.fusion.weights import Routing
     from core.llm.inject import Injector
     from core.scoring.language import LanguageScorer, Scored
@@ -66,7 +65,9 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     from core.scoring.scorer import Scorer
     from core.text.prompts import PromptBuilder
 
-    adapter = artifact if artifact.kind == "adapter" else ancestor(opening.store, artifact, "adapter")
+    adapter = (
+        artifact if artifact.kind == "adapter" else ancestor(opening.store, artifact, "adapter")
+    )
     assert adapter is not None, "every model has an adapter in its lineage"
     contract = Contract.read(adapter.file("contract.json"))
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
@@ -99,7 +100,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
 
 
 def open_adapters(store: Store, model: Artifact) -> "list[LoraWeights]":
-    """Return the global adapter and the experts of a model (or experts artifact), in the order of the gates' columns."""
+    """Return the global adapter and the experts of a model or experts artifact: the columns of the gates."""
     from core.fusion.adapters import LoraWeights
 
     adapter = ancestor(store, model, "adapter")
@@ -120,7 +121,8 @@ def read_routing(model: Artifact, users: Sequence[str]) -> "Routing":
     found = {row["user"]: row for row in read_rows(model.file("weights.parquet"))}
     count = max((len(row["weights"]) for row in found.values()), default=0)
     rows: list[dict[str, Any]] = [
-        found.get(u, {"weights": [], "entropy": 0.0, "route": "cold", "expert": None}) for u in users
+        found.get(u, {"weights": [], "entropy": 0.0, "route": "cold", "expert": None})
+        for u in users
     ]
     return Routing(
         weights=np.array([row["weights"] or [0.0] * count for row in rows], dtype=np.float64),

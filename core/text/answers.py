@@ -28,7 +28,10 @@ def answer_tokens(tokenizer: Any, ending: str, lead: str = "") -> AnswerTokens:
     """
     found = {}
     for word in (YES, NO):
-        firsts = {_first_token(tokenizer, ending, lead + tail) for tail in (word, f"{word}.", f"{word}. A b")}
+        firsts = {
+            _first_token(tokenizer, ending, lead + tail)
+            for tail in (word, f"{word}.", f"{word}. A b")
+        }
         whole = _ids(tokenizer, lead + word)
         if len(firsts) != 1 or None in firsts or len(whole) != 1:
             raise AnswerTokenError(

@@ -19,7 +19,11 @@ def user_sentence(evidence: Evidence, position: int) -> str:
 def item_sentence(evidence: Evidence, position: int) -> str:
     """Say what is known about the item, and of the user's record with its categories."""
     seen, likes = int(evidence.item_seen[position]), int(evidence.item_likes[position])
-    crowd = f"{_percent(likes / seen)} of {seen} other people enjoyed it." if seen else "Nobody else rated it."
+    crowd = (
+        f"{_percent(likes / seen)} of {seen} other people enjoyed it."
+        if seen
+        else "Nobody else rated it."
+    )
     known = [(n, k, s) for n, k, s in evidence.genres_of(position) if s]
     if not known:
         return crowd

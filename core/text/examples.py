@@ -46,7 +46,9 @@ class Examples:
         ]
         return self._assemble(users, self.dataset.item[rows], before, self.counts.for_rows(rows))
 
-    def of_pairs(self, users: npt.NDArray[Any], items: npt.NDArray[Any], length: int) -> list[Example]:
+    def of_pairs(
+        self, users: npt.NDArray[Any], items: npt.NDArray[Any], length: int
+    ) -> list[Example]:
         """Make one example per pair asked now: the history is all the user ever did."""
         latest = {int(user): self.histories.latest(int(user), length) for user in np.unique(users)}
         before = [latest[int(user)] for user in users]

@@ -22,8 +22,10 @@ def frame_of(tokenizer: Any) -> Frame:
     if not getattr(tokenizer, "chat_template", None):
         return Frame(head=f"{SYSTEM}\n", tail="\nAnswer:", lead=" ")
     try:
-        text = _render(tokenizer, [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _MARK}])
-    except Exception as refusal:  # noqa: BLE001 - templates raise what they like, mostly for a system turn
+        text = _render(
+            tokenizer, [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _MARK}]
+        )
+    except Exception as refusal:
         text = _render(tokenizer, [{"role": "user", "content": f"{SYSTEM}\n{_MARK}"}])
         if _MARK not in text:
             raise refusal

@@ -79,7 +79,9 @@ class PromptBuilder:
         self._plain = PlainEncoder(tokenizer)
         self._frame = frame_of(tokenizer)
         self.answers: AnswerTokens = answer_tokens(tokenizer, self._frame.tail, self._frame.lead)
-        self._head = self._trusted(self._frame.head + "This person rated these items, oldest first:")
+        self._head = self._trusted(
+            self._frame.head + "This person rated these items, oldest first:"
+        )
         self._tail = self._trusted("\nAnswer Yes or No and say why." + self._frame.tail)
         self._nothing = self._trusted("\n(nothing yet)")
         self._question = self._trusted("\nQuestion: would this person enjoy")
@@ -132,7 +134,17 @@ class PromptBuilder:
         if reason is None:
             return [first]
         end = [] if self._end is None else [self._end]
-        return [first, *self._trusted("."), *self._plain.encode(" " + reason), *end]
+        return [first, *self.full_stop, *self._plain.encode(" " + reason), *end]
+
+    @property
+    def full_stop(self) -> list[int]:
+        """The ids between the answer and its reason."""
+        return self._trusted(".")
+
+    @staticmethod
+    def answer_word(label: int) -> str:
+        """Return Yes or No."""
+        return YES if label else NO
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens included."""
@@ -142,7 +154,11 @@ class PromptBuilder:
     def _history_line(self, item: int, label: int) -> list[int]:
         found = self._lines.get((item, label))
         if found is None:
-            found = [*([] if self._collaborative else self._line), *self._title(item), *self._says[label]]
+            found = [
+                *([] if self._collaborative else self._line),
+                *self._title(item),
+                *self._says[label],
+            ]
             found += self._item_keywords(item, self.config.keywords_per_item)
             self._lines[item, label] = found
         return found
@@ -150,7 +166,11 @@ class PromptBuilder:
     def _target(self, item: int) -> list[int]:
         found = self._targets.get(item)
         if found is None:
-            found = self._title(item) + self._item_keywords(item, self.config.target_keywords) + self._mark
+            found = (
+                self._title(item)
+                + self._item_keywords(item, self.config.target_keywords)
+                + self._mark
+            )
             self._targets[item] = found
         return found
 

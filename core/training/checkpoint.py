@@ -31,7 +31,9 @@ def save_checkpoint(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     weights = scratch / "tensors.safetensors"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights
+    )
     record = {**state, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     (scratch / "state.json").write_text(json.dumps(record))
     for path in (weights, scratch / "state.json", scratch):

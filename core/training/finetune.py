@@ -17,7 +17,7 @@ from core.progress import Progress
 from core.scoring.scorer import Scorer
 from core.text.examples import Examples
 from core.text.prompts import PromptBuilder
-from core.training.instances import recommendation_instances, reasoning_instances
+from core.training.instances import reasoning_instances, recommendation_instances
 from core.training.language import LanguageLoss
 from core.training.loop import TrainingRun, train
 from core.training.lora import LoraSettings, attach, put_weights, save_adapter, select_layers

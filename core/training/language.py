@@ -15,7 +15,7 @@ from core.llm.inject import Injector
 from core.llm.ragged import Layout, Trunk
 from core.text.answers import AnswerTokens
 from core.training.instances import Instance
-from core.training.losses import Losses, joint_loss
+from core.training.losses import Losses, Targets, joint_loss
 
 
 @dataclass(kw_only=True)
@@ -85,14 +85,17 @@ class LanguageLoss:
         counts = [len(one.answer) for one in chosen]
         # The last prompt token predicts the first answer token, and so on; all positions stand at the end.
         where = torch.cat(
-            [end - count + 1 + torch.arange(count) for end, count in zip(layout.ends.cpu(), counts, strict=True)]
+            [
+                end - count + 1 + torch.arange(count)
+                for end, count in zip(layout.ends.cpu(), counts, strict=True)
+            ]
         ).to(device)
-        return joint_loss(
-            self.decoder.logits(hidden[where]),
-            torch.tensor([token for one in chosen for token in one.answer], device=device),
-            torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(counts)).to(device),
-            torch.tensor([float(one.label) for one in chosen], device=device),
-            torch.tensor([one.reasoning for one in chosen], device=device),
-            self.answers,
-            self.config,
+        targets = Targets(
+            tokens=torch.tensor([t for one in chosen for t in one.answer], device=device),
+            owner=torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(counts)).to(
+                device
+            ),
+            labels=torch.tensor([float(one.label) for one in chosen], device=device),
+            reasoning=torch.tensor([one.reasoning for one in chosen], device=device),
         )
+        return joint_loss(self.decoder.logits(hidden[where]), targets, self.answers, self.config)

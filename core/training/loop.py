@@ -179,7 +179,9 @@ def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
     state = optimiser.state_dict()["state"]
     for name, moments in zip(run.parameters, state.values(), strict=True):
-        tensors |= {f"optimiser.{name}.{key}": torch.as_tensor(value) for key, value in moments.items()}
+        tensors |= {
+            f"optimiser.{name}.{key}": torch.as_tensor(value) for key, value in moments.items()
+        }
     save_checkpoint(
         run.folder,
         run.step,
@@ -204,7 +206,9 @@ def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
         with torch.no_grad():
             parameter.copy_(tensors[f"parameter.{name}"])
         start = f"optimiser.{name}."
-        moments[index] = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        moments[index] = {
+            k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)
+        }
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
     run.best = {
         k.removeprefix("best."): v.to(next(iter(run.parameters.values())).device)

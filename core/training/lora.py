@@ -80,7 +80,9 @@ class NoDropout:
             module.training = True
 
 
-def put_weights(parameters: Mapping[str, torch.nn.Parameter], weights: Mapping[str, Tensor]) -> None:
+def put_weights(
+    parameters: Mapping[str, torch.nn.Parameter], weights: Mapping[str, Tensor]
+) -> None:
     """Copy weights into parameters of the same names."""
     with torch.no_grad():
         for name, parameter in parameters.items():

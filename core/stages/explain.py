@@ -1,0 +1,184 @@
+"""explain: model, user, item -> explanation. The answer, the reason, the route, and which history items moved it."""
+
+from typing import TYPE_CHECKING, Any
+
+from core.config.explain import ExplainConfig
+from core.stages.base import Input, Stage, Work
+
+if TYPE_CHECKING:
+    from core.explaining.explain import Question
+    from core.text.examples import Examples
+
+
+def make(work: Work[ExplainConfig]) -> None:
+    """Explain one pair, or a sample of held-out rows that a teacher gave reasons for."""
+    import json
+
+    from core.data.dataset import Dataset
+    from core.explaining.explain import explain
+    from core.llm.device import describe_machine
+    from core.stages.scorers import Opening, open_language_scorer
+    from core.text.examples import Examples
+
+    config = work.config
+    scorer_artifact, dataset_artifact = work.input("scorer"), work.input("dataset")
+    examples = Examples(Dataset.open(dataset_artifact.folder))
+    # Wrong ids are told before a model is loaded for them.
+    asked = _asked(work, examples)
+    scorer = open_language_scorer(
+        scorer_artifact,
+        Opening(
+            store=work.context.store,
+            dataset=dataset_artifact,
+            examples=examples,
+            dtype=config.dtype,
+            device=config.device,
+            progress=work.progress,
+            keywords=work.optional("keywords"),
+        ),
+    )
+    length = scorer.builder.config.history_length
+    found: list[dict[str, Any]] = []
+    with work.progress.bar("explain", len(asked), "pair") as bar:
+        for question in _questions(asked, examples, length):
+            found.append(
+                explain(
+                    scorer,
+                    question,
+                    max_new_tokens=config.max_new_tokens,
+                    influence=config.influence and not config.sample,
+                )
+            )
+            bar.advance()
+    facts = {"scorer": scorer_artifact.reference, "machine": describe_machine()}
+    whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
+    (work.draft.folder / "explanation.json").write_text(
+        json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    )
+    _write_tables(work, found)
+    work.draft.summary |= {**facts, "pairs": len(found)}
+
+
+def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, ...]]:
+    """Return (row, user, item, history, labels, reference) of each pair, with what does not apply as None."""
+    from core.explaining.history_file import read_history
+    from core.stages.language import read_reasons
+
+    config, dataset = work.config, examples.dataset
+    if config.sample:
+        import numpy as np
+
+        from core.errors import ConfigError
+
+        reasons = read_reasons(work.optional("traces"), "test")
+        if not reasons:
+            raise ConfigError(
+                "--sample needs reasons of held-out rows, and there are none",
+                hint="Make some: thinkrec synthesize --held-out 50",
+            )
+        rows = np.array(sorted(reasons))
+        count = min(config.sample, len(rows))
+        chosen = np.sort(np.random.default_rng([config.seed, 4]).choice(rows, count, replace=False))
+        return [(int(row), None, None, None, None, reasons[int(row)]) for row in chosen]
+    assert config.item is not None
+    item = dataset.item_index(config.item)
+    if config.history is not None:
+        items, labels = read_history(config.history, dataset)
+        return [(None, None, item, items, labels, None)]
+    assert config.user is not None
+    user = dataset.user_index(config.user)
+    return [(None, user, item, None, None, None)]
+
+
+def _questions(asked: list[tuple[Any, ...]], examples: "Examples", length: int) -> "list[Question]":
+    import numpy as np
+
+    from core.explaining.explain import Question
+
+    dataset = examples.dataset
+    made = []
+    for row, user, item, items, labels, reference in asked:
+        everything = len(dataset)
+        if row is not None:
+            rows = np.array([row])
+            pair = (examples.of_rows(rows, length)[0], examples.of_rows(rows, everything)[0])
+            name = dataset.users[dataset.user[row]]
+        elif items is not None:
+            pair = tuple(
+                examples.of_history(items, labels, [item], n)[0] for n in (length, everything)
+            )
+            name = None
+        else:
+            ids = (np.array([user]), np.array([item]))
+            pair = (examples.of_pairs(*ids, length)[0], examples.of_pairs(*ids, everything)[0])
+            name = dataset.users[user]
+        made.append(
+            Question(example=pair[0], full=pair[1], user=name, row=row, reference=reference)
+        )
+    return made
+
+
+def _write_tables(work: Work[ExplainConfig], found: list[dict[str, Any]]) -> None:
+    from core.data.tables import write_table
+    from core.stages.kinds import EXPLANATION
+
+    types = EXPLANATION.payload("explanations.parquet").columns
+    write_table(
+        work.draft.folder / "explanations.parquet",
+        {name: [one[name] for one in found] for name in types},
+        types,
+    )
+    moved = [
+        {
+            "user": one["user"],
+            "item": one["item"],
+            "position": position,
+            "history_item": entry["item"],
+            "title": entry["title"],
+            "label": entry["label"],
+            "influence": entry["influence"],
+        }
+        for one in found
+        for position, entry in enumerate(one["history"])
+    ]
+    types = EXPLANATION.payload("influences.parquet").columns
+    write_table(
+        work.draft.folder / "influences.parquet",
+        {name: [entry[name] for entry in moved] for name in types},
+        types,
+    )
+
+
+def _resources(config: ExplainConfig) -> dict[str, str]:
+    from core.stages.files import file_digest
+
+    return {"history": file_digest(config.history)} if config.history else {}
+
+
+STAGE = Stage(
+    command="explain",
+    kind="explanation",
+    config=ExplainConfig,
+    inputs={
+        "scorer": Input(kinds=("model", "adapter"), text="Model or adapter that answers."),
+        "dataset": Input(kinds=("dataset",), text="Data set of the user.", through="scorer"),
+        "traces": Input(
+            kinds=("traces",), text="Reasons of held-out rows, for --sample.", required=False
+        ),
+        "keywords": Input(
+            kinds=("keywords",),
+            text="Keywords of the data set, if it is not the one trained on.",
+            required=False,
+        ),
+    },
+    name=lambda config, inputs: (
+        f"{inputs['scorer'][0].name}-"
+        + (
+            f"sample-{config.sample}"
+            if config.sample
+            else f"{config.user or 'history'}-{config.item}"
+        )
+    ).lower(),
+    resources=_resources,
+    make=make,
+)
