@@ -7,7 +7,7 @@ from typing import Literal
 
 from artifacts.store import Artifact
 from core.errors import RecipeError
-from core.stages.base import Context, Outcome, Plan, plan_stage, run_plan
+from core.stages.base import Context, Outcome, Plan, ancestor, plan_stage, run_plan
 from core.stages.recipe import Recipe, Step
 
 State = Literal["cached", "to run", "waits"]
@@ -110,4 +110,25 @@ def _plan_step(context: Context, recipe: Recipe, step: Step, made: Mapping[str, 
         name: [made[origin].reference if origin in ids else origin for origin in origins]
         for name, origins in step.inputs.items()
     }
+    references |= _from_ancestors(context, step, references)
     return plan_stage(context, step.stage, step.config, references=references, name=step.artifact)
+
+
+def _from_ancestors(
+    context: Context, step: Step, references: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Settle optional inputs that come from an ancestor of another input: that one, or none.
+
+    Without this the stage would take the latest that lies in the store, and the step's key would
+    depend on what else was done there.
+    """
+    found = {}
+    for name, wanted in step.stage.inputs.items():
+        if wanted.required or not wanted.through or name in references:
+            continue
+        child = next(iter(references.get(wanted.through, ())), "none")
+        parent = None
+        if child != "none":
+            parent = ancestor(context.store, context.store.resolve(child), wanted.kinds[0])
+        found[name] = [parent.reference if parent else "none"]
+    return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thinkrec_cli.session import Session
     from thinkrec_cli.stage_command import Done
 
+MOST_PAGES = 3
 BAR_CELLS = 30
 INFLUENCE_CELLS = 8  # on either side of the middle
 
@@ -47,15 +48,22 @@ def show_explanation(session: "Session", done: "Done") -> None:
     target = console.page()
     render_explanation(target, content)
     if done.extras.get("show_prompt"):
-        render_prompt(target, content)
+        for one in content.get("explanations") or [content]:
+            render_prompt(target, one)
 
 
 def render_explanation(target: Console, content: Mapping[str, Any]) -> None:
-    """Write the page; a field that is missing leaves its part out."""
-    title = content.get("title") or f"item {content.get('item', '?')}"
-    target.print()
-    target.print(Rule(Text(f"{title}  ·  user {content.get('user', '?')}", style="bold")))
-    target.print(Padding(Group(*_parts(content)), (1, 2)))
+    """Write the page (of a sample: the first few); a field that is missing leaves its part out."""
+    pages = content.get("explanations") or [content]
+    for page in pages[:MOST_PAGES]:
+        title = page.get("title") or f"item {page.get('item', '?')}"
+        user = page.get("user")
+        who = "somebody who is not in the data" if user is None else f"user {user}"
+        target.print()
+        target.print(Rule(Text(f"{title}  ·  {who}", style="bold")))
+        target.print(Padding(Group(*_parts(page)), (1, 2)))
+    if len(pages) > MOST_PAGES:
+        target.print(Text(f"and {len(pages) - MOST_PAGES} more: --json shows all", "dim"))
 
 
 def render_prompt(target: Console, content: Mapping[str, Any]) -> None:
@@ -77,7 +85,8 @@ def _parts(content: Mapping[str, Any]) -> list[RenderableType]:
         parts += [Text(), *_route(content)]
     if history := content.get("history"):
         parts += [Text(), _history(history)]
-    parts += [Text(), _next(content)]
+    if content.get("user") is not None and content.get("item") is not None:
+        parts += [Text(), _next(content)]
     return parts
 
 
