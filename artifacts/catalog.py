@@ -1,7 +1,8 @@
-"""catalog.duckdb: a copy of tables and views for other DuckDB programs, made whole under another name and moved over.
+"""catalog.duckdb: a copy of tables and views for other DuckDB programs.
 
-It is derived and may be thrown away; nothing here is ever read by the store. Whoever holds an older copy open keeps
-it. `catalog_info` says what the copy covers.
+It is made whole under another name and moved over. It is derived and may be thrown away; nothing here
+is ever read by the store. Whoever holds an older copy open keeps it. The table `catalog_info` says what
+the copy covers: number of versions, when it was made, of which store.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import files, locks, publish, tables
-from artifacts.index import Index, generations
+from artifacts.index import Index
 from artifacts.keys import canonical
 from artifacts.kinds import Kinds
 from artifacts.layout import Layout
@@ -26,7 +27,8 @@ def export(layout: Layout, index: Index, kinds: Kinds) -> str | None:
     import duckdb
 
     try:
-        # Whoever comes second waits, then sees that the first has covered its artifact as well, or covers both.
+        # Whoever comes second waits, then sees that the first has covered its artifact as well, or
+        # covers both.
         with locks.held(layout.lock("catalog")):
             index.refresh()
             if stray := _stray_log(layout):
@@ -43,8 +45,9 @@ def export(layout: Layout, index: Index, kinds: Kinds) -> str | None:
 def drop(layout: Layout) -> None:
     """Remove the copy, and the index with it."""
     with locks.held(layout.lock("catalog")), locks.held(layout.lock("index")):
-        for path in (_log_path(layout), layout.catalog, _note_path(layout), *generations(layout)):
+        for path in (_log_path(layout), layout.catalog):
             files.remove_file(path)
+        files.remove_tree(layout.index)
 
 
 def _write(layout: Layout, index: Index, kinds: Kinds, covered: dict[str, Any]) -> None:
@@ -84,8 +87,8 @@ def _stray_log(layout: Layout) -> str | None:
     if not _log_path(layout).exists():
         return None
     return (
-        "catalog.duckdb is open for writing in another program (or was, when that program died), so it stays as it "
-        "is; close that program and run: thinkrec rebuild"
+        "catalog.duckdb is open for writing in another program (or was, when that program died), "
+        "so it stays as it is; close that program and run: thinkrec rebuild"
     )
 
 

@@ -1,4 +1,4 @@
-"""Failures of the store that a user can repair. Shaped like a problem, a remedy and an exit code (3..9)."""
+"""Failures of the store that a user can repair: a problem, a remedy, an exit code (3..9)."""
 
 
 class StoreError(Exception):

@@ -1,10 +1,10 @@
 """Fault points: make the n-th change to the disk kill the process or find the disk full.
 
-Every change that the store makes to the file system passes through artifacts/files.py, which calls `step` before it.
-With the environment variable THINKREC_FAULT unset this costs one dictionary look-up. Set to
+Every change that the store makes to the file system passes through artifacts/files.py, which calls
+`step` before it. With the environment variable THINKREC_FAULT unset this costs one look-up. Set to
 
 - `<n>:kill`, the n-th step ends the process with SIGKILL before the change is made;
-- `<n>:enospc`, the n-th step and every later one that needs space fails with ENOSPC; removals still work.
+- `<n>:enospc`, the n-th step and every later one that needs space fails with ENOSPC; removals work.
 
 So a test can run n = 1, 2, ... until a run ends well, and has then met every point.
 """

@@ -1,6 +1,7 @@
 """Every change the store makes to the disk, each behind a numbered fault point (artifacts/faults.py).
 
-Renaming and linking are atomic; what makes them last is the fsync of the file before and of the folder after.
+Renaming and linking are atomic; what makes them last is the fsync of the file before and of the folder
+after.
 """
 
 import errno
@@ -60,20 +61,22 @@ def move(source: Path, target: Path) -> None:
 def replace(source: Path, target: Path) -> None:
     """Rename a file over whatever target was."""
     faults.step(f"replace {target}")
-    os.replace(source, target)
+    source.replace(target)
 
 
 def link(source: Path, target: Path) -> bool:
     """Give a file a second name, unless that name is taken.
 
-    Returns: True if target is source now (also if it was before), False if the name belongs to another file.
+    Returns: True if target is source now (also if it was before), False if the name belongs to
+    another file.
     """
     faults.step(f"link {target}")
     try:
         os.link(source, target)
     except FileExistsError:
-        # The reply of an earlier try may have been lost (network file systems): then the name is ours.
-        return os.path.samefile(source, target)
+        # The reply of an earlier try may have been lost (network file systems): then the name is
+        # ours.
+        return target.samefile(source)
     return True
 
 
@@ -87,8 +90,8 @@ def remove_tree(path: Path) -> None:
     """Remove a folder with everything in it; what is gone already is fine."""
     faults.step(f"remove {path}", grows=False)
     shutil.rmtree(path, ignore_errors=True)
-    if path.exists():  # report what ignore_errors hid
-        shutil.rmtree(path)
+    if path.exists():
+        raise OSError(errno.EIO, "could not be removed", str(path))
 
 
 def size(path: Path) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def _garbage(layout: Layout) -> Iterator[Removal]:
         unused = lock.name.startswith("run-") and not (layout.runs / lock.name[4:]).exists()
         if unused and locks.is_free(lock):
             yield Removal(lock, files.size(lock), "lock of work that is done")
-    old = generations(layout)[:-KEPT_GENERATIONS]
+    old = [*generations(layout)[:-KEPT_GENERATIONS], *_old_tables(layout)]
     drafts = [path for path in _entries(layout.index) if path.name.startswith("draft-")]
     if old or drafts:
         with locks.held_if_free(
@@ -142,6 +143,15 @@ def _garbage(layout: Layout) -> Iterator[Removal]:
         ) as mine:  # else somebody is writing one of them
             for path in [*old, *drafts] if mine else ():
                 yield Removal(path, files.size(path), "an old index")
+
+
+def _old_tables(layout: Layout) -> list[Path]:
+    """List the folders with SQL tables of generations that are no longer kept."""
+    kept = set()
+    for path in generations(layout)[-KEPT_GENERATIONS:]:
+        with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+            kept.add(f"tables-{json.loads(file.readline())['sha256'][:32]}")
+    return [p for p in _entries(layout.index) if p.is_dir() and p.name not in kept]
 
 
 def _committed(layout: Layout) -> set[tuple[str, str]]:

@@ -1,9 +1,10 @@
 """Reading a store: which versions there are, quickly.
 
-The truth is refs/ and the manifests. To list thousands without opening thousands of files, what they say is also kept
-in generations (index/gen-N.jsonl), each written once under a new name. A generation that is missing or damaged is
-ignored; references it lacks are read from the files, references that are gone are left out. So a listing always holds
-every commit made before it began, whatever happened to the index.
+The truth is refs/ and the manifests. To list thousands without opening thousands of files, what they
+say is also kept in generations (index/gen-N.jsonl), each written once under a new name. A generation
+that is missing or damaged is ignored; references it lacks are read from the files, references that are
+gone are left out. So a listing always holds every commit made before it began, whatever happened to the
+index.
 
 A generation is a line with format, number of rows and sha256 of the rest, then one line per version:
 reference, object id and time of the commit, and the manifest, parted by tabs (JSON holds none).
@@ -65,7 +66,8 @@ class Index:
 
     def refresh(self) -> "Index":
         """Take in every commit made before this call."""
-        # The generation is read before refs/: what it knows too much is dropped below, what it lacks is read.
+        # The generation is read before refs/: what it knows too much is dropped below, what it
+        # lacks is read.
         if not self._loaded:
             self.generation, self._known = _read_newest_generation(self.layout)
             self._loaded = True
@@ -110,7 +112,9 @@ class Index:
                 self.latest[name] = artifact
 
     def write(self) -> None:
-        """Write all that is known as a new generation. It is a cache: whatever goes wrong, nothing is lost."""
+        """Write all that is known as a new generation. It is a cache: whatever goes wrong, nothing
+        is lost.
+        """
         try:
             with locks.held_if_free(self.layout.lock("index")) as mine:
                 if mine:
@@ -177,7 +181,7 @@ def ref_path(layout: Layout, reference: str) -> Path:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)
+        return os.listdir(folder)  # noqa: PTH208 - names are all we want of thousands
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -216,7 +220,11 @@ def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifac
 def _write_generation(layout: Layout, artifacts: Collection[Artifact]) -> Generation:
     lines = [f"{a.reference}\t{a.object_id}\t{a.created}\t{a.manifest_json}\n" for a in artifacts]
     body = "".join(lines).encode()
-    head: dict[str, Any] = {"format": _FORMAT, "rows": len(lines), "sha256": hashlib.sha256(body).hexdigest()}
+    head: dict[str, Any] = {
+        "format": _FORMAT,
+        "rows": len(lines),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
     files.make_folder(layout.index)
     existing = generations(layout)
     number = int(existing[-1].stem[4:]) + 1 if existing else 1

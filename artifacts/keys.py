@@ -1,4 +1,4 @@
-"""The key of a piece of work: a digest of everything its result depends on; and the names artifacts may have."""
+"""Keys, digests of everything that a result depends on; and the names artifacts may have."""
 
 import hashlib
 import json
@@ -26,7 +26,8 @@ def work_key(
     inputs: Mapping[str, Sequence[str]],
     resources: Mapping[str, str],
 ) -> str:
-    """Return the sha256 (hex) over kind, schema version, parameters, input objects and resource digests.
+    """Return the sha256 (hex) over kind, schema version, parameters, input objects and resource
+    digests.
 
     Args:
         parameters: JSON values by name; 1 and 1.0 are different values.

@@ -21,7 +21,9 @@ class Payload:
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Parquet only: column name -> DuckDB type, all required, none besides them allowed."""
     view: str | None = None
-    """Parquet only: name of the SQL view that unites this table over artifacts (plus `<view>_all` for every version)."""
+    """Parquet only: name of the SQL view that unites this table over artifacts (plus `<view>_all`
+    for every version).
+    """
     required: bool = True
 
 
@@ -35,7 +37,9 @@ class Kind:
     about: str
 
     def payload(self, path: str) -> Payload:
-        """Return the declaration of one payload file. Raises: KeyError if the kind has none of that path."""
+        """Return the declaration of one payload file. Raises: KeyError if the kind has none of that
+        path.
+        """
         for payload in self.payloads:
             if payload.path == path:
                 return payload

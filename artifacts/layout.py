@@ -1,17 +1,19 @@
 """Where everything lies below the root of a store, and what makes a folder a store.
 
-    format.json                                {"format":1}; a higher number is refused
-    objects/<kind>/<object id>/                an artifact: payload files and manifest.json; never changed
-    refs/<kind>/<name>/00000007.json           the commit: version 7 of a name is this object
-    refs/<kind>/<name>/00000006.removed        a version taken away; its number is not used again
-    staging/<random>/                          work in progress; its owner holds a lock on `owner`
-    runs/<kind>-<key>/                         checkpoints and journals of a piece of work that is under way
-    locks/                                     lock files, empty but for `commit` (the time of the last commit)
-    index/gen-00000012.jsonl                   derived: what refs and manifests say, in one file
-    index/exported.json                        derived: what catalog.duckdb was made from
-    catalog.duckdb                             derived: a copy for other programs
+    format.json                         {"format":1}; a higher number is refused
+    objects/<kind>/<object id>/         an artifact: payload files and manifest.json; never changed
+    refs/<kind>/<name>/00000007.json    the commit: version 7 of a name is this object
+    refs/<kind>/<name>/00000006.removed a version taken away; its number is not used again
+    staging/<random>/                   work in progress; its owner holds a lock on `owner`
+    runs/<kind>-<key>/                  checkpoints and journals of work that is under way
+    locks/                              lock files; `commit` also notes the time of the last commit
+    index/gen-00000012.jsonl            derived: what refs and manifests say, in one file
+    index/tables-<digest>/              derived: SQL tables of one generation
+    index/exported.json                 derived: what catalog.duckdb was made from
+    catalog.duckdb                      derived: a copy for other programs
 
-An object id is the key of the work, or the key, a dot and a random suffix where the same work was done again.
+An object id is the key of the work; where the same work was done again, the key, a dot and a random
+suffix.
 """
 
 import json
@@ -138,5 +140,12 @@ def _make(layout: Layout) -> None:
         files.write_new(draft, json.dumps({"format": FORMAT}).encode() + b"\n")
         files.link(draft, layout.format_file)  # two processes may make the same store at once
         files.sync(layout.root)
+    except OSError as problem:
+        if files.is_full_disk(problem):
+            raise
+        raise StoreError(
+            f"a store needs files with two names, which {layout.root} refuses: {problem.strerror}",
+            hint="Put the store on a local disk with --store.",
+        ) from problem
     finally:
         draft.unlink(missing_ok=True)

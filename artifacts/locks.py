@@ -1,4 +1,4 @@
-"""Locks between processes: flock on small files in locks/. The kernel frees them when their holder dies."""
+"""Locks between processes: flock on small files. The kernel frees them when their holder dies."""
 
 import fcntl
 import os
@@ -68,7 +68,8 @@ def _take(path: Path, *, shared: bool, wait: bool) -> int | None:
         descriptor = _open(path)
         try:
             fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
-            # The file may have been removed while we waited: a lock on a file without a name protects nothing.
+            # The file may have been removed while we waited: a lock on a file without a name
+            # protects nothing.
             if _same_file(descriptor, path):
                 return descriptor
         except BlockingIOError:
@@ -96,6 +97,7 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 
 def _free(descriptor: int) -> None:
-    # Unlock in so many words: a forked child may still share the open file, and would keep the lock alive.
+    # Unlock in so many words: a forked child may still share the open file, and would keep the lock
+    # alive.
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

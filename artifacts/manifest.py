@@ -1,4 +1,4 @@
-"""What is known of an artifact: its manifest, and the artifact itself as a handle on an immutable folder."""
+"""What is known of an artifact: its manifest, and a handle on its immutable folder."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,9 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Manifest":
-        """Read what to_json wrote; fields of later versions are left out. Raises: ValueError, KeyError, TypeError."""
+        """Read what to_json wrote; fields of later versions are left out. Raises: ValueError,
+        KeyError, TypeError.
+        """
         values = json.loads(text)
         return cls(**{name: values[name] for name in cls.__dataclass_fields__})
 
@@ -58,7 +60,7 @@ class Artifact:
     version: int
     object_id: str
     created: str
-    """When this version got its name: ISO 8601, UTC, made to grow with every commit of the store."""
+    """When this version got its name: ISO 8601, UTC; grows with every commit of the store."""
     folder: Path
     manifest_json: str = field(repr=False, compare=False)
 
@@ -82,8 +84,14 @@ class Artifact:
         """Facts of the run that made it."""
         return self.manifest.summary
 
+    def has(self, path: str) -> bool:
+        """Whether a payload file or folder was published: not all need be."""
+        recorded = self.manifest.files
+        return path in recorded or any(file.startswith(f"{path}/") for file in recorded)
+
     def file(self, path: str) -> Path:
-        """Return the path of a payload file or folder. Raises: CorruptArtifact if it is missing or of the wrong size.
+        """Return the path of a payload file or folder. Raises: CorruptArtifact if it is missing or
+        of the wrong size.
 
         Sizes are looked at, contents are not: that is for `verify`.
         """
@@ -92,7 +100,7 @@ class Artifact:
         if entry is not None:
             intact = found.is_file() and found.stat().st_size == entry["bytes"]
         else:
-            intact = found.is_dir() and any(f.startswith(f"{path}/") for f in self.manifest.files)
+            intact = found.is_dir() and self.has(path)
         if not intact:
             state = "is damaged" if found.exists() else "is missing"
             raise CorruptArtifact(

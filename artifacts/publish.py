@@ -1,13 +1,16 @@
 """Publishing: from a private folder to a committed version, all or nothing.
 
-1. staging: a private folder, whose owner holds a lock on it, is filled and checked against its kind;
-2. every payload file is hashed and brought to the disk (fsync), then the manifest, then the folders, and made read-only;
+1. staging: a private folder, locked by its owner, is filled and checked against its kind;
+2. every payload file is hashed, made read-only and brought to the disk (fsync), then the manifest,
+   then the folders;
 3. the folder is renamed into objects/, and objects/<kind> brought to the disk;
-4. a small file that names the object is linked under the next free version number of the name. This is the commit:
-   before it nobody can see anything, after it everything is there. Its folder is brought to the disk last.
+4. a small file that names the object is linked under the next free version number of the name. This
+   is the commit: before it nobody can see anything, after it everything is there. Its folder is
+   brought to the disk last.
 
-Locks: `gc` is shared by all who publish, so that no orphan is collected while it is on its way from 3 to 4. `commit` puts
-one publisher after the other for 3 and 4; that version numbers are given once rests on link(2), not on the lock.
+Locks: `gc` is shared by all who publish, so that no object is collected on its way from 3 to 4.
+`commit` puts one publisher after the other for 3 and 4; that a version number is given once rests on
+link(2), not on the lock.
 """
 
 import hashlib
@@ -34,12 +37,21 @@ def staging(layout: Layout) -> Iterator[Path]:
     """Yield a private folder, which is removed at the end whatever happens."""
     folder = layout.staging / secrets.token_hex(8)
     with ExitStack() as stack:
-        stack.callback(files.remove_tree, folder)
-        # gc removes what has no living owner, so it must not look between the making of the folder and the lock.
+        # gc removes what has no living owner: it must not look between the making and the lock.
         with locks.held(layout.lock("gc"), shared=True):
-            files.make_folder(folder)
-            stack.enter_context(locks.held(folder / OWNER_NAME))
+            try:
+                files.make_folder(folder)
+                stack.enter_context(locks.held(folder / OWNER_NAME))
+            except OSError:
+                _tidy(folder)
+                raise
+            stack.callback(_tidy, folder)
         yield folder
+
+
+def _tidy(folder: Path) -> None:
+    with suppress(OSError):  # what stays is for gc; it must not turn a success into a failure
+        files.remove_tree(folder)
 
 
 def seal(folder: Path, facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -84,7 +96,8 @@ def commit(layout: Layout, folder: Path, manifest: Manifest, name: str) -> Artif
             try:
                 version = _link(layout, folder.parent, clock, (kind, name, object_id, digest))
             except OSError:
-                # Without its commit the object is nothing: back into the private folder, which is removed.
+                # Without its commit the object is nothing: back into the private folder, which is
+                # removed.
                 if not _is_committed(layout, kind, object_id):
                     with suppress(OSError):  # then gc finds it
                         os.rename(layout.object_folder(kind, object_id), folder)
@@ -110,10 +123,8 @@ def name_again(layout: Layout, artifact: Artifact, name: str) -> Artifact:
         files.make_folder(names)
         with locks.held(layout.lock("commit")) as clock:
             same = [path for path in sorted(names.glob("*.json")) if _names_object(path, object_id)]
-            if same:
-                version = int(same[-1].stem)
-            else:
-                version = _link(layout, private, clock, (kind, name, object_id, digest))
+            what = (kind, name, object_id, digest)
+            version = int(same[-1].stem) if same else _link(layout, private, clock, what)
         files.sync(names)
     return read_version(layout, f"{kind}/{name}@{version}")
 
@@ -127,7 +138,8 @@ def _place(layout: Layout, folder: Path, manifest: Manifest) -> str:
             if _is_committed(layout, manifest.kind, object_id):
                 object_id = f"{manifest.key}.{secrets.token_hex(4)}"
                 continue
-            # Left by a process that died before its commit. Everybody who could still commit it holds our lock.
+            # Left by a process that died before its commit. Everybody who could still commit it
+            # holds our lock.
             files.move(target, folder.parent / f"orphan-{secrets.token_hex(4)}")
         files.move(folder, target)
         files.sync(target.parent)
@@ -153,7 +165,7 @@ def _link(layout: Layout, private: Path, clock: int, what: tuple[str, str, str, 
     files.write_new(draft, json.dumps(content, sort_keys=True).encode() + b"\n")
     files.protect(draft)
     folder = layout.refs / kind / name
-    taken = [int(entry.partition(".")[0]) for entry in os.listdir(folder) if entry[:8].isdigit()]
+    taken = [int(path.stem) for path in folder.iterdir() if path.stem.isdigit()]
     version = max(taken, default=0) + 1
     while not files.link(draft, folder / ref_name(version)):
         version += 1
@@ -161,7 +173,9 @@ def _link(layout: Layout, private: Path, clock: int, what: tuple[str, str, str, 
 
 
 def _later(clock: int) -> str:
-    """Return the time, or just after the last commit if the clock was set back, and note it in the lock file."""
+    """Return the time, or just after the last commit if the clock was set back, and note it in the
+    lock file.
+    """
     now = datetime.now(UTC)
     try:
         last = datetime.fromisoformat(os.pread(clock, 64, 0).decode().strip())
@@ -175,8 +189,8 @@ def _later(clock: int) -> str:
 
 def _check_inputs(layout: Layout, manifest: Manifest) -> None:
     wanted = set(manifest.objects_used())
-    for kind in os.listdir(layout.objects) if wanted else ():
-        wanted -= {i for i in wanted if layout.object_folder(kind, i).is_dir()}
+    for kind in layout.objects.iterdir() if wanted else ():
+        wanted -= {i for i in wanted if (kind / i).is_dir()}
     if wanted:
         raise ArtifactNotFound(
             f"an input of this {manifest.kind} was removed while it was made: object {min(wanted)}",

@@ -1,6 +1,9 @@
 """One reading SQL statement of a person, run where it can read this store and nothing else."""
 
+import os
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from artifacts.errors import BadQuery
@@ -47,7 +50,9 @@ def _run(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     import duckdb
 
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+    overflow = Path(tempfile.gettempdir(), f"thinkrec-sql-{os.getpid()}")  # made only when needed
+    config = {"autoinstall_known_extensions": "false", "temp_directory": str(overflow)}
+    with duckdb.connect(config=config) as connection:
         fill(connection, index, kinds, words)
         # Payload files are read below objects/; everything else, and changing this, is refused.
         folder = literal(str(index.layout.objects))

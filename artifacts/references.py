@@ -1,6 +1,7 @@
 """What a person may write to name an artifact, and finding it.
 
-`kind/name@version`, `kind/name` (the latest version), an object id, or the beginning of a key (6 characters or more).
+`kind/name@version`, `kind/name` (the latest version), an object id, or the beginning of a key (6
+characters or more).
 Where the kind is known from the place (an option of a command), `name` and `name@version` will do.
 """
 

@@ -1,4 +1,6 @@
-"""Does a folder hold what its kind declares? Looked at before an artifact is published, never after."""
+"""Does a folder hold what its kind declares? Looked at before an artifact is published, never
+after.
+"""
 
 import json
 import os
@@ -97,7 +99,7 @@ def _refuse_code(file: Path, path: str) -> None:
 def _check_parquet(file: Path, path: str, payload: Payload) -> int:
     import duckdb
 
-    from artifacts.sql import literal, path_literal
+    from artifacts.sql import path_literal
 
     with duckdb.connect(config={"threads": 1}) as connection:
         try:
@@ -105,7 +107,7 @@ def _check_parquet(file: Path, path: str, payload: Payload) -> int:
                 f"describe select * from read_parquet({path_literal(file)}, hive_partitioning=false)"
             ).fetchall()
             rows = connection.execute(
-                f"select num_rows from parquet_file_metadata({literal(str(file))})"
+                f"select num_rows from parquet_file_metadata({path_literal(file)})"
             ).fetchone()
         except duckdb.Error as problem:
             raise SchemaViolation(

@@ -1,4 +1,4 @@
-"""Spelling values inside SQL text, where a bound parameter is not allowed (views, table functions)."""
+"""Spelling values inside SQL text, where no bound parameter is allowed (views, table functions)."""
 
 import re
 from collections.abc import Iterable

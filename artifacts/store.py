@@ -2,7 +2,8 @@
 
     store = Store.open(Path(".store"), kinds, program_version="1.0")
     key = store.key(kind="table", parameters={"n": 3}, inputs={}, resources={})
-    with store.publish(kind="table", name="small", key=key, parameters={"n": 3}, inputs={}, resources={}) as draft:
+    with store.publish(kind="table", name="small", key=key, parameters={"n": 3}, inputs={},
+    resources={}) as draft:
         write_something(draft.folder / "rows.parquet")
     print(draft.artifact.reference)          # table/small@1
     store.query("select * from rows")
@@ -12,7 +13,7 @@ Layout on disk: layout.py. How a publish survives a crash: publish.py. Tables an
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,9 @@ __all__ = ["Artifact", "Draft", "Manifest", "Store"]
 
 
 class Store:
-    """Immutable artifacts below one folder, with names, versions and SQL over them. Safe for many processes at once."""
+    """Immutable artifacts below one folder, with names, versions and SQL over them. Safe for many
+    processes at once.
+    """
 
     def __init__(self, layout: Layout, kinds: Kinds, program_version: str) -> None:
         """Use Store.open."""
@@ -75,10 +78,12 @@ class Store:
         )
 
     def resolve(self, reference: str, kinds: Collection[str] = ()) -> Artifact:
-        """Return the artifact that kind/name@version, kind/name, an object id or the beginning of a key names.
+        """Return the artifact that kind/name@version, kind/name, an object id or the beginning of a
+        key names.
 
         Args:
-            kinds: kinds that will do (none: any); with them a bare `name` or `name@version` will do as well.
+            kinds: kinds that will do (none: any); with them a bare `name` or `name@version` will do
+            as well.
         Raises: ArtifactNotFound, AmbiguousReference, StoreError.
         """
         return references.resolve(self._index.refresh(), reference, kinds)
@@ -102,7 +107,8 @@ class Store:
     def name_object(self, artifact: Artifact, name: str) -> Artifact:
         """Give an artifact another name; one that it has already stays as it is.
 
-        Raises: StoreError if it cannot be a name, ArtifactNotFound if the artifact was removed meanwhile.
+        Raises: StoreError if it cannot be a name, ArtifactNotFound if the artifact was removed
+        meanwhile.
         """
         keys.check_name(name)
         for same in reversed(self._index.refresh().by_object.get(artifact.object_id, [])):
@@ -114,20 +120,28 @@ class Store:
     def run_folder(self, kind: str, key: str) -> Iterator[Path]:
         """Hold the mutable folder of a piece of work: what is written there survives a kill.
 
-        A second process that wants the same waits (and says so): afterwards it should look whether the work is done.
+        A second process that wants the same waits (and says so): afterwards it should look whether
+        the work is done.
         """
         folder = self._layout.run_folder(kind, key)
 
         def on_wait() -> None:
             self.say(f"another process is making the same {kind}; waiting for it to finish")
 
-        with locks.held(self._layout.lock(f"run-{folder.name}"), on_wait=on_wait):
+        lock = self._layout.lock(f"run-{folder.name}")
+        with locks.held(lock, on_wait=on_wait):
             files.make_folder(folder)
-            yield folder
+            try:
+                yield folder
+            finally:
+                with suppress(OSError):  # not empty: the work goes on another time
+                    folder.rmdir()
+                if not folder.exists():
+                    lock.unlink(missing_ok=True)
 
     def discard_run_folder(self, path: Path) -> None:
-        """Remove a folder that run_folder gave, all at once."""
-        with publish.staging(self._layout) as private:
+        """Remove a folder that run_folder gave, all at once; call it while the folder is held."""
+        with publish.staging(self._layout) as private, suppress(FileNotFoundError):
             files.move(path, private / "run")
 
     @contextmanager
@@ -143,9 +157,12 @@ class Store:
     ) -> Iterator[Draft]:
         """Yield a draft to fill; when the block ends well, make it the next version of a name.
 
-        If the block raises, or the draft is not what the kind declares, or the disk is full, nothing is published.
-        Where an object of this key exists, a new one is made beside it: whoever wants a hit asks `find` first.
-        Raises: StoreError for an unfit name, SchemaViolation, ArtifactNotFound if an input was removed meanwhile, OSError.
+        If the block raises, or the draft is not what the kind declares, or the disk is full,
+        nothing is published.
+        Where an object of this key exists, a new one is made beside it: whoever wants a hit asks
+        `find` first.
+        Raises: StoreError for an unfit name, SchemaViolation, ArtifactNotFound if an input was
+        removed meanwhile, OSError.
         """
         keys.check_name(name)
         started = _now()
@@ -170,13 +187,16 @@ class Store:
             draft.artifact = publish.commit(self._layout, draft.folder, manifest, name)
 
     def connect(self) -> "duckdb.DuckDBPyConnection":
-        """Return an in-memory DuckDB connection with all tables and views (see tables.py), current as of this call."""
+        """Return an in-memory DuckDB connection with all tables and views (see tables.py), current
+        as of this call.
+        """
         from artifacts import tables
 
         return tables.connect(self._index.refresh(), self.kinds)
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT over tables and views; it can read this store and nothing else, and change nothing.
+        """Run one SELECT over tables and views; it can read this store and nothing else, and change
+        nothing.
 
         Returns: names of the columns, rows.
         Raises: BadQuery with the first line of what DuckDB says.
@@ -188,7 +208,8 @@ class Store:
     def export_catalog(self) -> str | None:
         """Bring catalog.duckdb, the copy for other programs, up to date if anything changed.
 
-        Returns: None, or a warning for the user if it had to stay as it is. Never breaks what was published.
+        Returns: None, or a warning for the user if it had to stay as it is. Never breaks what was
+        published.
         """
         from artifacts import catalog
 
@@ -212,7 +233,8 @@ class Store:
         return fsck.verify(self._layout, self._index.refresh(), chosen, on_file)
 
     def gc(self, dry_run: bool = False) -> "list[Removal]":
-        """Remove what nothing refers to: abandoned staging, orphans, finished run folders, old index files.
+        """Remove what nothing refers to: abandoned staging, orphans, finished run folders, old
+        index files.
 
         Returns: what was removed, or would be.
         """
@@ -232,7 +254,9 @@ class Store:
         return artifact
 
     def rebuild(self) -> str | None:
-        """Make index and catalog anew from the files. Returns: None, or a warning as export_catalog does."""
+        """Make index and catalog anew from the files. Returns: None, or a warning as export_catalog
+        does.
+        """
         from artifacts import catalog
 
         catalog.drop(self._layout)

@@ -13,13 +13,15 @@ Tables (times are UTC, `reference` is kind/name@version):
 The views are described in views.py.
 
 What takes time is to take manifests apart. In a large store that is done once per generation of the
-index and kept as Parquet in index/tables-<digest of the generation>/; only younger versions are read
+index and kept as Parquet in index/tables-<digest of the generation>/; only younger versions are
+read
 from their manifests. Those files are derived: whatever is missing or damaged is made again.
 """
 
 import hashlib
 import json
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     import duckdb
 
 CACHED_FROM = 1000
-"""Versions in a generation from which its tables are kept: below, taking manifests apart is quick (0.04 s)."""
+"""Versions in a generation from which its tables are kept: below, taking manifests apart is quick
+(0.04 s).
+"""
 
 _RAW = (
     '[{"reference":"VARCHAR","kind":"VARCHAR","name":"VARCHAR","version":"INTEGER",'
@@ -119,32 +123,46 @@ def fill(
     Args:
         only: words of a query; what they do not name is left out. None makes everything.
     """
+    import duckdb
+
     wanted = {*_BASE, *view_names(kinds)} if only is None else with_sources(only, kinds)
     kept = _kept_tables(index)
-    covered = index.generation.references if kept and index.generation else frozenset()
-    _load_manifests(connection, (a for a in index.artifacts if a.reference not in covered))
-    gone = [r for r in covered if r not in index.by_reference]
-    for name, select in _BASE.items():
-        if name in wanted:
-            base = f"({select})"
-            if kept:
-                left_out = " where reference not in (select unnest(?))" if gone else ""
-                old = f"read_parquet({path_literal(kept / f'{name}.parquet')})"
-                base = f"(select * from {old}{left_out} union all ({select}))"
-            finished = _FINISHED.get(name, "select * from {base}")
-            finished = finished.format(base=base, objects=literal(str(index.layout.objects)))
-            connection.execute(f"create table {name} as {finished}", [gone] if gone else [])
-    connection.execute("drop table manifests")
+    try:
+        _make_tables(connection, index, wanted, kept)
+    except duckdb.IOException:
+        if kept is None:
+            raise
+        _make_tables(connection, index, wanted, None)  # gc was faster
     for name, select in select_views(index, kinds, wanted):
         connection.execute(f"create view {identifier(name)} as {select}")
 
 
-def _load_manifests(
-    connection: "duckdb.DuckDBPyConnection", artifacts: Iterable[Artifact]
+def _make_tables(
+    connection: "duckdb.DuckDBPyConnection", index: Index, wanted: set[str], kept: Path | None
 ) -> None:
+    """Make the wanted tables; `kept` holds those of the index's generation, if anything does."""
+    covered = index.generation.references if kept and index.generation else frozenset()
+    _load_manifests(connection, (a for a in index.artifacts if a.reference not in covered))
+    gone = [reference for reference in covered if reference not in index.by_reference]
+    for name, select in _BASE.items():
+        if name not in wanted:
+            continue
+        base = f"({select})"
+        if kept:
+            left_out = " where reference not in (select unnest(?))" if gone else ""
+            old = f"read_parquet({path_literal(kept / f'{name}.parquet')})"
+            base = f"(select * from {old}{left_out} union all ({select}))"
+        finished = _FINISHED.get(name, "select * from {base}")
+        finished = finished.format(base=base, objects=literal(str(index.layout.objects)))
+        parameters = [gone] if gone else []
+        connection.execute(f"create or replace table {name} as {finished}", parameters)
+    connection.execute("drop table manifests")
+
+
+def _load_manifests(connection: "duckdb.DuckDBPyConnection", artifacts: Iterable[Artifact]) -> None:
     rows = ",".join(_row(artifact) for artifact in artifacts)
     connection.execute(
-        "create temp table manifests as select row.* from "
+        "create or replace temp table manifests as select row.* from "
         f"(select unnest(from_json(?, {literal(_RAW)})) as row)",
         [f"[{rows}]"],
     )
@@ -172,10 +190,8 @@ def _kept_tables(index: Index) -> Path | None:
         return folder
     import duckdb
 
-    try:
+    with suppress(OSError, duckdb.Error):  # a full disk or store for reading; another was faster
         _keep_tables(index, folder)
-    except (OSError, duckdb.Error):  # a full disk, a read-only store, or another process was faster
-        pass
     return folder if _is_intact(folder) else None
 
 

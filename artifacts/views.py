@@ -2,7 +2,8 @@
 
 A payload declared with view="v" gives `v` (the latest version of every name) and `v_all` (every
 version). Their first columns are artifact (a reference), name and version, then come the columns of
-the payload. Several kinds may share a view if its columns are the same. A view without any artifact is
+the payload. Several kinds may share a view if its columns are the same. A view without any artifact
+is
 there, and empty. Then come the views that the kinds declare as SQL.
 """
 
