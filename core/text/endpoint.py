@@ -9,16 +9,16 @@ journal before anything else happens.
 import json
 import os
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-import httpx
 import openai
 
 from core.errors import ConfigError, TeacherError
@@ -182,7 +182,7 @@ class EndpointChat:
             return _reply_of(self._body(request))
         except openai.APIStatusError as failure:
             raise self._judged(failure) from failure
-        except (openai.APIConnectionError, httpx.HTTPError, TimeoutError) as failure:
+        except _lost_connections() as failure:
             text = " ".join(str(failure.__cause__ or failure).split()) or type(failure).__name__
             raise _Repeatable(text[:200]) from failure
 
@@ -257,6 +257,15 @@ def _reply_of(body: bytes) -> Reply:
     return Reply(text=text, finish="length" if finish == "length" else "stop")
 
 
+def _lost_connections() -> tuple[type[Exception], ...]:
+    """Return the errors of a connection that fails, in mid-reply too.
+
+    The latter are those of the client's HTTP library, which is httpx or httpx2 by its version.
+    """
+    libraries = [sys.modules[name] for name in ("httpx2", "httpx") if name in sys.modules]
+    return (openai.APIConnectionError, TimeoutError, *(each.HTTPError for each in libraries))
+
+
 def _error_text(failure: openai.APIStatusError) -> str:
     """Return what the server said, in one short line."""
     body = failure.body if isinstance(failure.body, dict) else {}
@@ -268,7 +277,7 @@ def _error_text(failure: openai.APIStatusError) -> str:
     return " ".join((text or failure.message or "no reason given").split())[:300]
 
 
-def _wait_asked(headers: httpx.Headers) -> float | None:
+def _wait_asked(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of Retry-After, given as a number or as a date, or None."""
     value = headers.get("retry-after", "").strip()
     if not value:

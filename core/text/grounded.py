@@ -264,7 +264,7 @@ def _are(titles: Sequence[str]) -> str:
 
 
 def _quoted(title: str) -> str:
-    plain = title.translate(str.maketrans({"“": "'", "”": "'", '"': "'"}))
+    plain = title.translate(str.maketrans('“”"', "'''"))
     return f"“{plain}”"
 
 

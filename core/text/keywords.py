@@ -68,7 +68,7 @@ def extract_keywords(texts: ItemTexts, *, limit: int) -> list[list[str]]:
         about = description_terms[index][: max(2, limit - len(names) - 1)]
         keywords.append(
             _distinct(
-                [*names[: limit - 1], *decade, *about, *title_terms[index][:_TITLE_TERMS]], limit
+                [*names[: max(1, limit - len(decade))], *decade, *about, *title_terms[index][:_TITLE_TERMS]], limit
             )
         )
     return keywords

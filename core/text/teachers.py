@@ -16,6 +16,7 @@ from core.text.cases import Case, ItemFacts
 from core.text.chat import Conversation, Message, Request, without_thinking
 from core.text.traces import Status, Trace
 
+_NO_TAGS = str.maketrans("<>", "()")  # so that no title closes a tag of ours
 _KEYWORDS_SHOWN = 4
 _LONGEST_TITLE = 120
 
@@ -196,7 +197,7 @@ def _described(facts: ItemFacts) -> str:
     year = f" ({facts.year})" if facts.year is not None else ""
     words = (facts.keywords or tuple(name.lower() for name in facts.categories))[:_KEYWORDS_SHOWN]
     shown = f"{title}{year}" + (f" [{', '.join(words)}]" if words else "")
-    return shown.translate(str.maketrans({"<": "(", ">": ")"}))
+    return shown.translate(_NO_TAGS)
 
 
 def _counts(case: Case) -> Sequence[str]:
@@ -204,7 +205,7 @@ def _counts(case: Case) -> Sequence[str]:
     if case.by_category:
         parts = [f"{k} of {n} in {name.lower()}" for name, k, n in case.by_category if n]
         if parts:
-            lines.append(f"Liked so far: {', '.join(parts)}.".translate({60: "(", 62: ")"}))
+            lines.append(f"Liked so far: {', '.join(parts)}.".translate(_NO_TAGS))
     if case.crowd_seen:
         lines.append(f"{case.crowd_liked} of {case.crowd_seen} other people liked the item.")
     return lines
