@@ -35,6 +35,7 @@ REASONS = {
     7: "time is not in seconds",
 }
 _LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
+_EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
 _DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WANTED = {3: "a number", 4: "a time (seconds since 1970 or ISO 8601)", 5: "train, valid or test"}
 
@@ -71,6 +72,7 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
         )
     bad = {reason: (count, row) for reason, count, row in found if reason is not None}
     _judge(connection, source, config, rule, bad)
+    _check_coarse(connection, source, config)
     counts = {REASONS[reason]: count for reason, (count, _) in bad.items()}
     if sum(counts.values()) + sum(broken.values()) == read:
         listing = ", ".join(f"{reason} ({count})" for reason, count in {**counts, **broken}.items())
@@ -221,6 +223,19 @@ def _judge(
     if config.bad_rows == "error":
         reason, (_, row) = min(bad.items(), key=lambda entry: entry[1][1])
         raise _bad_value(connection, source, rule, reason, row)
+
+
+def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None:
+    """Raises: TimeUnitError if a finer unit was named than the times have, which puts them all in 1970."""
+    if config.time_unit not in ("ms", "us", "ns"):
+        return
+    (last,) = connection.execute("SELECT max(time) FROM raw WHERE reason IS NULL OR reason = 6").fetchone()
+    if last is not None and 0 <= last < _EARLIEST_LAST_SECOND:
+        file = source.interactions
+        raise TimeUnitError(
+            f"{file.path}: column '{source.time}': in {config.time_unit} no time is later than 1973",
+            hint="If these are seconds, add --time-unit s.",
+        )
 
 
 def _bad_value(

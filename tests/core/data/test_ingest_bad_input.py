@@ -1,0 +1,260 @@
+"""Bad input: an error of its own kind that says what and where, and what to do."""
+
+import gzip
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.config.ingest import IngestConfig
+from core.errors import (
+    BadValueError,
+    ConfigError,
+    EmptyFileError,
+    EmptySplitError,
+    EncodingError,
+    MissingColumnError,
+    MissingFileError,
+    ThinkRecError,
+    TimeUnitError,
+)
+from tests.core.data.ingesting import as_csv, ratings, run, table
+
+ROWS = ratings(30)
+
+
+def refused(kind: type[ThinkRecError], folder: Path, text: str, **settings: Any) -> tuple[str, str]:
+    """Return problem and hint of the error that ingesting raises; both must be one line."""
+    with pytest.raises(kind) as caught:
+        table(folder, text, **settings)
+    assert type(caught.value) is kind
+    problem, hint = str(caught.value), caught.value.hint
+    assert "\n" not in problem
+    assert "\n" not in hint
+    assert hint
+    return problem, hint
+
+
+def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text(as_csv(ROWS))
+    with pytest.raises(MissingFileError, match="ratinsg.csv") as problem:
+        run(tmp_path, source="table", interactions=str(tmp_path / "ratinsg.csv"))
+    assert "ratings.csv?" in problem.value.hint
+    with pytest.raises(MissingFileError, match="is a folder"):
+        run(tmp_path, source="table", interactions=str(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["ml-100k", "ml-1m", "movielens", "recbole"])
+def test_missing_or_wrong_folder(tmp_path: Path, source: str) -> None:
+    with pytest.raises(MissingFileError, match="does not exist"):
+        run(tmp_path, source=source, path=str(tmp_path / "nowhere"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(MissingFileError, match="empty"):
+        run(tmp_path, source=source, path=str(empty))
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet", "r.tsv"])
+def test_empty_file(tmp_path: Path, name: str) -> None:
+    problem, _ = refused(EmptyFileError, tmp_path, "", name=name)
+    assert f"{name} is empty" in problem
+
+
+def test_header_without_rows(tmp_path: Path) -> None:
+    problem, _ = refused(EmptyFileError, tmp_path, "user,item,rating,time\n")
+    assert "holds no rows" in problem
+
+
+def test_wrong_encoding_names_the_line_and_the_option(tmp_path: Path) -> None:
+    rows = [*ROWS[:9], ("Zoë", "i", "4", "5")]
+    problem, hint = _latin(tmp_path, rows)
+    assert "line 11: not utf-8 text" in problem
+    assert "--encoding latin-1" in hint
+    read = run(tmp_path, source="table", interactions=str(tmp_path / "latin.csv"), encoding="latin-1")
+    assert "Zoë" in {row["user"] for row in read.users}
+
+
+def _latin(folder: Path, rows: list[tuple[str, ...]], **settings: Any) -> tuple[str, str]:
+    (folder / "latin.csv").write_bytes(as_csv(rows).encode("latin-1"))
+    with pytest.raises(EncodingError) as caught:
+        run(folder, source="table", interactions=str(folder / "latin.csv"), **settings)
+    return str(caught.value), caught.value.hint
+
+
+def test_wrong_encoding_is_never_rejected_row_by_row(tmp_path: Path) -> None:
+    assert "line 11" in _latin(tmp_path, [*ROWS[:9], ("Zoë", "i", "4", "5")], bad_rows="reject")[0]
+
+
+def test_wrong_encoding_in_the_items_file(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_bytes("item,title\ni0,Amélie\n".encode("latin-1"))
+    problem, _ = refused(EncodingError, tmp_path, as_csv(ROWS), items=str(tmp_path / "items.csv"))
+    assert "items.csv: line 2" in problem
+
+
+def test_wrong_encoding_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(
+        '{"user":"a","item":"b","rating":1,"time":1}\n{"user":"é","item":"b","rating":1,"time":1}\n'.encode("latin-1")
+    )
+    with pytest.raises(EncodingError, match="line 2"):
+        run(tmp_path, source="table", interactions=str(tmp_path / "r.jsonl"))
+
+
+def test_missing_column_names_the_nearest_and_its_option(tmp_path: Path) -> None:
+    problem, hint = refused(MissingColumnError, tmp_path, as_csv(ROWS, header="usr,item,rating,time"))
+    assert "no column 'user' for the user's id; columns are: usr, item, rating, time" in problem
+    assert hint == "Did you mean --user-column 'usr'?"
+    problem, hint = refused(MissingColumnError, tmp_path, as_csv(ROWS), rating_column="ratings")
+    assert "no column 'ratings'" in problem
+    assert hint == "Did you mean --rating-column 'rating'?"
+
+
+def test_column_named_twice(tmp_path: Path) -> None:
+    problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS, header="user,item,rating,user"))
+    assert "line 1: the column 'user' occurs twice" in problem
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        (("u", "i", "five", "4"), "column 'rating': 'five' is not a number"),
+        (("u", "i", "", "4"), "column 'rating': no value"),
+        (("u", "i", "nan", "4"), "column 'rating': 'nan' is not a number"),
+        (("u", "i", "4,5", "4"), "the number of values is not the number of columns"),
+        (("u", "i", "4", "yesterday"), "column 'time': 'yesterday' is not a time"),
+        (("u", "i", "4", ""), "column 'time': no value"),
+        (("", "i", "4", "4"), "column 'user': no value"),
+        (("u", "  ", "4", "4"), "column 'item': no value"),
+    ],
+)
+def test_bad_value_names_line_column_and_value(tmp_path: Path, row: tuple[str, ...], place: str) -> None:
+    rows = [*ROWS[:4], row, *ROWS[4:]]
+    problem, hint = refused(BadValueError, tmp_path, as_csv(rows))
+    assert f"ratings.csv: line 6: {place}" in problem
+    assert "--bad-rows reject" in hint
+
+
+def test_line_numbers_hold_with_blank_lines_and_line_breaks_in_quotes(tmp_path: Path) -> None:
+    text = 'user,item,rating,time,title\n\n"u1",i,4,1,"two\nlines"\n\nu2,i,x,2,t\n'
+    problem, _ = refused(BadValueError, tmp_path, text)
+    assert "line 6: column 'rating': 'x'" in problem
+
+
+def test_bad_value_deep_in_a_large_file_names_its_line(tmp_path: Path) -> None:
+    good = "user77,item12,4,1000000000\n"
+    text = "user,item,rating,time\n" + good * 300_000 + "user77,item12,bad,1\n" + good * 10
+    problem, _ = refused(BadValueError, tmp_path, text)
+    assert "line 300002" in problem
+
+
+def test_bad_value_in_json_and_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    line = '{"user":"a","item":"b","rating":%s,"time":1}\n'
+    problem, _ = refused(BadValueError, tmp_path, line % 4 + "\n" + line % '"good"', name="r.jsonl")
+    assert "line 3: column 'rating': 'good'" in problem
+    problem, _ = refused(BadValueError, tmp_path, line % 4 + line % 3 + '{"user": \n', name="r.jsonl")
+    assert "line 3: broken JSON" in problem
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": ["a", "b"], "item": ["x", None], "rating": [1, 2], "time": [1, 2]}), path)
+    with pytest.raises(BadValueError, match="row 2: column 'item': no value"):
+        run(tmp_path, source="table", interactions=str(path))
+    problem, _ = refused(BadValueError, tmp_path, "hello, this is text", name="t.parquet")
+    assert "not a Parquet file" in problem
+
+
+def test_quote_that_is_never_closed_swallows_no_rows(tmp_path: Path) -> None:
+    text = as_csv([*ROWS[:3], ('"u', "i", "4", "5"), *ROWS[3:]])
+    for bad_rows in ("error", "reject"):
+        problem, hint = refused(BadValueError, tmp_path, text, bad_rows=bad_rows)
+        assert "line 5: a quote is opened and not closed" in problem
+        assert "--quote none" in hint
+    assert table(tmp_path, text, quote="none").report["rows"]["kept"] == 31
+
+
+def test_mixed_line_ends_are_told(tmp_path: Path) -> None:
+    text = as_csv(ROWS[:10]).replace("\n", "\r\n") + as_csv(ROWS[10:]).split("\n", 1)[1]
+    problem, _ = refused(BadValueError, tmp_path, text)
+    assert "line ends are mixed" in problem
+
+
+def test_broken_gzip(tmp_path: Path) -> None:
+    (tmp_path / "r.csv.gz").write_bytes(gzip.compress(random.Random(0).randbytes(5000))[:900])
+    with pytest.raises((BadValueError, EncodingError)):
+        run(tmp_path, source="table", interactions=str(tmp_path / "r.csv.gz"))
+    (tmp_path / "plain.csv.gz").write_text(as_csv(ROWS))
+    with pytest.raises(BadValueError, match="not a complete gzip file"):
+        run(tmp_path, source="table", interactions=str(tmp_path / "plain.csv.gz"))
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress((as_csv(ROWS) * 500).encode())[:-20])
+    with pytest.raises(BadValueError):
+        run(tmp_path, source="table", interactions=str(tmp_path / "cut.csv.gz"))
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(10**3, "ms"), (10**6, "us"), (10**9, "ns")])
+def test_times_that_are_too_fine_name_their_unit(tmp_path: Path, factor: int, unit: str) -> None:
+    rows = [(*row[:3], str(int(row[3]) * factor)) for row in ROWS]
+    problem, hint = refused(TimeUnitError, tmp_path, as_csv(rows))
+    assert f"line 2: column 'time': {rows[0][3]} is too large for seconds" in problem
+    assert f"--time-unit {unit}" in hint
+    # also when bad rows may be left out: all of them are no accident
+    refused(TimeUnitError, tmp_path, as_csv(rows), bad_rows="reject")
+
+
+def test_times_that_are_too_coarse_for_the_unit_are_told(tmp_path: Path) -> None:
+    problem, hint = refused(TimeUnitError, tmp_path, as_csv(ROWS), time_unit="ms")
+    assert "later than 1973" in problem
+    assert "--time-unit s" in hint
+
+
+def test_one_time_that_is_too_large_can_be_rejected(tmp_path: Path) -> None:
+    text = as_csv([*ROWS, ("u", "i", "4", "1000000000000")])
+    result = table(tmp_path, text, bad_rows="reject")
+    assert result.report["rows"]["rejected_by_reason"] == {"time is not in seconds": 1}
+
+
+def test_no_usable_row_lists_the_reasons(tmp_path: Path) -> None:
+    problem, _ = refused(EmptyFileError, tmp_path, as_csv([("u", "i", "x", "4")] * 3), bad_rows="reject")
+    assert "none of 3 rows can be used: rating is not a number (3)" in problem
+    problem, _ = refused(EmptyFileError, tmp_path, as_csv(ROWS), until="1980-01-01")
+    assert "outside the kept time (30)" in problem
+
+
+def test_empty_split(tmp_path: Path) -> None:
+    problem, hint = refused(EmptySplitError, tmp_path, as_csv([("u", "i", "4", "1"), ("v", "i", "4", "1")]))
+    assert "no row for train (train 0, valid 0, test 2)" in problem
+    assert "--train-fraction" in hint
+    dates = {"valid_from": "2030-01-01", "test_from": "2031-01-01"}
+    assert "no row for valid" in refused(EmptySplitError, tmp_path, as_csv(ROWS), **dates)[0]
+
+
+def test_item_without_an_id(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,title\ni0,A\n,B\n")
+    problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS), items=str(items))
+    assert "items.csv: line 3: column 'item': no value" in problem
+    report = table(tmp_path, as_csv(ROWS), items=str(items), bad_rows="reject").report
+    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1}
+
+
+def test_split_column_with_another_word(tmp_path: Path) -> None:
+    rows = [(*row, "train" if k else "holdout") for k, row in enumerate(ROWS)]
+    problem, _ = refused(BadValueError, tmp_path, as_csv(rows, header="user,item,rating,time,part"), split_by="part")
+    assert "line 2: column 'part': 'holdout' is not train, valid or test" in problem
+
+
+def test_memory_limit_that_is_no_amount(tmp_path: Path) -> None:
+    problem, _ = refused(ConfigError, tmp_path, as_csv(ROWS), memory_limit="plenty")
+    assert "'plenty'" in problem
+
+
+def test_memory_limit_is_kept_by_spilling(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    text = as_csv([(f"user-number-{rng.randrange(10**6)}", f"i{k % 999}", "4", str(k)) for k in range(300_000)])
+    assert table(tmp_path, text, memory_limit="150MB", threads=2).report["rows"]["read"] == 300_000
+
+
+def test_exit_codes_differ() -> None:
+    kinds = [MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError, EmptySplitError]
+    assert len({kind.exit_code for kind in kinds}) == len(kinds)
+    assert IngestConfig().source == "ml-100k"
