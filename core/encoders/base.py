@@ -16,7 +16,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Encoder(Protocol):
-    """A collaborative model over one data set: scores rows and pairs, gives users' and items' vectors.
+    """A collaborative model over one data set: scores rows and pairs, gives vectors.
 
     It is built from (config, dataset, histories); `fit` or `load` fills it.
     """
@@ -39,13 +39,13 @@ class Encoder(Protocol):
     def score_history(
         self, history_items: IntArray, history_labels: IntArray, items: IntArray
     ) -> Logits:
-        """Return (n,) logits of items for a person who is not in the data, oldest history row first."""
+        """Return (n,) logits of items for a person not in the data, oldest history row first."""
 
     def user_vectors(self) -> Vectors:
-        """Return (U, dim) what train says about every user; meaningless where he has no train row."""
+        """Return (U, dim) what train says of users; meaningless for those without train rows."""
 
     def item_vectors(self) -> Vectors:
-        """Return (I, dim) vectors of items; meaningless where the item has no train row."""
+        """Return (I, dim) vectors of items; meaningless for those without train rows."""
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""

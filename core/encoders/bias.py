@@ -46,14 +46,14 @@ class BiasEncoder:
         return 0
 
     def fit(self, run_folder: Path, progress: Progress) -> Training:
-        """Fit on train rows (or valid rows, see fit_on). Raises: EmptySplitError without both labels."""
+        """Fit on the rows of fit_on. Raises: EmptySplitError if they lack a label."""
         from sklearn.linear_model import LogisticRegression
 
         rows = self._dataset.rows(self.config.fit_on)
         label = self._dataset.label[rows]
         if len(np.unique(label)) < 2:
             raise EmptySplitError(
-                f"the {self.config.fit_on} rows do not hold both labels, so nothing can be learned from them",
+                f"the {self.config.fit_on} rows do not hold both labels: nothing to learn",
                 hint="Choose another split or threshold in ingest, or --fit-on the other rows.",
             )
         evidence = self._counts.for_rows(rows)
@@ -121,7 +121,7 @@ def _features(evidence: Evidence, year: float) -> npt.NDArray[np.float64]:
     rate = evidence.item_likes_rate
     # Clipped, because the rate reaches 0 or 1 where everybody else's labels are the same.
     clipped = np.clip(rate, 1e-3, 1 - 1e-3)
-    # Users with a short history are drawn to the crowd's rate: two pseudo-rows, one for the recent rows.
+    # Short histories are drawn to the crowd's rate: by two pseudo-rows, recent rows by one.
     crowd = evidence.crowd_likes_rate
     return np.stack(
         [

@@ -9,8 +9,10 @@ import numpy.typing as npt
 from core.data.dataset import Dataset
 
 
-def valid_auc(dataset: Dataset, score_rows: Callable[[Any], npt.NDArray[np.float64]]) -> float | None:
-    """Return the AUC over the valid rows, None where it is not defined (no rows, or one label only)."""
+def valid_auc(
+    dataset: Dataset, score_rows: Callable[[Any], npt.NDArray[np.float64]]
+) -> float | None:
+    """Return the AUC over the valid rows, None without rows or with one label only."""
     from sklearn.metrics import roc_auc_score
 
     rows = dataset.rows("valid")

@@ -1,7 +1,7 @@
 """Matrix factorisation: one vector and one bias per user and item.
 
-Score of (u, i) = e_u . e_i + b_u + b_i + b. A user or item without train rows keeps the zero vector it starts
-with, so he is judged by the rest of the sum.
+Score of (u, i) = e_u . e_i + b_u + b_i + b. A user or item without train rows keeps the zero vector
+it starts with, so it is judged by the rest of the sum.
 """
 
 import numpy as np
@@ -74,7 +74,9 @@ class FactorEncoder(NeuralEncoder):
         """See Encoder."""
         pieces = [
             as_logits(
-                self.module(self.tensor(users[at : at + PIECE]), self.tensor(items[at : at + PIECE]))
+                self.module(
+                    self.tensor(users[at : at + PIECE]), self.tensor(items[at : at + PIECE])
+                )
             )
             for at in range(0, len(users), PIECE)
         ]

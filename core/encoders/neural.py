@@ -100,7 +100,7 @@ class NeuralEncoder(ABC):
 
     @property
     def like_logit(self) -> float:
-        """Logit of the train rows' like-rate, with one pseudo-row of each label: where biases start."""
+        """Logit of train's like-rate, with one pseudo-row of each label: where b starts."""
         label = self.dataset.label[self.train_rows]
         return float(np.log((label.sum() + 1) / (len(label) - label.sum() + 1)))
 

@@ -1,8 +1,9 @@
 """The one training loop of all torch encoders: Adam, early stopping on valid AUC, exact resume.
 
-Every epoch draws its shuffling and dropout from (seed, epoch) alone, so no random state has to be kept and a run
-continued after a kill equals the uninterrupted one. The checkpoint is one safetensors file, replaced atomically
-after each epoch: weights, the best weights, Adam's moments, and the course of the run as JSON in its header.
+Every epoch draws its shuffling and dropout from (seed, epoch) alone, so no random state has to be
+kept and a run continued after a kill equals the uninterrupted one. The checkpoint is one safetensors
+file, replaced atomically after each epoch: weights, the best weights, Adam's moments, and the course
+of the run as JSON in its header.
 """
 
 import json
@@ -97,7 +98,7 @@ class _Run:
         self._encoder.module.eval()
         with torch.no_grad():
             auc = self._encoder.valid_auc()
-        best = max((e.valid_auc for e in self.course.epochs if e.valid_auc is not None), default=-1.0)
+        best = self.course.valid_auc
         self.course.epochs.append(
             Epoch(
                 epoch=number,
@@ -106,7 +107,7 @@ class _Run:
                 seconds=time.monotonic() - started,
             )
         )
-        if auc is None or auc > best:
+        if auc is None or best is None or auc > best:
             self.course.best_epoch = number
             self.best = _copy(self._encoder.module.state_dict())
         shown = {} if auc is None else {"valid_auc": round(auc, 4)}
@@ -127,10 +128,12 @@ class _Run:
 
     def save(self, path: Path) -> None:
         """Replace the checkpoint."""
-        tensors = {f"now.{name}": value for name, value in self._encoder.module.state_dict().items()}
+        now = self._encoder.module.state_dict()
+        tensors = {f"now.{name}": value for name, value in now.items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         for index, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+            for name, value in state.items():
+                tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
         course = {
             "epochs": [asdict(epoch) for epoch in self.course.epochs],
             "best_epoch": self.course.best_epoch,

@@ -28,7 +28,8 @@ def require_shapes(
     """Raises: MismatchError if arrays are missing, left over or of other shapes than wanted."""
     shapes = {name: tuple(array.shape) for name, array in found.items()}
     if shapes != wanted:
-        odd = sorted(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
+        names = shapes.keys() | wanted.keys()
+        odd = sorted(name for name in names if shapes.get(name) != wanted.get(name))
         raise MismatchError(
             f"{folder / FILE} does not fit this data set: {odd[0]} is {shapes.get(odd[0])}, "
             f"wanted {wanted.get(odd[0])}",
