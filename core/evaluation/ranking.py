@@ -37,12 +37,12 @@ class Ranked:
             rank=np.arange(1, len(rows) + 1) - begins[user],
             liked=liked,
             counts=counts,
-            positives=np.bincount(user, liked, minlength=rows.users),
+            positives=np.bincount(user, liked, minlength=rows.users).astype(np.float64),
         )
 
     def user_sums(self, values: Floats) -> Floats:
         """Return (U,) sums of (n,) values."""
-        return np.bincount(self.user, values, minlength=len(self.counts))
+        return np.bincount(self.user, values, minlength=len(self.counts)).astype(np.float64)
 
     def per_user(self, gained: Floats, at_most: Floats) -> Floats:
         """Return (U,) gained / at_most, 0 without a liked row, NaN for users with one row."""

@@ -29,6 +29,8 @@ class Input:
     many: bool = False
     through: str | None = None
     """Default: the ancestor of this kind of another input (by name), not the latest of all."""
+    latest: bool = True
+    """Whether an optional input that nobody names is the latest that fits; else it is left out."""
 
 
 @dataclass(kw_only=True)
@@ -269,6 +271,8 @@ def _default_input(
             return [found]
     if "dataset" in wanted.kinds and dataset:
         return [dataset]
+    if not (wanted.required or wanted.latest):
+        return []
     for artifact in reversed(store.artifacts()):
         if artifact.kind not in wanted.kinds:
             continue

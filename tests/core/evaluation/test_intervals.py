@@ -88,4 +88,7 @@ def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
     assert alone is not None
     assert difference.significant
     assert difference.p_value < 0.01
-    assert difference.value == pytest.approx(figures["b"]["auc"].value - figures["a"]["auc"].value)
+    first, second = figures["b"]["auc"].value, figures["a"]["auc"].value
+    assert first is not None
+    assert second is not None
+    assert difference.value == pytest.approx(first - second)

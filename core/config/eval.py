@@ -1,0 +1,34 @@
+"""Settings of `thinkrec eval`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.config.base import Config, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig(Config):
+    """What is measured and how."""
+
+    k: int = option(5, "Cut-off of NDCG, MAP and hit rate: ranks that count.")
+    bootstrap_samples: int = option(
+        1000, "How often users are drawn for the 95 % intervals; 0 gives none."
+    )
+    seed: int = option(0, "Seed of these draws.")
+    slices: bool = option(
+        True, "Also measure warm and cold rows, history lengths, groups and routes on their own."
+    )
+    on_different_rows: Literal["refuse", "intersect"] = option(
+        "refuse", "What to do where scores do not cover the same rows: refuse, or take common rows."
+    )
+    meteor: bool = option(True, "Measure reasons by METEOR too, which fetches WordNet once.")
+
+    def __post_init__(self) -> None:
+        """Check ranges. Raises: ConfigError."""
+        super().__post_init__()
+        self.check(self.k >= 1, f"k = {self.k} ranks nothing", hint="Use at least 1.")
+        self.check(
+            self.bootstrap_samples >= 0,
+            f"bootstrap_samples = {self.bootstrap_samples} is negative",
+            hint="Use 1000, or 0 for no intervals.",
+        )

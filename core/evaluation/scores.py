@@ -1,0 +1,129 @@
+"""Scores as they come from files, and scores of several scorers brought onto the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core.data.tables import read_table
+from core.errors import EmptySplitError, MismatchError
+from core.evaluation.rows import Floats, Integers, ScoredRows
+
+OnDifferentRows = Literal["refuse", "intersect"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Labelled rows that one scorer scored, in the order of the data set."""
+
+    row: Integers | None
+    """(n,) rows of the data set; None if they are pairs that need not be in it."""
+    user: Sequence[str]
+    item: Sequence[str]
+    label: Integers
+    score: Floats
+    probability: Floats
+    route: Sequence[str | None] | None = None
+    """(n,) route of the gate; None for a scorer without experts."""
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def identity(self) -> list[Any]:
+        """Return what names each row: the row of the data set, else user and item."""
+        if self.row is not None:
+            return list(self.row.tolist())
+        return list(zip(self.user, self.item, strict=True))
+
+    def take(self, index: Integers) -> "Scores":
+        """Return the rows at these positions, in this order."""
+        return Scores(
+            row=None if self.row is None else self.row[index],
+            user=[self.user[i] for i in index],
+            item=[self.item[i] for i in index],
+            label=self.label[index],
+            score=self.score[index],
+            probability=self.probability[index],
+            route=None if self.route is None else [self.route[i] for i in index],
+        )
+
+    def measured_as(self, score: Floats, probability: Floats) -> "Scores":
+        """Return the same rows with the scores of another scorer."""
+        return Scores(
+            row=self.row,
+            user=self.user,
+            item=self.item,
+            label=self.label,
+            score=score,
+            probability=probability,
+        )
+
+    def scored_rows(self) -> ScoredRows:
+        """Return what metrics measure. Raises: BadValueError."""
+        return ScoredRows.of(self.user, self.label, self.score, self.probability)
+
+
+def read_scores(path: Path, name: str) -> Scores:
+    """Read the labelled rows of a scores table.
+
+    Args:
+        path: a scores.parquet.
+        name: what to call it in messages.
+    Raises: EmptySplitError if no row has a label.
+    """
+    columns = ["row", "user", "item", "label", "score", "probability", "route"]
+    table = read_table(path, columns)
+    label = table["label"].astype(np.float64)
+    labelled = np.flatnonzero(~np.isnan(label))
+    if not len(labelled):
+        raise EmptySplitError(
+            f"{name} has no row with a known label, so there is nothing to measure it by",
+            hint="Score a split of the data set: thinkrec score --split test.",
+        )
+    row = table["row"].astype(np.float64)[labelled]
+    known = not np.isnan(row).any()
+    route = [table["route"][i] for i in labelled]
+    scores = Scores(
+        row=row.astype(np.int64) if known else None,
+        user=[table["user"][i] for i in labelled],
+        item=[table["item"][i] for i in labelled],
+        label=label[labelled].astype(np.int64),
+        score=table["score"][labelled],
+        probability=table["probability"][labelled],
+        route=route if any(route) else None,
+    )
+    return scores.take(np.argsort(scores.row, kind="stable")) if scores.row is not None else scores
+
+
+def on_same_rows(
+    scores: Mapping[str, Scores], on_different_rows: OnDifferentRows
+) -> dict[str, Scores]:
+    """Bring scores onto the same rows in the same order.
+
+    Raises: MismatchError if the rows differ and `on_different_rows` is refuse, EmptySplitError if no
+        row is common to all.
+    """
+    identities = {name: table.identity() for name, table in scores.items()}
+    first_name, first = next(iter(identities.items()))
+    common = set(first).intersection(*identities.values())
+    for name, identity in identities.items():
+        shared = len(set(first).intersection(identity))
+        if on_different_rows == "refuse" and not len(first) == len(identity) == shared:
+            raise MismatchError(
+                f"{first_name} has {len(first)} rows and {name} has {len(identity)}, {shared} of "
+                "them the same: figures over different rows do not compare",
+                hint="Score the same split with each, or use --on-different-rows intersect.",
+            )
+    if not common:
+        raise EmptySplitError(
+            f"no row was scored by all of {', '.join(scores)}",
+            hint="Score the same split of the same data set with each.",
+        )
+    order = [key for key in dict.fromkeys(first) if key in common]
+    aligned = {}
+    for name, table in scores.items():
+        place = {key: index for index, key in reversed(list(enumerate(identities[name])))}
+        aligned[name] = table.take(np.array([place[key] for key in order], dtype=np.int64))
+    return aligned

@@ -1,0 +1,247 @@
+"""`thinkrec eval`: scores, explanations -> evaluation. Always beside the constant and the honest counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Artifact, Store
+from core.config.eval import EvalConfig
+from core.stages.base import Input, Stage, Work, ancestor, require_same_dataset
+
+if TYPE_CHECKING:
+    from core.data.dataset import Dataset
+    from core.evaluation.metrics import Figure
+    from core.evaluation.scores import Scores
+
+SCORER_KINDS = ("model", "experts", "adapter", "encoder")
+
+
+def make(work: Work[EvalConfig]) -> None:
+    """Measure scores and explanations and write one row per figure."""
+    from core.data.dataset import Dataset
+    from core.data.tables import write_table
+    from core.evaluation.baselines import CONSTANT
+    from core.stages.kinds import EVALUATION
+
+    store = work.context.store
+    scored, explained = work.inputs["scores"], work.inputs["explanations"]
+    require_same_dataset(store, *scored, *explained, work.input("dataset"))
+    dataset = Dataset.open(work.input("dataset").folder)
+    lines = [*_measure_scores(work, dataset), *_measure_explanations(work, dataset)]
+    types = EVALUATION.payload("metrics.parquet").columns
+    columns = {name: [line[name] for line in lines] for name in types}
+    write_table(work.draft.folder / "metrics.parquet", columns, types)
+    overall = [line for line in lines if line["slice"] == "all" and line["metric"] == "auc"]
+    work.draft.summary.update(
+        seed=work.config.seed,
+        scores=[artifact.reference for artifact in scored],
+        explanations=[artifact.reference for artifact in explained],
+        rows=overall[0]["rows"],
+        auc={line["scorer"]: line["value"] for line in overall if line["scorer"] != CONSTANT},
+    )
+
+
+def scorer_names(store: Store, artifacts: Sequence[Artifact]) -> list[str]:
+    """Return what each artifact's scorer is called: its reference, unless two have the same."""
+    names = []
+    for artifact in artifacts:
+        parent = _scorer(store, artifact)
+        names.append(parent.reference if parent else artifact.reference)
+    twice = {name for name in names if names.count(name) > 1}
+    return [
+        artifact.reference if name in twice else name
+        for name, artifact in zip(names, artifacts, strict=True)
+    ]
+
+
+def _scorer(store: Store, artifact: Artifact) -> Artifact | None:
+    """Return what scored: the input named so, else the first of a kind that can."""
+    inputs = artifact.manifest.inputs
+    named = [store.by_object(one) for one in inputs.get("scorer", ())]
+    others = [store.by_object(one) for ids in inputs.values() for one in ids]
+    fitting = sorted(
+        (one for one in others if one.kind in SCORER_KINDS),
+        key=lambda one: SCORER_KINDS.index(one.kind),
+    )
+    return next(iter([*named, *fitting]), None)
+
+
+def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> list[dict[str, Any]]:
+    from core.evaluation.metrics import Drawing, measure_all
+    from core.evaluation.slices import slices_of
+
+    config = work.config
+    scorers, references, bias = _scorers(work, dataset)
+    first = next(iter(scorers.values()))
+    routes = {name: table.route for name, table in scorers.items() if table.route is not None}
+    masks = slices_of(
+        first,
+        dataset,
+        groups=_groups(work),
+        routes=next(iter(routes.values()), None),
+    )
+    if not config.slices:
+        masks = {"all": masks["all"]}
+    rows = {name: table.scored_rows() for name, table in scorers.items()}
+    drawing = Drawing(samples=config.bootstrap_samples, seed=config.seed)
+    lines: list[dict[str, Any]] = []
+    with work.progress.bar("measuring", len(masks), "slices") as bar:
+        for slice_name, mask in masks.items():
+            inside = {name: one.where(mask) for name, one in rows.items()}
+            measured = measure_all(inside, k=config.k, drawing=drawing, compare_with=bias)
+            for scorer, figures in measured.items():
+                facts = {
+                    "scorer": scorer,
+                    "scores": references.get(scorer),
+                    "split": _split(first, dataset),
+                    "slice": slice_name,
+                }
+                lines += _lines(facts, figures)
+            bar.advance()
+    return lines
+
+
+def _scorers(
+    work: Work[EvalConfig], dataset: "Dataset"
+) -> tuple[dict[str, "Scores"], dict[str, str], str | None]:
+    """Return scorer -> scores on the same rows, scorer -> reference, and which one is the bias."""
+    from core.evaluation import baselines
+    from core.evaluation.scores import on_same_rows, read_scores
+
+    store, given = work.context.store, work.inputs["scores"]
+    by_reference = {a.reference: read_scores(a.file("scores.parquet"), a.reference) for a in given}
+    aligned = on_same_rows(by_reference, work.config.on_different_rows)
+    first = next(iter(aligned.values()))
+    scorers = {baselines.CONSTANT: baselines.constant_scores(first, dataset)}
+    names = dict(zip(scorer_names(store, given), given, strict=True))
+    counts = [name for name, artifact in names.items() if _is_bias(_scorer(store, artifact))]
+    if not counts and first.row is not None:
+        scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, work.progress)
+        counts = [baselines.BIAS]
+    scorers |= {name: aligned[artifact.reference] for name, artifact in names.items()}
+    references = {name: artifact.reference for name, artifact in names.items()}
+    return scorers, references, next(iter(counts), None)
+
+
+def _is_bias(scorer: Artifact | None) -> bool:
+    return (
+        scorer is not None
+        and scorer.kind == "encoder"
+        and scorer.manifest.parameters.get("encoder") == "bias"
+    )
+
+
+def _groups(work: Work[EvalConfig]) -> dict[str, int] | None:
+    """Return user -> group of the nearest groups that any of the scores was made with."""
+    from core.data.tables import read_table
+
+    for artifact in work.inputs["scores"]:
+        if found := ancestor(work.context.store, artifact, "groups"):
+            table = read_table(found.file("groups.parquet"), ["user", "group"])
+            return dict(zip(table["user"], table["group"].tolist(), strict=True))
+    return None
+
+
+def _split(scores: "Scores", dataset: "Dataset") -> str:
+    """Return the split that all rows are of; `mixed` for several, `pairs` outside the data set."""
+    import numpy as np
+
+    from core.data.dataset import SPLITS
+
+    if scores.row is None:
+        return "pairs"
+    found = np.unique(dataset.split[scores.row])
+    return SPLITS[found[0]] if len(found) == 1 else "mixed"
+
+
+def _measure_explanations(work: Work[EvalConfig], dataset: "Dataset") -> list[dict[str, Any]]:
+    from core.evaluation.metrics import Drawing
+    from core.evaluation.reasons import measure_reasons
+    from core.resources import fetch
+
+    config, given = work.config, work.inputs["explanations"]
+    lines: list[dict[str, Any]] = []
+    drawing = Drawing(samples=config.bootstrap_samples, seed=config.seed)
+    for scorer, artifact in zip(scorer_names(work.context.store, given), given, strict=True):
+        reasons, split = _read_reasons(artifact, dataset)
+        wanted = config.meteor and any(reasons.reference)
+        figures = measure_reasons(
+            reasons,
+            wordnet=fetch("wordnet", work.progress) if wanted else None,
+            drawing=drawing,
+            progress=work.progress,
+        )
+        facts = {"scorer": scorer, "scores": artifact.reference, "split": split, "slice": "all"}
+        lines += _lines(facts, figures)
+    return lines
+
+
+def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
+    """Return the reasons of an explanation, and the split of their rows."""
+    import numpy as np
+
+    from core.data.dataset import SPLITS
+    from core.data.tables import read_rows
+    from core.evaluation.reasons import Reasons
+
+    rows = read_rows(artifact.file("explanations.parquet"))
+    reasons = Reasons(
+        user=[row["user"] for row in rows],
+        answer=[row["answer"] for row in rows],
+        probability=np.array([row["probability"] for row in rows], dtype=np.float64),
+        reason=[row["reason"] or "" for row in rows],
+        reference=[row["reference"] for row in rows],
+    )
+    splits = {None if r["row"] is None else SPLITS[dataset.split[r["row"]]] for r in rows}
+    only = splits.pop() if len(splits) == 1 else "mixed"
+    return reasons, only or "pairs"
+
+
+def _lines(facts: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> list[dict[str, Any]]:
+    """Return rows of the metrics table: the figures, and over all rows the differences to the bias."""
+    from core.evaluation.summary import AGAINST_BIAS
+
+    lines = []
+    for metric, figure in figures.items():
+        counts = {
+            "metric": metric,
+            "rows": figure.rows,
+            "users": figure.users,
+            "users_left_out": figure.users_left_out,
+        }
+        ends = figure.interval
+        low, high = (ends.low, ends.high) if ends else (None, None)
+        lines.append({**facts, **counts, "value": figure.value, "low": low, "high": high})
+        if figure.against and facts["slice"] == "all":
+            gap = figure.against
+            lines.append(
+                {**facts, **counts, "slice": AGAINST_BIAS}
+                | {"value": gap.value, "low": gap.low, "high": gap.high}
+            )
+    return lines
+
+
+def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
+    scores = inputs["scores"]
+    return scores[0].name if len(scores) == 1 else "comparison"
+
+
+STAGE = Stage(
+    command="eval",
+    kind="evaluation",
+    config=EvalConfig,
+    inputs={
+        "scores": Input(
+            kinds=("scores",), text="Scores to measure, all on the same rows.", many=True
+        ),
+        "explanations": Input(
+            kinds=("explanation",),
+            text="Explanations whose reasons are measured, too.",
+            required=False,
+            many=True,
+            latest=False,
+        ),
+        "dataset": Input(kinds=("dataset",), text="Data set of the scores.", through="scores"),
+    },
+    name=_name,
+    make=make,
+)

@@ -1,0 +1,195 @@
+"""The eval stage in a real store: what it writes, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from artifacts.store import Artifact, Store
+from core.config.eval import EvalConfig
+from core.data.dataset import Dataset
+from core.data.tables import read_rows, write_table
+from core.errors import MismatchError
+from core.evaluation.summary import summarize
+from core.stages.base import Context, run_stage
+from core.stages.eval import STAGE
+from core.stages.kinds import EXPLANATION, KINDS, SCORES
+from tests.conftest import write_dataset
+
+
+class Shop:
+    """A store with a data set, to which scores and explanations are added."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store.open(root, KINDS, program_version="test")
+        self.context = Context(store=self.store)
+        self.dataset_artifact = self.publish("dataset", "small", {}, write_dataset)
+        self.dataset = Dataset.open(self.dataset_artifact.folder)
+
+    def publish(self, kind: str, name: str, inputs: dict[str, list[str]], write: Any) -> Artifact:
+        parameters = {"encoder": name} if kind == "encoder" else {"name": name}
+        key = self.store.key(kind=kind, parameters=parameters, inputs=inputs, resources={})
+        with self.store.publish(
+            kind=kind, name=name, key=key, parameters=parameters, inputs=inputs, resources={}
+        ) as draft:
+            write(draft.folder)
+        assert draft.artifact is not None
+        return draft.artifact
+
+    def encoder(self, name: str) -> Artifact:
+        def write(folder: Path) -> None:
+            (folder / "encoder.json").write_text("{}")
+            save_file({"w": np.zeros(1, np.float32)}, folder / "weights.safetensors")
+            for payload in KINDS["encoder"].payloads[2:]:
+                write_table(
+                    folder / payload.path, {c: [] for c in payload.columns}, payload.columns
+                )
+
+        return self.publish("encoder", name, {"dataset": [self.dataset_artifact.object_id]}, write)
+
+    def scores(self, name: str, *, rows: Any = None, noise: float = 1.0) -> Artifact:
+        """Scores of an encoder of that name: the label, blurred."""
+        encoder = self.encoder(name)
+        data = self.dataset
+        rows = data.rows("test") if rows is None else rows
+        rng = np.random.default_rng(len(name))
+        score = 2.0 * data.label[rows] - 1 + noise * rng.normal(size=len(rows))
+        columns: dict[str, Any] = {
+            "row": rows,
+            "user": [data.users[u] for u in data.user[rows]],
+            "item": [data.items[i] for i in data.item[rows]],
+            "label": data.label[rows],
+            "score": score,
+            "probability": 1 / (1 + np.exp(-score)),
+            "rank": np.ones(len(rows)),
+        }
+        empty = [None] * len(rows)
+
+        def write(folder: Path) -> None:
+            types = SCORES.payload("scores.parquet").columns
+            filled = {column: columns.get(column, empty) for column in types}
+            write_table(folder / "scores.parquet", filled, types)
+            (folder / "scoring.json").write_text("{}")
+
+        inputs = {
+            "scorer": [encoder.object_id],
+            "dataset": [self.dataset_artifact.object_id],
+        }
+        return self.publish("scores", name, inputs, write)
+
+    def explanation(self) -> Artifact:
+        row = int(self.dataset.rows("test")[0])
+        line: dict[str, Any] = {
+            "row": row,
+            "user": "u0",
+            "item": "i0",
+            "answer": "Yes",
+            "probability": 0.8,
+            "score": 1.0,
+            "reason": "the user likes drama",
+            "reference": "the user likes drama films",
+            "weights": [],
+        }
+
+        def write(folder: Path) -> None:
+            (folder / "explanation.json").write_text("{}")
+            types = EXPLANATION.payload("explanations.parquet").columns
+            write_table(
+                folder / "explanations.parquet", {name: [line.get(name)] for name in types}, types
+            )
+            types = EXPLANATION.payload("influences.parquet").columns
+            write_table(folder / "influences.parquet", {name: [] for name in types}, types)
+
+        inputs = {"dataset": [self.dataset_artifact.object_id]}
+        return self.publish("explanation", "one", inputs, write)
+
+    def evaluate(self, *references: str, **settings: Any) -> Artifact:
+        config = EvalConfig(**({"bootstrap_samples": 50, "meteor": False} | settings))
+        given: dict[str, list[str]] = {"scores": [], "explanations": []}
+        for reference in references:
+            kind = "explanations" if reference.startswith("explanation/") else "scores"
+            given[kind].append(reference)
+        return run_stage(self.context, STAGE, config, references=given).artifact
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "store")
+
+
+def nested(artifact: Artifact) -> dict[str, Any]:
+    return summarize(read_rows(artifact.file("metrics.parquet")))
+
+
+def test_every_evaluation_shows_the_constant_and_the_counts_first(shop: Shop) -> None:
+    shop.scores("mf")
+    found = nested(shop.evaluate("scores/mf"))
+    assert list(found) == ["constant", "bias", "encoder/mf@1"]
+    assert found["constant"]["auc"] == found["constant"]["uauc"] == 0.5
+    assert found["constant"]["scores"] is None
+    assert found["encoder/mf@1"]["scores"] == "scores/mf@1"
+    assert {line["split"] for line in found.values()} == {"test"}
+    json.dumps(found, allow_nan=False)
+
+
+def test_scores_of_a_bias_encoder_take_the_place_of_the_counts(shop: Shop) -> None:
+    shop.scores("bias")
+    shop.scores("mf")
+    found = nested(shop.evaluate("scores/bias", "scores/mf"))
+    assert list(found) == ["constant", "encoder/bias@1", "encoder/mf@1"]
+    assert "against_bias" not in found["encoder/bias@1"]
+    gap = found["encoder/mf@1"]["against_bias"]["auc"]
+    wanted = found["encoder/mf@1"]["auc"] - found["encoder/bias@1"]["auc"]
+    assert gap["difference"] == pytest.approx(wanted)
+    assert gap["low"] <= gap["high"]
+
+
+def test_table_holds_slices_and_intervals_and_can_be_queried(shop: Shop) -> None:
+    shop.scores("mf")
+    artifact = shop.evaluate("scores/mf")
+    found = nested(artifact)["encoder/mf@1"]
+    low, high = found["intervals"]["auc"]
+    assert low < found["auc"] < high
+    assert (
+        found["slices"]["warm"]["rows"] + found["slices"].get("cold", {"rows": 0})["rows"]
+        == (found["rows"])
+    )
+    with shop.store.connect() as connection:
+        rows = connection.execute(
+            "select value from metrics where scorer = 'encoder/mf@1' "
+            "and slice = 'all' and metric = 'ndcg@5'"
+        ).fetchall()
+    assert rows == [(found["ndcg@5"],)]
+
+
+def test_scores_of_different_rows_are_refused_or_cut_to_common_rows(shop: Shop) -> None:
+    test = shop.dataset.rows("test")
+    shop.scores("mf")
+    shop.scores("sasrec", rows=test[:-10])
+    with pytest.raises(MismatchError, match=r"scores/sasrec@1"):
+        shop.evaluate("scores/mf", "scores/sasrec")
+    found = nested(shop.evaluate("scores/mf", "scores/sasrec", on_different_rows="intersect"))
+    assert {line["rows"] for line in found.values()} == {len(test) - 10}
+
+
+def test_explanations_are_measured_only_when_named(shop: Shop) -> None:
+    shop.scores("mf")
+    shop.explanation()
+    without = shop.evaluate("scores/mf")
+    assert "explanation/one@1" not in nested(without)
+    found = nested(shop.evaluate("scores/mf", "explanation/one"))["explanation/one@1"]
+    assert found["rouge_l"] == pytest.approx(8 / 9)
+    assert found["agreement"] == 1
+
+
+def test_same_evaluation_is_a_hit_with_the_same_bytes(shop: Shop) -> None:
+    shop.scores("mf")
+    first = shop.evaluate("scores/mf")
+    assert shop.evaluate("scores/mf").object_id == first.object_id
+    shop.context.force = True
+    second = shop.evaluate("scores/mf")
+    assert second.version == first.version + 1
+    assert second.file("metrics.parquet").read_bytes() == first.file("metrics.parquet").read_bytes()
