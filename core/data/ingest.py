@@ -38,7 +38,7 @@ def ingest(
         bar.advance(1, rows=loaded.read)
         facts = load_items(connection, source, config)
         bar.advance()
-        filtered = order_and_filter(connection, source, config)
+        filtered = order_and_filter(connection, source, config, rule)
         bar.advance()
         rows = RowColumns(
             split=split_expression(connection, rule),

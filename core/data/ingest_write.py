@@ -34,10 +34,12 @@ def write_payloads(
             f"CREATE TABLE by_{column} AS SELECT {column}, count(*) AS rows, "
             f"count(*) FILTER ({rows.split} = 0) AS train_rows FROM events GROUP BY {column}"
         )
-        # A list looked up by position keeps rows in order, which a join does not promise.
+        # To be in train is to be a value of this enum: a cast keeps rows in order, a join does not.
         connection.execute(
-            f"SET VARIABLE in_train_{column} = (SELECT list(train_rows > 0 ORDER BY {column}) FROM by_{column})"
+            f"CREATE TYPE train_{column} AS ENUM "
+            f"(SELECT {column}::VARCHAR FROM by_{column} WHERE train_rows > 0 ORDER BY {column})"
         )
+    connection.execute("CREATE TYPE split_name AS ENUM ('train', 'valid', 'test')")
     _write_interactions(connection, rows, folder / "interactions.parquet")
     _write_items(connection, folder / "items.parquet", unrated_items=unrated_items)
     connection.execute(
@@ -49,10 +51,12 @@ def write_payloads(
 
 def _write_interactions(connection: Any, rows: RowColumns, path: Path) -> None:
     connection.execute(
-        f"""COPY (SELECT rowid AS row, u::VARCHAR AS "user", i::VARCHAR AS item, enum_code(u)::INTEGER AS user_index,
-            enum_code(i)::INTEGER AS item_index, rating, {rows.label} AS label, time,
-            ['train', 'valid', 'test'][{rows.split} + 1] AS split,
-            getvariable('in_train_u')[enum_code(u) + 1] AND getvariable('in_train_i')[enum_code(i) + 1] AS warm
+        f"""COPY (SELECT rowid AS row, u AS "user", i AS item,
+            enum_code(u)::INTEGER AS user_index, enum_code(i)::INTEGER AS item_index,
+            rating, {rows.label} AS label, time,
+            (CASE {rows.split} WHEN 0 THEN 'train' WHEN 1 THEN 'valid' ELSE 'test' END)::split_name
+            AS split,
+            try_cast(u AS train_u) IS NOT NULL AND try_cast(i AS train_i) IS NOT NULL AS warm
             FROM events) TO {literal(str(path))} {_PARQUET}"""
     )
 

@@ -91,14 +91,9 @@ def column_code(text: str) -> str:
 
 
 def split_expression(connection: Any, rule: SplitRule) -> str:
-    """Return SQL over `events` (rowid in time order; u, i, rating, time, split) for the code of a row's split.
-
-    For `user-time` a table of each user's cuts is made first.
-    """
-    if rule.column is not None:
+    """Return SQL over `events` (rowid in time order) for the code of a row's split."""
+    if rule.by != "time":
         return "split"
-    if rule.by == "user-time":
-        return _user_time(connection, rule)
     if rule.valid_from is not None and rule.test_from is not None:
         valid_from, test_from = rule.valid_from, rule.test_from
     else:
@@ -120,27 +115,22 @@ def _time_at(connection: Any, row: int) -> int:
     return int(time)
 
 
-def _user_time(connection: Any, rule: SplitRule) -> str:
-    """Cut each user's n rows, ordered by (time, item, rating), at floor(train n) but at least 1, and at
-    floor((train + valid) n) but not before: n = 1 gives 1/0/0, n = 2 1/0/1, n = 3 2/0/1, n = 4 2/1/1, n = 10 7/1/2.
+def place_on_own_lines(connection: Any, rule: SplitRule, time: str) -> None:
+    """Fill `split` of the table `pairs` (u, i, rating, split, key) by position on each user's line.
+
+    A user's n rows, ordered by (time, item, rating), are cut at floor(train n) but at least 1, and
+    at floor((train + valid) n): with 0.7 and 0.1, n = 1 gives 1/0/0, 2 gives 1/0/1, 3 gives 2/0/1,
+    4 gives 2/1/1, 10 gives 7/1/2.
     """
-    until_valid = rule.train + rule.valid
     connection.execute(
-        "CREATE TABLE placed AS SELECT rowid AS row, "
-        "row_number() OVER (PARTITION BY u ORDER BY time, i, rating) - 1 AS place, "
-        "count(*) OVER (PARTITION BY u) AS n FROM events"
+        f"""CREATE OR REPLACE TABLE pairs AS SELECT u, i, rating, (CASE
+            WHEN place < greatest(1, floor(n * {rule.train} + 1e-9)) THEN 0
+            WHEN place < floor(n * {rule.train + rule.valid} + 1e-9) THEN 1 ELSE 2
+            END)::TINYINT AS split, key
+        FROM (SELECT *, count(*) OVER (PARTITION BY u) AS n,
+            row_number() OVER (PARTITION BY u ORDER BY {time}, i, rating) - 1 AS place
+            FROM pairs)"""
     )
-    code = (
-        f"CASE WHEN place < greatest(1, floor(n * {rule.train} + 1e-9)) THEN 0 "
-        f"WHEN place < floor(n * {until_valid} + 1e-9) THEN 1 ELSE 2 END"
-    )
-    connection.execute(
-        "CREATE OR REPLACE TABLE events AS SELECT u, i, rating, time, p.split FROM "
-        "(SELECT * EXCLUDE split, rowid AS row FROM events) e JOIN "
-        f"(SELECT row, ({code})::TINYINT AS split FROM placed) p USING (row) ORDER BY row"
-    )
-    connection.execute("DROP TABLE placed")
-    return "split"
 
 
 def _date(time: int) -> str:
