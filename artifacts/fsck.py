@@ -123,6 +123,8 @@ def _garbage(layout: Layout) -> Iterator[Removal]:
     for folder in _entries(layout.staging):
         if locks.is_free(folder / OWNER_NAME):
             yield Removal(folder, files.size(folder), "left by a process that died")
+    for path in sorted(layout.root.glob("format.json.*")):
+        yield Removal(path, files.size(path), "left by a process that died")
     for kind in _entries(layout.objects):
         for folder in _entries(kind):
             if (kind.name, folder.name) not in committed:

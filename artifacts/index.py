@@ -82,9 +82,9 @@ class Index:
                     damaged.append(Damaged(reference, f"{problem.filename} is missing"))
             except (OSError, ValueError, KeyError, TypeError) as problem:
                 damaged.append(Damaged(reference, f"cannot be read: {problem}"))
-        for problem in damaged:
-            if problem not in self.damaged:
-                _log.warning("%s: %s (see: verify)", problem.reference, problem.problem)
+        for found in damaged:
+            if found not in self.damaged:
+                _log.warning("%s: %s (see: verify)", found.reference, found.problem)
         self.damaged = damaged
         changed = bool(missing) or len(listed) != len(self.by_reference)
         if changed:

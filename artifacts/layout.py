@@ -141,6 +141,8 @@ def _make(layout: Layout) -> None:
         files.link(draft, layout.format_file)  # two processes may make the same store at once
         files.sync(layout.root)
     except OSError as problem:
+        if layout.format_file.exists():
+            return  # another process made it, and tidied up after us
         if files.is_full_disk(problem):
             raise
         raise StoreError(

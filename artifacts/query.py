@@ -9,7 +9,7 @@ from typing import Any
 from artifacts.errors import BadQuery
 from artifacts.index import Index
 from artifacts.kinds import Kinds
-from artifacts.sql import literal
+from artifacts.sql import literal, path_literal
 from artifacts.tables import fill
 from artifacts.views import words_of
 
@@ -55,8 +55,11 @@ def _run(
     with duckdb.connect(config=config) as connection:
         fill(connection, index, kinds, words)
         # Payload files are read below objects/; everything else, and changing this, is refused.
-        folder = literal(str(index.layout.objects))
-        connection.execute(f"set allowed_directories = [{folder}]")
+        objects = str(index.layout.objects)
+        allowed = (
+            f"[{literal(objects)}, {path_literal(objects)}]"  # it looks at patterns as such, too
+        )
+        connection.execute(f"set allowed_directories = {allowed}")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:

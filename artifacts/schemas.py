@@ -136,7 +136,7 @@ def _check_safetensors(file: Path, path: str) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="numpy") as tensors:  # type: ignore[no-untyped-call]
+        with safe_open(file, framework="numpy") as tensors:
             tensors.keys()
     except SafetensorError as problem:
         raise SchemaViolation(

@@ -1,0 +1,124 @@
+"""A small set of kinds, and the means to use a store from this process and from others."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from artifacts.kinds import Kind, Kinds, Payload
+from artifacts.store import Artifact, Store
+
+REPOSITORY = Path(__file__).parents[2]
+
+KINDS = Kinds(
+    Kind(
+        name="note",
+        schema_version=1,
+        about="a number and a text; quick to publish",
+        payloads=(
+            Payload(path="note.json", format="json"),
+            Payload(path="text/note.txt", format="text"),
+        ),
+    ),
+    Kind(
+        name="table",
+        schema_version=2,
+        about="rows, and what may come with them",
+        payloads=(
+            Payload(
+                path="rows.parquet",
+                format="parquet",
+                view="rows_of_tables",
+                columns={"id": "INTEGER", "word": "VARCHAR", "vector": "FLOAT[]"},
+            ),
+            Payload(path="weights.safetensors", format="safetensors", required=False),
+            Payload(path="about.json", format="json", required=False),
+            Payload(path="adapter", format="folder", required=False),
+            Payload(
+                path="extra.parquet",
+                format="parquet",
+                view="extras",
+                columns={"amount": "DOUBLE"},
+                required=False,
+            ),
+        ),
+    ),
+    views={"words": "select distinct word from rows_of_tables"},
+)
+
+
+def open_store(root: Path) -> Store:
+    """Open a store with the kinds above."""
+    return Store.open(root, KINDS, "9.9")
+
+
+def work(store: Store, kind: str, **parameters: Any) -> dict[str, Any]:
+    """Return the arguments of `publish` for a piece of work, but for the name."""
+    inputs = parameters.pop("inputs", {})
+    key = store.key(kind=kind, parameters=parameters, inputs=inputs, resources={})
+    return {
+        "kind": kind,
+        "key": key,
+        "parameters": parameters,
+        "inputs": inputs,
+        "resources": {},
+    }
+
+
+def publish_note(store: Store, name: str, number: int, **more: Any) -> Artifact:
+    """Publish a note whatever is there already."""
+    with store.publish(name=name, **work(store, "note", number=number, **more)) as draft:
+        (draft.folder / "note.json").write_text(json.dumps({"number": number}))
+        (draft.folder / "text").mkdir()
+        (draft.folder / "text" / "note.txt").write_text(f"number {number}\n" * 50)
+        draft.summary["seed"] = number
+    assert draft.artifact is not None
+    return draft.artifact
+
+
+def write_rows(path: Path, *ids: int) -> None:
+    """Write a table of the kind `table`."""
+    import duckdb
+
+    listed = ", ".join(f"({i}::integer, 'word {i}', [{i}, 0.5]::float[])" for i in ids)
+    duckdb.sql(f"copy (from (values {listed}) t(id, word, vector)) to '{path}' (format parquet)")
+
+
+def publish_table(store: Store, name: str, *ids: int, **more: Any) -> Artifact:
+    """Publish a table with these ids."""
+    with store.publish(name=name, **work(store, "table", ids=list(ids), **more)) as draft:
+        write_rows(draft.folder / "rows.parquet", *ids)
+    assert draft.artifact is not None
+    return draft.artifact
+
+
+def start(*arguments: object, fault: str = "", **more: Any) -> subprocess.Popen[str]:
+    """Start tests/artifacts/worker.py with these arguments in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.artifacts.worker", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "THINKREC_FAULT": fault},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a process. Returns: exit status, stdout, stderr."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def run(*arguments: object, fault: str = "") -> tuple[int, str, str]:
+    """Run the worker to its end."""
+    return finish(start(*arguments, fault=fault))
+
+
+def leftovers(root: Path) -> list[str]:
+    """List what lies in staging, and what else should not outlive a process."""
+    found = [*(root / "staging").glob("*"), *root.glob("format.json.*"), *root.glob("index/draft*")]
+    return [str(path) for path in found]

@@ -1,0 +1,287 @@
+"""SQL over the store: views, freshness, the exported copy, the index that may be lost, and no way out."""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from artifacts import index as index_module
+from artifacts import tables
+from artifacts.errors import BadQuery
+from artifacts.store import Store
+from tests.artifacts.support import (
+    finish,
+    open_store,
+    publish_note,
+    publish_table,
+    run,
+    start,
+    work,
+    write_rows,
+)
+
+
+def test_views_show_the_latest_versions_and_all_on_request(store: Store) -> None:
+    publish_table(store, "a", 1, 2)
+    publish_table(store, "a", 3)
+    publish_table(store, "b", 4)
+    assert store.query("select artifact, name, version, id from rows_of_tables order by id") == (
+        ["artifact", "name", "version", "id"],
+        [("table/a@2", "a", 2, 3), ("table/b@1", "b", 1, 4)],
+    )
+    assert store.query("select artifact, id, vector from rows_of_tables_all order by id")[1] == [
+        ("table/a@1", 1, [1.0, 0.5]),
+        ("table/a@1", 2, [2.0, 0.5]),
+        ("table/a@2", 3, [3.0, 0.5]),
+        ("table/b@1", 4, [4.0, 0.5]),
+    ]
+    assert store.query("from words order by 1")[1] == [("word 3",), ("word 4",)]
+
+
+def test_views_without_any_artifact_are_empty_and_have_their_columns(store: Store) -> None:
+    columns, rows = store.query("from rows_of_tables")
+    assert (columns, rows) == (["artifact", "name", "version", "id", "word", "vector"], [])
+    described = store.query("describe rows_of_tables_all")[1]
+    assert [row[1] for row in described[3:]] == ["INTEGER", "VARCHAR", "FLOAT[]"]
+    publish_table(store, "a", 1)  # without the file of this view, which is not required
+    assert store.query("select * from extras") == (["artifact", "name", "version", "amount"], [])
+
+
+def test_one_object_under_two_names_is_shown_under_both(store: Store) -> None:
+    store.name_object(publish_table(store, "a", 1), "b")
+    assert store.query("select artifact, id from rows_of_tables order by 1")[1] == [
+        ("table/a@1", 1),
+        ("table/b@1", 1),
+    ]
+
+
+def test_tables_about_artifacts(store: Store) -> None:
+    parent = publish_note(store, "parent", 1)
+    child = publish_table(store, "child", 1, 2, inputs={"source": [parent.object_id]})
+    found = store.query(
+        "select reference, latest, key, rows, folder from artifacts order by created"
+    )
+    assert found[1] == [
+        ("note/parent@1", True, parent.key, 0, str(parent.folder)),
+        ("table/child@1", True, child.key, 2, str(child.folder)),
+    ]
+    assert store.query("select child, input, position, parent from lineage")[1] == [
+        ("table/child@1", "source", 0, "note/parent@1")
+    ]
+    assert store.query("select name, value from parameters order by reference")[1] == [
+        ("number", "1"),
+        ("ids", "[1,2]"),
+    ]
+    assert store.query("select value from summary where name = 'seed'")[1] == [("1",)]
+    sizes = dict(store.query("select path, bytes from files where reference = 'note/parent@1'")[1])
+    assert sizes == {
+        "note.json": parent.file("note.json").stat().st_size,
+        "text/note.txt": parent.file("text/note.txt").stat().st_size,
+    }
+
+
+def test_every_table_and_view_is_listed(store: Store) -> None:
+    names = {name for (name, *_) in store.query("show tables")[1]}
+    assert names == {
+        *("artifacts", "lineage", "parameters", "summary", "resources", "files"),
+        *("rows_of_tables", "rows_of_tables_all", "extras", "extras_all", "words"),
+    }
+    with store.connect() as connection:
+        assert {name for (name, *_) in connection.execute("show tables").fetchall()} == names
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from nowhere",
+        "selec 1",
+        "",
+        "select 1; select 2",
+        "select * from '/etc/passwd'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('{root}/format.json')",
+        "select * from glob('/*')",
+        "copy (select 1) to '{root}/objects/x.csv'",
+        "explain analyze copy (select 1) to '{root}/objects/x.csv'",
+        "explain analyze /* select */ copy (select 1) to '{root}/objects/x.csv'",
+        "attach '{root}/objects/x.duckdb'",
+        "create table t as select 1",
+        "drop table artifacts",
+        "delete from artifacts",
+        "set enable_external_access = true",
+        "pragma database_list",
+        "install httpfs",
+        "load httpfs",
+        "export database '{root}/objects/x'",
+        "call enable_logging()",
+    ],
+)
+def test_queries_that_fail_or_do_more_than_read_are_refused(store: Store, sql: str) -> None:
+    publish_table(store, "a", 1)
+    before = sorted(store.root.rglob("*"))
+    with pytest.raises(BadQuery) as caught:
+        store.query(sql.format(root=store.root))
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    assert sorted(store.root.rglob("*")) == before
+
+
+def test_a_name_found_only_by_duckdb_is_found_all_the_same(store: Store) -> None:
+    publish_table(store, "a", 1)
+    assert store.query("select count(*) from query_table('rows_of' || '_tables')")[1] == [(1,)]
+    assert store.query('select count(*) from "ARTIFACTS"')[1] == [(1,)]
+
+
+def test_exported_catalog_answers_in_another_process_and_says_what_it_covers(store: Store) -> None:
+    publish_table(store, "a", 1)
+    assert store.export_catalog() is None
+    assert not Path(f"{store.root}/catalog.duckdb.wal").exists()
+    with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select artifact, id from rows_of_tables").fetchall() == [
+            ("table/a@1", 1)
+        ]
+        assert connection.execute("select versions, store from catalog_info").fetchall() == [
+            (1, str(store.root))
+        ]
+
+
+def test_catalog_is_written_again_only_when_something_changed(store: Store) -> None:
+    catalog = store.root / "catalog.duckdb"
+    publish_note(store, "a", 1)
+    store.export_catalog()
+    first = catalog.stat().st_ino
+    open_store(store.root).export_catalog()
+    assert catalog.stat().st_ino == first
+    publish_note(store, "a", 2)
+    store.export_catalog()
+    assert catalog.stat().st_ino != first
+    catalog.write_bytes(b"damaged")
+    store.export_catalog()
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        assert connection.execute("select count(*) from artifacts").fetchall() == [(2,)]
+
+
+def test_catalog_that_somebody_writes_to_is_left_alone_until_rebuild(store: Store) -> None:
+    publish_note(store, "a", 1)
+    store.export_catalog()
+    log = Path(f"{store.root}/catalog.duckdb.wal")
+    log.write_bytes(b"log of another program")
+    before = (store.root / "catalog.duckdb").read_bytes()
+    assert publish_note(store, "a", 2).version == 2
+    warning = store.export_catalog()
+    assert warning is not None
+    assert "thinkrec rebuild" in warning
+    assert (store.root / "catalog.duckdb").read_bytes() == before
+    assert store.query("select count(*) from artifacts")[1] == [(2,)]
+    assert store.rebuild() is None
+    assert not log.exists()
+    with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from artifacts").fetchall() == [(2,)]
+
+
+def test_a_program_that_has_the_catalog_open_for_writing_stops_no_publish(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    publish_note(store, "a", 1)
+    store.export_catalog()
+    with duckdb.connect(str(tmp_path / "catalog.duckdb")) as writer:
+        writer.execute("create table mine as select 1")
+        assert run("publish", tmp_path, "a", 2)[:2] == (0, "note/a@2\n")
+        status, out, err = finish(start("export", tmp_path))
+        assert (status, err) == (0, "")
+        assert "open for writing" in out
+    assert store.rebuild() is None
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store with a generation of the index, tables kept for it, and versions younger than both."""
+    monkeypatch.setattr(index_module, "TAIL_LIMIT", 4)
+    monkeypatch.setattr(tables, "CACHED_FROM", 5)
+    store = open_store(tmp_path / "store")
+    parent = publish_note(store, "first", 0)
+    for number in range(1, 7):
+        publish_note(store, f"n{number % 2}", number, inputs={"p": [parent.object_id]})
+    fresh = open_store(store.root)
+    fresh.query("select 1 from artifacts")
+    assert len(list(store.root.glob("index/gen-*"))) == 1
+    assert len(list(store.root.glob("index/tables-*/*.parquet"))) == 6
+    publish_note(store, "n0", 7)
+    fresh.remove("note/n1@1")
+    return store
+
+
+_EVERYTHING = {
+    "artifacts": "select * from artifacts order by reference",
+    "lineage": "select * from lineage order by child",
+    "parameters": "select * from parameters order by reference, name",
+    "summary": "select * from summary order by reference, name",
+    "files": "select * from files order by reference, path",
+    "listing": "select count(*), count(*) filter (latest) from artifacts",
+}
+
+
+def _all_rows(root: Path) -> dict[str, object]:
+    store = open_store(root)
+    with store.connect() as connection:
+        rows = {what: connection.execute(sql).fetchall() for what, sql in _EVERYTHING.items()}
+    return {**rows, "list": [a.reference for a in store.artifacts()]}
+
+
+def _files_of_index(root: Path) -> list[Path]:
+    return sorted(path for path in (root / "index").rglob("*") if path.is_file())
+
+
+def test_kept_tables_and_tables_made_anew_are_the_same_row_for_row(many: Store) -> None:
+    kept = _all_rows(many.root)
+    assert kept["listing"] == [(7, 3)]
+    shutil.rmtree(many.root / "index")
+    assert _all_rows(many.root) == kept
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _truncate, _flip, lambda p: p.write_bytes(b"")])
+def test_a_damaged_index_is_made_again_unseen(many: Store, damage: object) -> None:
+    assert callable(damage)
+    expected = _all_rows(many.root)
+    for number in range(len(_files_of_index(many.root))):
+        files = _files_of_index(many.root)
+        damage(files[min(number, len(files) - 1)])
+        assert _all_rows(many.root) == expected
+    for path in _files_of_index(many.root):
+        damage(path)
+    assert _all_rows(many.root) == expected
+
+
+def test_a_store_that_was_moved_works_and_its_catalog_after_rebuild(many: Store) -> None:
+    publish_table(many, "t", 5)
+    many.export_catalog()
+    moved = many.root.parent / "else where [1] it's"
+    many.root.rename(moved)
+    store = open_store(moved)
+    assert store.query("select id from rows_of_tables")[1] == [(5,)]
+    assert store.resolve("table/t").file("rows.parquet").is_relative_to(moved)
+    assert store.query("select folder from artifacts where kind = 'table'")[1] == [
+        (str(store.resolve("table/t").folder),)
+    ]
+    assert store.verify() == []
+    assert store.rebuild() is None
+    with duckdb.connect(str(moved / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select id from rows_of_tables").fetchall() == [(5,)]
+
+
+def test_a_table_is_checked_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "a*b?[c]'d")
+    with store.publish(name="a", **work(store, "table")) as draft:
+        write_rows(tmp_path / "rows.parquet", 1, 2)
+        shutil.copy(tmp_path / "rows.parquet", draft.folder)
+    assert store.query("select id from rows_of_tables order by id")[1] == [(1,), (2,)]

@@ -1,0 +1,158 @@
+"""Killed or out of space at any step: nothing half is ever seen, and doing it again succeeds."""
+
+import errno
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.artifacts.support import leftovers, open_store, publish_note, run, work
+
+
+def assert_whole(root: Path) -> None:
+    """Everything visible is complete, down to the last byte; then tidy up and look again."""
+    store = open_store(root)
+    assert store.verify() == []
+    seen = store.artifacts()
+    store.gc()
+    assert [a.reference for a in open_store(root).artifacts()] == [a.reference for a in seen]
+    assert open_store(root).verify() == []
+    objects = {path.name for path in root.glob("objects/*/*")}
+    assert objects == {a.object_id for a in seen}
+    assert leftovers(root) == []
+
+
+def test_publish_killed_at_any_step_shows_nothing_half_and_the_rerun_succeeds(
+    tmp_path: Path,
+) -> None:
+    for step in itertools.count(1):
+        root = tmp_path / str(step)
+        status, _, err = run("publish", root, "a", 1, fault=f"{step}:kill")
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, err
+        # Nobody tidies up in between: the next run meets what the killed one left.
+        visible = [a.reference for a in open_store(root).artifacts()]
+        assert visible in ([], ["note/a@1"])
+        assert open_store(root).verify() == []
+        store = open_store(root)
+        found = store.find("note", work(store, "note", number=1)["key"])
+        again = found or publish_note(store, "a", 1)
+        assert again.reference == "note/a@1"
+        assert again.file("note.json").read_text() == '{"number": 1}'
+        assert_whole(root)
+    assert step > 25  # every change to the disk was met
+
+
+def test_forced_publish_killed_at_any_step_keeps_the_earlier_version(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    first = publish_note(open_store(origin), "a", 1)
+    for step in itertools.count(1):
+        root = tmp_path / str(step)
+        shutil.copytree(origin, root)
+        status, _, err = run("force", root, "a", 1, fault=f"{step}:kill")
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, err
+        assert open_store(root).resolve("note/a@1").object_id == first.object_id
+        assert_whole(root)
+    assert [a.version for a in open_store(root).artifacts()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [("second_name", "note/a@1", "b"), ("remove", "note/b@1"), ("gc",), ("rebuild",)],
+    ids=lambda action: action[0],
+)
+def test_housekeeping_killed_at_any_step_loses_nothing_else(
+    tmp_path: Path, action: tuple[str, ...]
+) -> None:
+    origin = tmp_path / "origin"
+    store = open_store(origin)
+    publish_note(store, "a", 1)
+    publish_note(store, "b", 2)
+    store.export_catalog()
+    (origin / "objects" / "note" / ("0" * 64)).mkdir()  # an orphan
+    (origin / "staging" / "dead").mkdir()
+    for step in itertools.count(1):
+        root = tmp_path / str(step)
+        shutil.copytree(origin, root)
+        status, _, err = run(action[0], root, *action[1:], fault=f"{step}:kill")
+        assert status in (0, -signal.SIGKILL), err
+        assert "note/a@1" in [a.reference for a in open_store(root).artifacts()]
+        assert_whole(root)
+        if status == 0:
+            break
+    assert step > 2  # the action did change the disk
+
+
+def test_disk_full_at_any_step_leaves_no_trace_and_the_rerun_succeeds(tmp_path: Path) -> None:
+    for step in itertools.count(1):
+        root = tmp_path / str(step)
+        status, _, err = run("publish", root, "a", 1, fault=f"{step}:enospc")
+        if status == 0:
+            break
+        assert status == errno.ENOSPC, err
+        assert leftovers(root) == []
+        assert open_store(root).verify() == []
+        status, out, err = run("publish", root, "a", 1)
+        assert (status, out) == (0, "note/a@1\n"), err
+        assert_whole(root)
+    assert step > 25
+
+
+def test_full_disk_at_export_is_a_warning_and_keeps_the_older_catalog(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    publish_note(store, "a", 1)
+    store.export_catalog()
+    before = (tmp_path / "catalog.duckdb").read_bytes()
+    publish_note(store, "a", 2)
+    for step in (1, 3):
+        status, out, err = run("export", tmp_path, fault=f"{step}:enospc")
+        assert (status, err) == (0, "")
+        assert "thinkrec rebuild" in out
+        assert (tmp_path / "catalog.duckdb").read_bytes() == before
+        assert leftovers(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("mounting a file system is not allowed here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_publish_on_a_disk_that_is_really_full_fails_clean(small_disk: Path) -> None:
+    root = small_disk / "store"
+    store = open_store(root)
+    publish_note(store, "a", 1)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        store.publish(name="a", **work(store, "note", number=2)) as draft,
+    ):
+        (draft.folder / "note.json").write_bytes(b"[" + b"1," * 2**20 + b"1]")
+    assert leftovers(root) == []
+    assert publish_note(store, "a", 2).reference == "note/a@2"
+    assert_whole(root)
+    # Now to the last byte: the manifest itself has no room.
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"):
+        filler.write_bytes(os.urandom(2**20))
+    with pytest.raises(OSError, match="No space left"):
+        publish_note(store, "a", 3)
+    filler.unlink()
+    assert [a.version for a in open_store(root).artifacts()] == [1, 2]
+    assert publish_note(store, "a", 3).reference == "note/a@3"

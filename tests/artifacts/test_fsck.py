@@ -1,0 +1,146 @@
+"""Damage is found, garbage is removed, what is needed stays."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
+from artifacts.store import Store
+from tests.artifacts.support import leftovers, open_store, publish_note
+
+
+def _writable(path: Path) -> Path:
+    path.chmod(0o644)
+    return path
+
+
+def _flip_a_bit(folder: Path) -> None:
+    path = _writable(folder / "text/note.txt")
+    content = bytearray(path.read_bytes())
+    content[7] ^= 4
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a bit": (_flip_a_bit, "text/note.txt: is not what was published (sha256 differs)"),
+    "a missing file": (lambda f: (f / "note.json").unlink(), "note.json: is missing"),
+    "a cut file": (
+        lambda f: os.truncate(_writable(f / "note.json"), 3),
+        "note.json: has 3 bytes instead of 13",
+    ),
+    "a file too many": (lambda f: (f / "x").write_text("x"), "x: was added after publishing"),
+    "a missing manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+    "a changed manifest": (
+        lambda f: _writable(f / "manifest.json").write_text("{}"),
+        "is not the manifest that was committed",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_verify_finds_exactly_what_is_damaged(store: Store, damage: str) -> None:
+    publish_note(store, "good", 1)
+    bad = publish_note(store, "bad", 2)
+    seen: list[str] = []
+    assert store.verify(on_file=lambda path, size: seen.append(path)) == []
+    assert sorted(seen) == ["note.json", "note.json", "text/note.txt", "text/note.txt"]
+    spoil, what = DAMAGES[damage]
+    spoil(bad.folder)
+    problems = open_store(store.root).verify()
+    assert [problem.reference for problem in problems] == ["note/bad@1"]
+    assert what in str(problems[0])
+    assert open_store(store.root).verify(["note/good"]) == []
+
+
+def test_verify_finds_inputs_that_are_gone(store: Store) -> None:
+    publish_note(store, "child", 1)
+    parent = publish_note(store, "parent", 2)
+    publish_note(store, "grandchild", 3, inputs={"p": [parent.object_id]})
+    (store.root / "refs/note/parent/00000001.json").unlink()
+    (problem,) = store.verify()
+    assert str(problem) == f"note/grandchild@1: its input, object {parent.object_id}, is missing"
+
+
+def test_a_damaged_commit_is_reported_and_hides_only_its_own_version(store: Store) -> None:
+    publish_note(store, "a", 1)
+    publish_note(store, "b", 2)
+    _writable(store.root / "refs/note/b/00000001.json").write_text("{")
+    fresh = open_store(store.root)
+    assert [a.reference for a in fresh.artifacts()] == ["note/a@1"]
+    (problem,) = fresh.verify()
+    assert problem.reference == "note/b@1"
+    # Nobody knows which object that version was, so none is collected.
+    with pytest.raises(CorruptArtifact, match="the commit of note/b@1 cannot be read"):
+        fresh.gc()
+    assert len(list(store.root.glob("objects/note/*"))) == 2
+
+
+def test_opening_a_payload_file_notices_what_is_missing_or_cut(store: Store) -> None:
+    artifact = publish_note(store, "a", 1)
+    os.truncate(_writable(artifact.folder / "note.json"), 3)
+    (artifact.folder / "text/note.txt").unlink()
+    with pytest.raises(CorruptArtifact, match=r"note/a@1: note.json is damaged") as caught:
+        artifact.file("note.json")
+    assert "thinkrec verify note/a@1" in caught.value.hint
+    with pytest.raises(CorruptArtifact, match=r"note/a@1: text/note.txt is missing"):
+        artifact.file("text/note.txt")
+
+
+def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> None:
+    kept = publish_note(store, "a", 1)
+    store.name_object(kept, "b")
+    child = publish_note(store, "c", 2, inputs={"p": [kept.object_id]})
+    orphan = store.root / "objects/note" / ("1" * 64)
+    orphan.mkdir()
+    (orphan / "note.json").write_text("{}")
+    dead = store.root / "staging/dead"
+    dead.mkdir()
+    (dead / "owner").touch()
+    for key, text in ((kept.key, "done"), ("2" * 64, "under way")):
+        with store.run_folder("note", key) as folder:
+            (folder / "checkpoint").write_text(text)
+    finished, under_way = store.root / f"runs/note-{kept.key}", folder
+    expected = {orphan, dead, finished}
+    assert {removal.path for removal in store.gc(dry_run=True)} == expected
+    assert all(path.exists() for path in expected)
+    assert {removal.path for removal in store.gc()} >= expected
+    assert not any(path.exists() for path in expected)
+    assert (under_way / "checkpoint").read_text() == "under way"
+    assert open_store(store.root).verify() == []
+    assert [a.object_id for a in store.artifacts()] == [kept.object_id] * 2 + [child.object_id]
+
+
+def test_remove_takes_only_what_nothing_was_made_from(store: Store) -> None:
+    parent = publish_note(store, "parent", 1)
+    child = publish_note(store, "child", 2, inputs={"p": [parent.object_id]})
+    with pytest.raises(StoreError, match="note/child@1 was made from note/parent@1") as caught:
+        store.remove("note/parent@1")
+    assert caught.value.hint == "Remove note/child@1 first."
+    store.name_object(parent, "second")
+    store.remove("note/parent")  # it keeps its other name
+    assert store.resolve("note/second").file("note.json").exists()
+    store.remove("note/child")
+    assert not child.folder.exists()
+    with pytest.raises(ArtifactNotFound):
+        store.by_object(child.object_id)
+    assert open_store(store.root).verify() == []
+    assert leftovers(store.root) == []
+
+
+def test_the_number_of_a_removed_version_is_not_used_again(store: Store) -> None:
+    publish_note(store, "a", 1)
+    publish_note(store, "a", 2)
+    store.remove("note/a@2")
+    assert publish_note(store, "a", 3).reference == "note/a@3"
+    assert [a.version for a in open_store(store.root).artifacts()] == [1, 3]
+
+
+def test_usage_counts_the_bytes_of_all_files(store: Store) -> None:
+    before = store.usage()
+    artifact = publish_note(store, "a", 1)
+    payload = sum(entry["bytes"] for entry in artifact.manifest.files.values())
+    assert store.usage() >= before + payload
+    assert json.loads((artifact.folder / "manifest.json").read_text())["files"]
