@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.evaluation.auc import auc
-from core.evaluation.calibration import log_loss
-from core.evaluation.uauc import uauc
+from core.evaluation.metrics import measures
+from core.evaluation.rows import ScoredRows, value_of
 from core.scoring.scorer import Scorer
 from core.text.examples import Examples
 from core.text.prompts import Prompt, PromptBuilder
@@ -34,12 +33,14 @@ class Validator:
             return {"auc": float("nan"), "uauc": float("nan"), "log_loss": float("nan"), "rows": 0}
         with NoDropout(self.model):
             score = self.scorer.score(self.prompts, self.columns).score(self.relevance)
-        return {
-            "auc": auc(self.labels, score),
-            "uauc": uauc(self.labels, score, self.users).value,
-            "log_loss": log_loss(self.labels, 1 / (1 + np.exp(-score))),
-            "rows": len(self.labels),
+        rows = ScoredRows.of(self.users, self.labels, score, 1 / (1 + np.exp(-score)))
+        found = measures(rows, k=5)
+        values = {
+            name: value_of(found[name].statistic, rows.users)
+            for name in ("auc", "uauc", "log_loss")
         }
+        nan = float("nan")
+        return {name: nan if v is None else v for name, v in values.items()} | {"rows": len(rows)}
 
 
 def prompts_of_rows(

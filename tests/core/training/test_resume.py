@@ -1,0 +1,151 @@
+"""Training that was stopped and resumed equals training that was not, bit for bit."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.config.prompt import PromptConfig
+from core.config.training import TrainGlobalConfig
+from core.errors import TrainingDivergedError
+from core.llm.load import load_base
+from core.progress import Silent
+from core.text.examples import Examples
+from core.text.prompts import PromptBuilder
+from core.training.checkpoint import load_checkpoint
+from core.training.finetune import FineTune, new_lora
+from tests.core.llm.tiny import tiny_folder  # noqa: F401
+
+CONFIG = TrainGlobalConfig(
+    dtype="float32",
+    train_rows=40,
+    batch_size=4,
+    max_steps=9,
+    eval_steps=3,
+    checkpoint_steps=2,
+    valid_rows=20,
+    lr_peak=5e-3,
+    lr_final=1e-3,
+    warmup_steps=2,
+    patience=0,
+)
+REASONS = {row: f"Because of number {row}." for row in range(10, 20)}
+
+
+class Stop(Exception):
+    """Stands for a kill between two steps."""
+
+
+class StopAfter(Silent):
+    """Raises once so many steps were done in this process."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def bar(self, title, total, unit):
+        outer = self
+
+        class Counting:
+            def advance(self, amount=1, **figures):
+                if "loss" in figures:
+                    outer.left -= 1
+                    if outer.left == 0:
+                        raise Stop
+
+        yield Counting()
+
+
+def _tuning(base_folder: Path, dataset, folder: Path, progress=None, config=CONFIG, **changes) -> FineTune:
+    base = load_base(str(base_folder), dtype="float32", device="cpu")
+    return FineTune(
+        model=new_lora(base, config),
+        examples=Examples(dataset),
+        builder=PromptBuilder(base.tokenizer, dataset, PromptConfig(history_length=4)),
+        reasons=REASONS,
+        loss=config,
+        optim=config,
+        folder=folder,
+        progress=progress or Silent(),
+        **changes,
+    )
+
+
+def _facts(run):
+    steps = [(s.step, s.loss, s.rec_loss, s.think_loss, s.gradient_norm, s.tokens) for s in run.steps]
+    return steps, [(v.step, v.auc, v.best) for v in run.validations]
+
+
+def _same(first, second) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_folder, tmp_path_factory):  # noqa: F811
+    from tests.conftest import write_dataset
+
+    from core.data.dataset import Dataset
+
+    dataset = Dataset.open(write_dataset(tmp_path_factory.mktemp("straight") / "data"))
+    return dataset, _tuning(tiny_folder, dataset, tmp_path_factory.mktemp("run")).run("global")
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 6, 8])
+def test_resumed_equals_uninterrupted(tiny_folder, straight, tmp_path, stop):  # noqa: F811
+    dataset, expected = straight
+    with pytest.raises(Stop):
+        _tuning(tiny_folder, dataset, tmp_path, StopAfter(stop)).run("global")
+    resumed = _tuning(tiny_folder, dataset, tmp_path).run("global")
+    assert _facts(resumed) == _facts(expected)
+    assert _same(resumed.parameters, expected.parameters)
+    assert _same(resumed.best, expected.best)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny_folder, straight, tmp_path):  # noqa: F811
+    dataset, expected = straight
+    with pytest.raises(Stop):
+        _tuning(tiny_folder, dataset, tmp_path, StopAfter(7)).run("global")
+    newest = tmp_path / "checkpoint-00000006" / "tensors.safetensors"
+    damaged = bytearray(newest.read_bytes())
+    damaged[-1] ^= 1
+    newest.write_bytes(damaged)
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.state["step"] == 4
+    assert _same(_tuning(tiny_folder, dataset, tmp_path).run("global").parameters, expected.parameters)
+
+
+def test_another_seed_trains_to_other_weights(tiny_folder, straight, tmp_path):  # noqa: F811
+    dataset, expected = straight
+    other = TrainGlobalConfig(**{**vars(CONFIG), "seed": 1})
+    found = _tuning(tiny_folder, dataset, tmp_path, config=other).run("global")
+    assert not _same(found.parameters, expected.parameters)
+
+
+def test_training_lowers_the_loss(straight):
+    losses = [step.rec_loss for step in straight[1].steps]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_kept_activations_change_nothing(tiny_folder, straight, tmp_path):  # noqa: F811
+    dataset, _ = straight
+    runs = [
+        _tuning(tiny_folder, dataset, tmp_path / str(size), first_layer=2, cache_bytes=size).run("expert")
+        for size in (0, 100_000, 10**9)
+    ]
+    assert all(".layers.0." not in name and ".layers.1." not in name for name in runs[0].parameters)
+    for run in runs[1:]:
+        torch.testing.assert_close(
+            [s.loss for s in run.steps], [s.loss for s in runs[0].steps], atol=1e-5, rtol=0
+        )
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step(tiny_folder, straight, tmp_path):  # noqa: F811
+    dataset, _ = straight
+    tuning = _tuning(tiny_folder, dataset, tmp_path)
+    with torch.no_grad():
+        next(p for n, p in tuning.model.named_parameters() if "lora_A" in n).fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="step 0"):
+        tuning.run("global")
