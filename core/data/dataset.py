@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from core.data.tables import read_rows, read_table
+from core.data.tables import read_codes, read_rows, read_table
 from core.errors import UnknownItemError, UnknownUserError
 
 SplitName = Literal["train", "valid", "test"]
@@ -45,16 +45,15 @@ class Dataset:
         """Read a dataset artifact's folder."""
         table = read_table(
             folder / "interactions.parquet",
-            ["user_index", "item_index", "label", "time", "split", "warm"],
+            ["user_index", "item_index", "label", "time", "warm"],
         )
         items = read_rows(folder / "items.parquet")
-        code = {name: index for index, name in enumerate(SPLITS)}
         return cls(
             user=table["user_index"],
             item=table["item_index"],
             label=table["label"],
             time=table["time"],
-            split=np.array([code[name] for name in table["split"]], dtype=np.int8),
+            split=read_codes(folder / "interactions.parquet", "split", SPLITS),
             warm=table["warm"],
             users=read_table(folder / "users.parquet", ["user"])["user"],
             items=[row["item"] for row in items],
@@ -83,7 +82,9 @@ class Dataset:
         """Return a user's position. Raises: UnknownUserError naming the nearest ids."""
         if user in self._user_positions:
             return self._user_positions[user]
-        raise UnknownUserError(f"no user '{user}' in the data", hint=_nearest(user, self.users, "users"))
+        raise UnknownUserError(
+            f"no user '{user}' in the data", hint=_nearest(user, self.users, "users")
+        )
 
     def item_index(self, item: str) -> int:
         """Return an item's position. Raises: UnknownItemError naming the nearest ids or titles."""
@@ -102,7 +103,9 @@ class Dataset:
 
 def _nearest(word: str, known: list[str], what: str) -> str:
     if word.lstrip("-").isdigit():
-        numbers = sorted((abs(int(k) - int(word)), int(k)) for k in known if k.lstrip("-").isdigit())
+        numbers = sorted(
+            (abs(int(k) - int(word)), int(k)) for k in known if k.lstrip("-").isdigit()
+        )
         near = [str(number) for _, number in numbers[:3]]
     else:
         near = difflib.get_close_matches(word, known, n=3, cutoff=0.3)

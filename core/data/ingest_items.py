@@ -48,7 +48,8 @@ def _statement(items: ItemSource) -> str:
         CREATE TABLE all_facts AS SELECT item,
             CASE WHEN regexp_matches(title, {pattern}) THEN regexp_extract(title, {pattern}, 1) ELSE title END AS title,
             coalesce(try_cast(year AS INTEGER), try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
-            coalesce(list_filter(list_transform(categories, lambda word: trim(word)), lambda word: word <> ''), []) AS categories,
+            coalesce(list_filter(list_transform(categories, lambda word: trim(word)),
+                lambda word: word <> ''), []) AS categories,
             coalesce(trim(description), '') AS description
         FROM (SELECT ("{items.item.replace('"', '""')}")::VARCHAR AS item,
             nullif(trim(({items.title})::VARCHAR), '') AS title, ({items.year})::VARCHAR AS year,

@@ -229,7 +229,9 @@ def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None
     """Raises: TimeUnitError if a finer unit was named than the times have, which puts them all in 1970."""
     if config.time_unit not in ("ms", "us", "ns"):
         return
-    (last,) = connection.execute("SELECT max(time) FROM raw WHERE reason IS NULL OR reason = 6").fetchone()
+    (last,) = connection.execute(
+        "SELECT max(time) FROM raw WHERE reason IS NULL OR reason = 6"
+    ).fetchone()
     if last is not None and 0 <= last < _EARLIEST_LAST_SECOND:
         file = source.interactions
         raise TimeUnitError(

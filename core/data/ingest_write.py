@@ -43,8 +43,8 @@ def write_payloads(
     _write_interactions(connection, rows, folder / "interactions.parquet")
     _write_items(connection, folder / "items.parquet", unrated_items=unrated_items)
     connection.execute(
-        'COPY (SELECT u::VARCHAR AS "user", enum_code(u)::INTEGER AS user_index, train_rows, rows FROM by_u ORDER BY u) '
-        f"TO {literal(str(folder / 'users.parquet'))} {_PARQUET}"
+        'COPY (SELECT u::VARCHAR AS "user", enum_code(u)::INTEGER AS user_index, train_rows, rows '
+        f"FROM by_u ORDER BY u) TO {literal(str(folder / 'users.parquet'))} {_PARQUET}"
     )
     return _count_splits(connection, folder / "interactions.parquet")
 
@@ -92,7 +92,8 @@ def _write_items(connection: Any, path: Path, *, unrated_items: bool) -> None:
             "WHERE item NOT IN (SELECT i::VARCHAR FROM by_i)"
         )
     connection.execute(
-        "COPY (SELECT ids.item, item_index, coalesce(title, ids.item) AS title, year, coalesce(categories, []) AS "
-        f"categories, coalesce(description, '') AS description FROM ({ids}) ids LEFT JOIN facts ON facts.item = ids.item "
+        "COPY (SELECT ids.item, item_index, coalesce(title, ids.item) AS title, year, "
+        "coalesce(categories, []) AS categories, coalesce(description, '') AS description "
+        f"FROM ({ids}) ids LEFT JOIN facts ON facts.item = ids.item "
         f"ORDER BY item_index) TO {literal(str(path))} {_PARQUET}"
     )

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _ARROW_TYPES = {
@@ -73,6 +75,14 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> dict[str, An
         else:
             out[name] = column.to_numpy()
     return out
+
+
+def read_codes(path: Path, column: str, values: Sequence[str]) -> npt.NDArray[np.int8]:
+    """Read a text column that holds few different values as (N,) positions in `values`, -1 for any other."""
+    found = pq.read_table(path, columns=[column]).column(column)
+    codes = pc.fill_null(pc.index_in(found, value_set=pa.array(values, type=found.type)), -1)
+    positions: npt.NDArray[np.int8] = codes.to_numpy().astype(np.int8)
+    return positions
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -317,7 +317,8 @@ def _parquet_file(path: Path) -> TableFile:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as problem:
         raise BadValueError(
-            f"{path}: not a Parquet file", hint="Check the file, or give it the suffix of what it is."
+            f"{path}: not a Parquet file",
+            hint="Check the file, or give it the suffix of what it is.",
         ) from problem
     lists = frozenset(field.name for field in schema if pa.types.is_nested(field.type))
     return TableFile(path=path, form="parquet", columns=tuple(schema.names), lists=lists)

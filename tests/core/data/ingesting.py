@@ -1,5 +1,6 @@
 """Helpers of the ingest tests: write small files, ingest them, read the payloads back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,6 @@ class Result:
     def users(self) -> list[dict[str, Any]]:
         return read_rows(self.folder / "users.parquet")
 
-    def splits(self) -> dict[tuple[str, str], str]:
-        return {(row["user"], row["item"]): row["split"] for row in self.interactions}
-
 
 def run(folder: Path, **settings: Any) -> Result:
     """Ingest into folder/dataset."""
@@ -44,7 +42,9 @@ def run(folder: Path, **settings: Any) -> Result:
     return Result(target, report)
 
 
-def table(folder: Path, text: str, *, name: str = "ratings.csv", encoding: str = "utf-8", **settings: Any) -> Result:
+def table(
+    folder: Path, text: str, *, name: str = "ratings.csv", encoding: str = "utf-8", **settings: Any
+) -> Result:
     """Write one file of interactions and ingest it as a table."""
     path = folder / name
     path.write_bytes(text.encode(encoding))
@@ -60,7 +60,9 @@ def ratings(rows: int, *, users: int = 5, items: int = 7) -> list[tuple[str, str
     ]
 
 
-def as_csv(rows: list[tuple[str, ...]], *, header: str = "user,item,rating,time", delimiter: str = ",") -> str:
+def as_csv(
+    rows: Sequence[tuple[str, ...]], *, header: str = "user,item,rating,time", delimiter: str = ","
+) -> str:
     """Return the text of a table."""
     lines = [header.replace(",", delimiter), *(delimiter.join(row) for row in rows)]
     return "\n".join(lines) + "\n"

@@ -38,7 +38,7 @@ def refused(kind: type[ThinkRecError], folder: Path, text: str, **settings: Any)
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(as_csv(ROWS))
-    with pytest.raises(MissingFileError, match="ratinsg.csv") as problem:
+    with pytest.raises(MissingFileError, match=r"ratinsg\.csv") as problem:
         run(tmp_path, source="table", interactions=str(tmp_path / "ratinsg.csv"))
     assert "ratings.csv?" in problem.value.hint
     with pytest.raises(MissingFileError, match="is a folder"):
@@ -71,7 +71,9 @@ def test_wrong_encoding_names_the_line_and_the_option(tmp_path: Path) -> None:
     problem, hint = _latin(tmp_path, rows)
     assert "line 11: not utf-8 text" in problem
     assert "--encoding latin-1" in hint
-    read = run(tmp_path, source="table", interactions=str(tmp_path / "latin.csv"), encoding="latin-1")
+    read = run(
+        tmp_path, source="table", interactions=str(tmp_path / "latin.csv"), encoding="latin-1"
+    )
     assert "Zoë" in {row["user"] for row in read.users}
 
 
@@ -94,14 +96,18 @@ def test_wrong_encoding_in_the_items_file(tmp_path: Path) -> None:
 
 def test_wrong_encoding_in_json_lines(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_bytes(
-        '{"user":"a","item":"b","rating":1,"time":1}\n{"user":"é","item":"b","rating":1,"time":1}\n'.encode("latin-1")
+        '{"user":"a","item":"b","rating":1,"time":1}\n{"user":"é","item":"b","rating":1,"time":1}\n'.encode(
+            "latin-1"
+        )
     )
     with pytest.raises(EncodingError, match="line 2"):
         run(tmp_path, source="table", interactions=str(tmp_path / "r.jsonl"))
 
 
 def test_missing_column_names_the_nearest_and_its_option(tmp_path: Path) -> None:
-    problem, hint = refused(MissingColumnError, tmp_path, as_csv(ROWS, header="usr,item,rating,time"))
+    problem, hint = refused(
+        MissingColumnError, tmp_path, as_csv(ROWS, header="usr,item,rating,time")
+    )
     assert "no column 'user' for the user's id; columns are: usr, item, rating, time" in problem
     assert hint == "Did you mean --user-column 'usr'?"
     problem, hint = refused(MissingColumnError, tmp_path, as_csv(ROWS), rating_column="ratings")
@@ -127,7 +133,9 @@ def test_column_named_twice(tmp_path: Path) -> None:
         (("u", "  ", "4", "4"), "column 'item': no value"),
     ],
 )
-def test_bad_value_names_line_column_and_value(tmp_path: Path, row: tuple[str, ...], place: str) -> None:
+def test_bad_value_names_line_column_and_value(
+    tmp_path: Path, row: tuple[str, ...], place: str
+) -> None:
     rows = [*ROWS[:4], row, *ROWS[4:]]
     problem, hint = refused(BadValueError, tmp_path, as_csv(rows))
     assert f"ratings.csv: line 6: {place}" in problem
@@ -154,10 +162,14 @@ def test_bad_value_in_json_and_parquet(tmp_path: Path) -> None:
     line = '{"user":"a","item":"b","rating":%s,"time":1}\n'
     problem, _ = refused(BadValueError, tmp_path, line % 4 + "\n" + line % '"good"', name="r.jsonl")
     assert "line 3: column 'rating': 'good'" in problem
-    problem, _ = refused(BadValueError, tmp_path, line % 4 + line % 3 + '{"user": \n', name="r.jsonl")
+    problem, _ = refused(
+        BadValueError, tmp_path, line % 4 + line % 3 + '{"user": \n', name="r.jsonl"
+    )
     assert "line 3: broken JSON" in problem
     path = tmp_path / "r.parquet"
-    pq.write_table(pa.table({"user": ["a", "b"], "item": ["x", None], "rating": [1, 2], "time": [1, 2]}), path)
+    pq.write_table(
+        pa.table({"user": ["a", "b"], "item": ["x", None], "rating": [1, 2], "time": [1, 2]}), path
+    )
     with pytest.raises(BadValueError, match="row 2: column 'item': no value"):
         run(tmp_path, source="table", interactions=str(path))
     problem, _ = refused(BadValueError, tmp_path, "hello, this is text", name="t.parquet")
@@ -214,14 +226,18 @@ def test_one_time_that_is_too_large_can_be_rejected(tmp_path: Path) -> None:
 
 
 def test_no_usable_row_lists_the_reasons(tmp_path: Path) -> None:
-    problem, _ = refused(EmptyFileError, tmp_path, as_csv([("u", "i", "x", "4")] * 3), bad_rows="reject")
+    problem, _ = refused(
+        EmptyFileError, tmp_path, as_csv([("u", "i", "x", "4")] * 3), bad_rows="reject"
+    )
     assert "none of 3 rows can be used: rating is not a number (3)" in problem
     problem, _ = refused(EmptyFileError, tmp_path, as_csv(ROWS), until="1980-01-01")
     assert "outside the kept time (30)" in problem
 
 
 def test_empty_split(tmp_path: Path) -> None:
-    problem, hint = refused(EmptySplitError, tmp_path, as_csv([("u", "i", "4", "1"), ("v", "i", "4", "1")]))
+    problem, hint = refused(
+        EmptySplitError, tmp_path, as_csv([("u", "i", "4", "1"), ("v", "i", "4", "1")])
+    )
     assert "no row for train (train 0, valid 0, test 2)" in problem
     assert "--train-fraction" in hint
     dates = {"valid_from": "2030-01-01", "test_from": "2031-01-01"}
@@ -239,7 +255,9 @@ def test_item_without_an_id(tmp_path: Path) -> None:
 
 def test_split_column_with_another_word(tmp_path: Path) -> None:
     rows = [(*row, "train" if k else "holdout") for k, row in enumerate(ROWS)]
-    problem, _ = refused(BadValueError, tmp_path, as_csv(rows, header="user,item,rating,time,part"), split_by="part")
+    problem, _ = refused(
+        BadValueError, tmp_path, as_csv(rows, header="user,item,rating,time,part"), split_by="part"
+    )
     assert "line 2: column 'part': 'holdout' is not train, valid or test" in problem
 
 
@@ -250,11 +268,24 @@ def test_memory_limit_that_is_no_amount(tmp_path: Path) -> None:
 
 def test_memory_limit_is_kept_by_spilling(tmp_path: Path) -> None:
     rng = random.Random(0)
-    text = as_csv([(f"user-number-{rng.randrange(10**6)}", f"i{k % 999}", "4", str(k)) for k in range(300_000)])
+    text = as_csv(
+        [
+            (f"user-number-{rng.randrange(10**6)}", f"i{k % 999}", "4", str(k))
+            for k in range(300_000)
+        ]
+    )
     assert table(tmp_path, text, memory_limit="150MB", threads=2).report["rows"]["read"] == 300_000
 
 
 def test_exit_codes_differ() -> None:
-    kinds = [MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError, EmptySplitError]
+    kinds = [
+        MissingFileError,
+        EmptyFileError,
+        EncodingError,
+        MissingColumnError,
+        BadValueError,
+        TimeUnitError,
+        EmptySplitError,
+    ]
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
     assert IngestConfig().source == "ml-100k"

@@ -37,14 +37,21 @@ def _ml1m(folder: Path, rows: list[tuple[str, str, int, int]]) -> Path:
     folder.mkdir()
     lines = "".join(f"{user}::{item}::{rating}::{time}\n" for user, item, rating, time in rows)
     (folder / "ratings.dat").write_text(lines)
-    movies = "1::Toy Story (1995)::Animation|Children's\n2::Misérables, Les (1995)::Drama\n3::\"Quoted\" (Cut) (1950)::War\n"
+    movies = (
+        "1::Toy Story (1995)::Animation|Children's\n"
+        "2::Misérables, Les (1995)::Drama\n"
+        '3::"Quoted" (Cut) (1950)::War\n'
+    )
     (folder / "movies.dat").write_bytes(movies.encode("latin-1"))
     return folder
 
 
 def test_ml1m_preset_keeps_twenty_months_and_cuts_them_at_months(tmp_path: Path) -> None:
     result = run(tmp_path, source="ml-1m", path=str(_ml1m(tmp_path / "full", ML1M)))
-    splits = [(row["user"], row["item"], row["label"], row["split"], row["warm"]) for row in result.interactions]
+    splits = [
+        (row["user"], row["item"], row["label"], row["split"], row["warm"])
+        for row in result.interactions
+    ]
     assert splits == [
         ("1", "1", 1, "train", True),
         ("1", "2", 0, "train", True),
@@ -61,7 +68,9 @@ def test_ml1m_preset_keeps_twenty_months_and_cuts_them_at_months(tmp_path: Path)
     assert result.items[0]["categories"] == ["Animation", "Children's"]
 
 
-def test_ml1m_preset_gives_the_same_rows_from_the_full_file_and_from_the_window_alone(tmp_path: Path) -> None:
+def test_ml1m_preset_gives_the_same_rows_from_the_full_file_and_from_the_window_alone(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     full = run(tmp_path / "a", source="ml-1m", path=str(_ml1m(tmp_path / "full", ML1M)))
@@ -77,13 +86,18 @@ def test_another_split_of_ml1m_keeps_its_window(tmp_path: Path) -> None:
     assert result.report["split_rule"].startswith("each user's own time line")
 
 
-@pytest.mark.skipif("THINKREC_ML1M" not in os.environ, reason="THINKREC_ML1M names no folder with ml-1m and ml-1m-split")
+@pytest.mark.skipif(
+    "THINKREC_ML1M" not in os.environ,
+    reason="THINKREC_ML1M names no folder with ml-1m and ml-1m-split",
+)
 def test_ml1m_window_is_the_published_split(tmp_path: Path) -> None:
     """THINKREC_ML1M holds ml-1m/ (MovieLens 1M) and ml-1m-split/ (train, valid, test .parquet of the literature)."""
     data = Path(os.environ["THINKREC_ML1M"])
     result = run(tmp_path, source="ml-1m", path=str(data / "ml-1m"))
     items = result.items
-    ours: dict[str, Counter[tuple[object, ...]]] = {split: Counter() for split in ("train", "valid", "test")}
+    ours: dict[str, Counter[tuple[object, ...]]] = {
+        split: Counter() for split in ("train", "valid", "test")
+    }
     for row in result.interactions:
         item = items[row["item_index"]]
         title = f"{item['title']} ({item['year']})"
@@ -100,22 +114,34 @@ def _ml100k(folder: Path) -> Path:
     folder.mkdir()
     rows = [(1 + k % 3, 1 + k // 3, 1 + k % 5, 880000000 + k) for k in range(12)]
     (folder / "u.data").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
-    flags = {genre: "0" for genre in GENRES_100K} | {"Comedy": "1", "Children's": "1"}
+    flags = dict.fromkeys(GENRES_100K, "0") | {"Comedy": "1", "Children's": "1"}
     items = [
         ("1", "Café (1994)", "01-Jan-1995", "", "http://x", *flags.values()),
         ("2", "unknown", "", "", "", "1", *["0"] * 18),
     ]
-    (folder / "u.item").write_bytes("".join("|".join(row) + "\n" for row in items).encode("latin-1"))
+    (folder / "u.item").write_bytes(
+        "".join("|".join(row) + "\n" for row in items).encode("latin-1")
+    )
     return folder
 
 
 @pytest.mark.parametrize("source", ["ml-100k", "movielens"])
 def test_ml100k_original_layout(tmp_path: Path, source: str) -> None:
-    result = run(tmp_path, source=source, path=str(_ml100k(tmp_path / "ml")), train_fraction=0.5, valid_fraction=0.25)
+    result = run(
+        tmp_path,
+        source=source,
+        path=str(_ml100k(tmp_path / "ml")),
+        train_fraction=0.5,
+        valid_fraction=0.25,
+    )
     assert result.report["rows"]["kept"] == 12
     assert result.items[0]["categories"] == ["Children's", "Comedy"]
     assert (result.items[0]["title"], result.items[0]["year"]) == ("Café", 1995)
-    assert (result.items[1]["title"], result.items[1]["categories"], result.items[1]["year"]) == ("unknown", [], None)
+    assert (result.items[1]["title"], result.items[1]["categories"], result.items[1]["year"]) == (
+        "unknown",
+        [],
+        None,
+    )
     by_user = result.report["split_rule"].startswith("each user's own")
     assert by_user == (source == "ml-100k")
 
@@ -124,14 +150,20 @@ def test_latest_layout(tmp_path: Path) -> None:
     folder = tmp_path / "ml-latest"
     folder.mkdir()
     rows = [f"{1 + k % 2},{10 + k},{k % 5 + 0.5},{900000000 + k}" for k in range(10)]
-    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n" + "\n".join(rows) + "\n")
+    (folder / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n" + "\n".join(rows) + "\n"
+    )
     (folder / "movies.csv").write_text(
         'movieId,title,genres\n10,"American President, The (1995)",Comedy|Drama\n11,Odd,(no genres listed)\n'
     )
     result = run(tmp_path, source="movielens", path=str(folder))
     assert result.items[0]["title"] == "American President, The"
     assert result.items[1]["categories"] == []
-    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [7, 1, 2]
+    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [
+        7,
+        1,
+        2,
+    ]
 
 
 def _recbole(folder: Path, *, item_header: str) -> Path:
@@ -139,13 +171,17 @@ def _recbole(folder: Path, *, item_header: str) -> Path:
     header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     rows = [f"{1 + k % 2}\t{20 - k}\t{k % 5}\t{900000000 + k}\n" for k in range(10)]
     (folder / "toys.inter").write_text(header + "".join(rows))
-    (folder / "toys.item").write_text(item_header + "\n20\tToy \"Story\"\t1995\tAnimation Children's Comedy\n")
+    (folder / "toys.item").write_text(
+        item_header + '\n20\tToy "Story"\t1995\tAnimation Children\'s Comedy\n'
+    )
     return folder
 
 
 def test_recbole_files(tmp_path: Path) -> None:
     header = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
-    result = run(tmp_path, source="recbole", path=str(_recbole(tmp_path / "toys", item_header=header)))
+    result = run(
+        tmp_path, source="recbole", path=str(_recbole(tmp_path / "toys", item_header=header))
+    )
     assert result.items[-1] == {
         "item": "20", "item_index": 9, "title": 'Toy "Story"', "year": 1995,
         "categories": ["Animation", "Children's", "Comedy"], "description": "",
@@ -154,12 +190,16 @@ def test_recbole_files(tmp_path: Path) -> None:
 
 
 def test_recbole_items_without_an_id_column(tmp_path: Path) -> None:
-    folder = _recbole(tmp_path / "toys", item_header="code:token\ttitle:token_seq\tyear:token\tclass:token_seq")
+    folder = _recbole(
+        tmp_path / "toys", item_header="code:token\ttitle:token_seq\tyear:token\tclass:token_seq"
+    )
     with pytest.raises(MissingColumnError, match=r"toys.item: no column 'item'"):
         run(tmp_path, source="recbole", path=str(folder))
 
 
-@pytest.mark.skipif("THINKREC_ML100K" not in os.environ, reason="THINKREC_ML100K names no folder of ml-100k")
+@pytest.mark.skipif(
+    "THINKREC_ML100K" not in os.environ, reason="THINKREC_ML100K names no folder of ml-100k"
+)
 def test_ml100k_splits_every_user_seven_one_two(tmp_path: Path) -> None:
     result: Result = run(tmp_path, source="ml-100k", path=os.environ["THINKREC_ML100K"])
     assert result.report["rows"]["read"] == result.report["rows"]["kept"] == 100_000

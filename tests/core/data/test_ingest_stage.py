@@ -63,5 +63,7 @@ def test_importing_the_stage_loads_nothing_heavy() -> None:
         "print([m for m in ('duckdb', 'numpy', 'pyarrow', 'torch') if m in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
     assert done.stdout.strip() == "[]"

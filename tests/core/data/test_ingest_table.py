@@ -28,7 +28,9 @@ def test_payloads_have_the_declared_columns_and_types(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         for payload in DATASET.payloads:
             if payload.format == "parquet":
-                described = connection.execute(f"DESCRIBE FROM '{result.folder / payload.path}'").fetchall()
+                described = connection.execute(
+                    f"DESCRIBE FROM '{result.folder / payload.path}'"
+                ).fetchall()
                 assert {row[0]: row[1] for row in described} == dict(payload.columns)
                 assert [row[0] for row in described] == list(payload.columns)
     assert len(Dataset.open(result.folder)) == 30
@@ -75,7 +77,12 @@ def _write(folder: Path, form: str) -> Path:
         path.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in ROWS]))
     else:
         columns = list(zip(*ROWS, strict=True))
-        arrays = [columns[0], columns[1], [float(x) for x in columns[2]], [int(x) for x in columns[3]]]
+        arrays = [
+            columns[0],
+            columns[1],
+            [float(x) for x in columns[2]],
+            [int(x) for x in columns[3]],
+        ]
         pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), path)
     return path
 
@@ -101,8 +108,9 @@ def test_delimiter_is_guessed_from_the_header(tmp_path: Path, delimiter: str) ->
 
 
 def test_byte_order_mark_windows_lines_and_quotes_are_read(tmp_path: Path) -> None:
-    text = '\ufeffuser,item,rating,time,title\r\n' + "".join(
-        f'{user},{item},{rating},{time},"A ""big"" one, {item}"\r\n' for user, item, rating, time in ROWS
+    text = "\ufeffuser,item,rating,time,title\r\n" + "".join(
+        f'{user},{item},{rating},{time},"A ""big"" one, {item}"\r\n'
+        for user, item, rating, time in ROWS
     )
     result = table(tmp_path, text)
     assert result.report["rows"]["kept"] == 30
@@ -129,7 +137,7 @@ def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
         "item\ttitle\tgenres\tdescription\n"
         "i0\tToy Story (1995)\tAnimation|Comedy\ta toy comes alive\n"
         "i1\t\t\t\n"
-        "i99\tUnseen (Director's Cut)\t\"[\"\"Drama, old\"\"]\"\t\n"
+        'i99\tUnseen (Director\'s Cut)\t"[""Drama, old""]"\t\n'
         "i0\tRepeated\t\t\n"
     )
     result = table(tmp_path, as_csv(ROWS), items=str(items))
@@ -138,7 +146,11 @@ def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
     assert (toy["title"], toy["year"]) == ("Toy Story", 1995)
     assert toy["categories"] == ["Animation", "Comedy"]
     assert toy["description"] == "a toy comes alive"
-    assert (by_id["i1"]["title"], by_id["i1"]["year"], by_id["i1"]["categories"]) == ("i1", None, [])
+    assert (by_id["i1"]["title"], by_id["i1"]["year"], by_id["i1"]["categories"]) == (
+        "i1",
+        None,
+        [],
+    )
     assert by_id["i2"]["title"] == "i2"  # not in the items file
     # without an interaction: after the others
     assert result.items[-1]["item"] == "i99"
@@ -164,7 +176,9 @@ def test_times_in_every_unit_are_the_same_seconds(tmp_path: Path) -> None:
     dates = [(*row[:3], datetime.fromtimestamp(int(row[3]), UTC).isoformat()) for row in ROWS]
     assert [row["time"] for row in table(tmp_path, as_csv(dates)).interactions] == wanted
     zoned = [(*row[:3], row[3].replace("+00:00", "Z")) for row in dates]
-    assert [row["time"] for row in table(tmp_path, as_csv(zoned), time_unit="iso").interactions] == wanted
+    assert [
+        row["time"] for row in table(tmp_path, as_csv(zoned), time_unit="iso").interactions
+    ] == wanted
     fractions = [(*row[:3], f"{row[3]}.75") for row in ROWS]
     assert [row["time"] for row in table(tmp_path, as_csv(fractions)).interactions] == wanted
 
@@ -181,10 +195,16 @@ def test_parquet_timestamps_are_read_as_times(tmp_path: Path) -> None:
 
 
 def test_user_time_cuts_each_users_own_line_and_rounds_as_documented(tmp_path: Path) -> None:
-    wanted = {1: (1, 0, 0), 2: (1, 0, 1), 3: (2, 0, 1), 4: (2, 1, 1), 5: (3, 1, 1), 10: (7, 1, 2), 20: (14, 2, 4)}
-    rows = [
-        (f"u{n}", f"i{k}", "4", str(1000 * n + k)) for n in wanted for k in range(n)
-    ]
+    wanted = {
+        1: (1, 0, 0),
+        2: (1, 0, 1),
+        3: (2, 0, 1),
+        4: (2, 1, 1),
+        5: (3, 1, 1),
+        10: (7, 1, 2),
+        20: (14, 2, 4),
+    }
+    rows = [(f"u{n}", f"i{k}", "4", str(1000 * n + k)) for n in wanted for k in range(n)]
     random.Random(0).shuffle(rows)
     result = table(tmp_path, as_csv(rows), split_by="user-time")
     for n, counts in wanted.items():
@@ -200,7 +220,11 @@ def test_split_by_time_never_parts_one_second(tmp_path: Path) -> None:
     for row in result.interactions:
         seen.setdefault(row["time"], set()).add(row["split"])
     assert all(len(splits) == 1 for splits in seen.values())
-    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [70, 10, 20]
+    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [
+        70,
+        10,
+        20,
+    ]
 
 
 def test_split_by_dates_and_window(tmp_path: Path) -> None:
@@ -208,29 +232,55 @@ def test_split_by_dates_and_window(tmp_path: Path) -> None:
     result = table(
         tmp_path, as_csv(rows), since="2020-02-01", valid_from="2020-06-01", test_from="2020-09-01", until="2020-12-01"
     )  # fmt: skip
-    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [4, 3, 3]
+    assert [result.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [
+        4,
+        3,
+        3,
+    ]
     assert result.report["rows"]["rejected_by_reason"] == {"outside the kept time": 2}
     assert "2020-06-01" in result.report["split_rule"]
 
 
 def test_split_by_a_column_takes_its_word(tmp_path: Path) -> None:
-    words = ["train", "Train", "training", "valid", "val", "dev", "test", "TEST", "testing", " train "]
+    words = [
+        "train",
+        "Train",
+        "training",
+        "valid",
+        "val",
+        "dev",
+        "test",
+        "TEST",
+        "testing",
+        " train ",
+    ]
     rows = [(f"u{k}", "i", "4", str(k), word) for k, word in enumerate(words)]
     result = table(tmp_path, as_csv(rows, header="user,item,rating,time,fold"), split_by="fold")
-    assert [row["split"] for row in result.interactions] == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3 + ["train"]
+    assert [row["split"] for row in result.interactions] == ["train"] * 3 + ["valid"] * 3 + [
+        "test"
+    ] * 3 + ["train"]
 
 
 def test_split_column_may_leave_valid_out_but_not_test(tmp_path: Path) -> None:
     header = "user,item,rating,time,split"
     two = [("u", f"i{k}", "4", str(k), word) for k, word in enumerate(["train", "test"])]
-    assert table(tmp_path, as_csv(two, header=header), split_by="split").report["splits"]["valid"]["rows"] == 0
+    assert (
+        table(tmp_path, as_csv(two, header=header), split_by="split").report["splits"]["valid"][
+            "rows"
+        ]
+        == 0
+    )
     with pytest.raises(EmptySplitError, match="no row for test"):
         table(tmp_path, as_csv(two[:1], header=header), split_by="split")
 
 
 def test_split_column_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(MissingColumnError, match="no column 'folds'") as problem:
-        table(tmp_path, as_csv([(*row, "train") for row in ROWS], header="user,item,rating,time,fold"), split_by="folds")
+        table(
+            tmp_path,
+            as_csv([(*row, "train") for row in ROWS], header="user,item,rating,time,fold"),
+            split_by="folds",
+        )
     assert "'fold'" in problem.value.hint
 
 
@@ -238,7 +288,9 @@ def test_split_column_that_is_not_there_names_the_nearest(tmp_path: Path) -> Non
 def test_repeated_pairs_fold_into_one_by_time(tmp_path: Path, choice: str, rating: float) -> None:
     repeated = [("u0", "i0", "2", "2000000000"), ("u0", "i0", "5", "5"), *ROWS]
     result = table(tmp_path, as_csv(repeated), on_duplicate=choice)
-    found = [row["rating"] for row in result.interactions if (row["user"], row["item"]) == ("u0", "i0")]
+    found = [
+        row["rating"] for row in result.interactions if (row["user"], row["item"]) == ("u0", "i0")
+    ]
     assert found == [rating]
     assert result.report["rows"]["folded"] == 2
     assert result.report["rows"]["kept"] == 30
@@ -247,7 +299,9 @@ def test_repeated_pairs_fold_into_one_by_time(tmp_path: Path, choice: str, ratin
 def test_repeated_pairs_can_be_kept_or_refused_with_their_lines(tmp_path: Path) -> None:
     repeated = as_csv([*ROWS, ("u3", "i0", "2", "2000000000")])
     assert table(tmp_path, repeated, on_duplicate="keep").report["rows"]["kept"] == 31
-    with pytest.raises(DuplicateRowError, match="line 5 and line 32: user 'u3' and item 'i0'") as problem:
+    with pytest.raises(
+        DuplicateRowError, match="line 5 and line 32: user 'u3' and item 'i0'"
+    ) as problem:
         table(tmp_path, repeated, on_duplicate="error")
     assert "--on-duplicate" in problem.value.hint
 
@@ -270,7 +324,10 @@ def test_core_filter_reaches_a_fixed_point_and_counts_rounds(tmp_path: Path) -> 
 
 
 def test_report_accounts_for_every_row(tmp_path: Path) -> None:
-    text = as_csv(ROWS) + "u0,i0,4,2000000000\n,i1,4,3\nu1,,4,3\nu1,i9,x,3\nu1,i9,4,soon\nu1,i9\nu1,i9,3,4,5\nu2,i2,nan,4\n"
+    text = (
+        as_csv(ROWS)
+        + "u0,i0,4,2000000000\n,i1,4,3\nu1,,4,3\nu1,i9,x,3\nu1,i9,4,soon\nu1,i9\nu1,i9,3,4,5\nu2,i2,nan,4\n"
+    )
     report = table(tmp_path, text, bad_rows="reject").report["rows"]
     assert report == {
         "read": 38, "kept": 30, "rejected": 7, "folded": 1,
@@ -288,7 +345,8 @@ def test_a_user_seen_in_train_makes_rows_warm_only_with_the_item(tmp_path: Path)
     for row in result.interactions:
         assert row["warm"] == (row["user"] in users and row["item"] in items)
     assert {row["user"]: row["train_rows"] for row in result.users} == {
-        user: sum(row["user"] == user for row in train) for user in {row["user"] for row in result.interactions}
+        user: sum(row["user"] == user for row in train)
+        for user in {row["user"] for row in result.interactions}
     }
 
 
@@ -300,7 +358,9 @@ LOGS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(log=LOGS, seed=st.integers(0, 10**6), split_by=st.sampled_from(["time", "user-time"]))
 def test_permuting_the_rows_changes_nothing_but_the_order_of_ties(
     tmp_path: Path, log: list[tuple[int, int, int, int]], seed: int, split_by: str
@@ -310,7 +370,9 @@ def test_permuting_the_rows_changes_nothing_but_the_order_of_ties(
 
     def outcome(text: str) -> tuple[object, ...]:
         try:
-            result = table(tmp_path, text, split_by=split_by, train_fraction=0.4, valid_fraction=0.3)
+            result = table(
+                tmp_path, text, split_by=split_by, train_fraction=0.4, valid_fraction=0.3
+            )
         except EmptySplitError as problem:
             return (str(problem),)
         facts = [{k: v for k, v in row.items() if k != "row"} for row in result.interactions]
