@@ -133,10 +133,18 @@ def _garbage(layout: Layout) -> Iterator[Removal]:
         kind_name, _, key = folder.name.rpartition("-")
         if (kind_name, key) in keys and locks.is_free(layout.lock(f"run-{folder.name}")):
             yield Removal(folder, files.size(folder), "its work is done")
+    yield from _unused_locks(layout)
+    yield from _old_index(layout)
+
+
+def _unused_locks(layout: Layout) -> Iterator[Removal]:
     for lock in _entries(layout.root / "locks"):
         unused = lock.name.startswith("run-") and not (layout.runs / lock.name[4:]).exists()
         if unused and locks.is_free(lock):
             yield Removal(lock, files.size(lock), "lock of work that is done")
+
+
+def _old_index(layout: Layout) -> Iterator[Removal]:
     old = [*generations(layout)[:-KEPT_GENERATIONS], *_old_tables(layout)]
     drafts = [path for path in _entries(layout.index) if path.name.startswith("draft-")]
     if old or drafts:

@@ -130,7 +130,7 @@ def _make(layout: Layout) -> None:
             f"cannot make a store at {layout.root}: {problem.strerror}",
             hint="Choose another folder with --store.",
         ) from problem
-    if strangers:
+    if strangers and not layout.format_file.exists():  # else another process has just made it
         raise StoreError(
             f"{layout.root} is not a store, and it is not empty (it holds {strangers[0]})",
             hint="Name a store, or a folder that does not exist yet, with --store.",

@@ -1,15 +1,20 @@
 """A small set of kinds, and the means to use a store from this process and from others."""
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from artifacts.kinds import Kind, Kinds, Payload
 from artifacts.store import Artifact, Store
 
+AT_ONCE = 4
+"""Processes that run at the same time where there are many."""
 REPOSITORY = Path(__file__).parents[2]
 
 KINDS = Kinds(
@@ -116,6 +121,34 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 def run(*arguments: object, fault: str = "") -> tuple[int, str, str]:
     """Run the worker to its end."""
     return finish(start(*arguments, fault=fault))
+
+
+def run_with_faults(
+    folder: Path, fault: str, *arguments: object, origin: Path | None = None
+) -> Iterator[tuple[int, Path, tuple[int, str, str]]]:
+    """Run the worker with a fault at step 1, 2, ..., each on a store of its own, until one ends well.
+
+    Args:
+        folder: where the stores are made.
+        fault: kill or enospc.
+        arguments: action of the worker, and its arguments after the root of the store.
+        origin: store that each run gets a copy of; None for a new one.
+    Yields: step, root of the store, and what `run` gives; the last one met no fault.
+    """
+    for first in itertools.count(1, AT_ONCE):
+        steps = range(first, first + AT_ONCE)
+        roots = [folder / f"step-{step}" for step in steps]
+        for root in roots if origin else ():
+            shutil.copytree(origin, root)
+        processes = [
+            start(arguments[0], root, *arguments[1:], fault=f"{step}:{fault}")
+            for step, root in zip(steps, roots, strict=True)
+        ]
+        results = [finish(process) for process in processes]
+        for step, root, result in zip(steps, roots, results, strict=True):
+            yield step, root, result
+            if result[0] == 0:
+                return
 
 
 def leftovers(root: Path) -> list[str]:

@@ -332,3 +332,12 @@ def test_a_folder_that_holds_something_else_is_not_made_a_store(tmp_path: Path) 
     with pytest.raises(StoreError, match="cannot"):
         open_store(tmp_path / "thesis.tex")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_store_that_another_process_made_meanwhile_is_taken_as_it_is(store: Store) -> None:
+    publish_note(store, "a", 1)
+    # As seen by a process that found no format.json a moment ago.
+    from artifacts import layout
+
+    layout._make(layout.Layout(store.root))
+    assert open_store(store.root).resolve("note/a@1").version == 1
