@@ -48,6 +48,11 @@ class SynthesizeConfig(Config):
         5, "most answers per row; after a wrong one the true answer is hinted at"
     )
     reason_words: int = option(60, "words a model is asked to use; twice as many are kept")
+    answer_first: bool = option(
+        True,
+        "make a local model begin with Yes or No, which small models do not do by themselves; "
+        "thinking models do better without",
+    )
     max_tokens: int = option(
         400, "longest answer in tokens; thinking models need more, for they think inside it"
     )

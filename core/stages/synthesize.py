@@ -133,6 +133,7 @@ def _teacher_settings(config: SynthesizeConfig) -> "TeacherSettings":
         reason_words=config.reason_words,
         show_counts=config.show_counts,
         json_answers=config.teacher == "openai",
+        answer_first=config.teacher == "local" and config.answer_first,
     )
 
 

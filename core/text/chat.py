@@ -31,6 +31,8 @@ class Request:
     messages: tuple[Message, ...]
     max_tokens: int
     """Longest answer, in tokens of the model that answers."""
+    begin_with: tuple[str, ...] = ()
+    """Words of which one has to begin the answer, with a full stop; only a local model can be held to it."""
 
 
 @dataclass(frozen=True, kw_only=True)

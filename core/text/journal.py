@@ -78,6 +78,7 @@ class Journal:
             "name": request.name,
             "messages": [[message.role, message.content] for message in request.messages],
             "max_tokens": request.max_tokens,
+            "begin_with": request.begin_with,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

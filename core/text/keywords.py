@@ -68,7 +68,13 @@ def extract_keywords(texts: ItemTexts, *, limit: int) -> list[list[str]]:
         about = description_terms[index][: max(2, limit - len(names) - 1)]
         keywords.append(
             _distinct(
-                [*names[: max(1, limit - len(decade))], *decade, *about, *title_terms[index][:_TITLE_TERMS]], limit
+                [
+                    *names[: max(1, limit - len(decade))],
+                    *decade,
+                    *about,
+                    *title_terms[index][:_TITLE_TERMS],
+                ],
+                limit,
             )
         )
     return keywords
@@ -84,16 +90,17 @@ def parse_keywords(answer: str, *, limit: int) -> list[str]:
     if pieces is None:
         text = re.sub(r"(?im)^[^\n:]{0,60}\bkeywords?\b[^\n:]*:", "", text.replace("```", "\n"))
         pieces = re.split(r"[,;\n|•]+", text)
-    cleaned = (_clean(re.sub(r"^\s*(?:[-*#]+|\(?\d{1,2}[.)])\s*", "", piece)) for piece in pieces)
-    fitting = (
-        piece
-        for piece in cleaned
-        if len(piece) > 1
-        and len(piece) <= _CHARACTERS_PER_KEYWORD
-        and len(piece.split()) <= _WORDS_PER_KEYWORD
-        and any(character.isalpha() for character in piece)
-    )
+    pieces = [piece.rsplit(":", 1)[-1] for piece in pieces]  # "Genre: crime"
+    cleaned = [_clean(re.sub(r"^\s*(?:[-*#]+|\(?\d{1,2}[.)])\s*", "", piece)) for piece in pieces]
+    worded = [piece for piece in cleaned if any(character.isalpha() for character in piece)]
+    fitting = [piece for piece in worded if _fits(piece)]
+    if 2 * len(fitting) <= len(worded):
+        return []  # sentences, not a list: an apology, for instance
     return _distinct(fitting, limit)
+
+
+def _fits(piece: str) -> bool:
+    return 1 < len(piece) <= _CHARACTERS_PER_KEYWORD and len(piece.split()) <= _WORDS_PER_KEYWORD
 
 
 def keyword_question(texts: ItemTexts, index: int, *, limit: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from core.text.chat import Conversation, Message, Reply, Request
 from core.text.journal import Journal
@@ -76,10 +77,11 @@ class LocalChat:
         return [results[index] for index in range(len(conversations))]
 
     def _batches(self, pending: dict[int, Request]) -> list[list[int]]:
-        """Cut one round into batches of requests with the same longest answer."""
+        """Cut one round into batches of requests with the same form of answer."""
         batches: list[list[int]] = []
-        for budget in sorted({request.max_tokens for request in pending.values()}):
-            same = [index for index in sorted(pending) if pending[index].max_tokens == budget]
+        shape = {index: (pending[index].max_tokens, pending[index].begin_with) for index in pending}
+        for wanted in sorted(set(shape.values())):
+            same = [index for index in sorted(pending) if shape[index] == wanted]
             size = self._batch_size
             batches += [same[start : start + size] for start in range(0, len(same), size)]
         return batches
@@ -117,10 +119,21 @@ class LocalChat:
                 attention_mask=torch.tensor(seen, device=model.device),
                 max_new_tokens=requests[0].max_tokens,
                 pad_token_id=filler,
+                logits_processor=self._beginning(requests[0].begin_with, longest),
                 **sampling,
             )[:, longest:].tolist()
         ends = _end_ids(model, tokenizer)
         return [_reply_of(row, ends, tokenizer) for row in written]
+
+    def _beginning(self, words: Sequence[str], prompt_length: int) -> LogitsProcessorList:
+        """Allow only these words as the beginning of the answer, then a full stop."""
+        tokenizer = self._speaker.tokenizer
+        lead = "" if getattr(tokenizer, "chat_template", None) else " "
+        spelled = [tokenizer.encode(f"{lead}{w}.", add_special_tokens=False) for w in words]
+        # Words of more than one token need not begin alike; then the model is left alone.
+        if not spelled or any(len(ids) != 2 for ids in spelled):
+            return LogitsProcessorList()
+        return LogitsProcessorList([_Beginning(list(zip(*spelled, strict=True)), prompt_length)])
 
     def _batch_seed(self, requests: Sequence[Request]) -> int:
         names = "\n".join([str(self._seed), *(request.name for request in requests)])
@@ -148,6 +161,25 @@ class LocalChat:
         while self._control.search(text):  # tokens of one letter, or with blanks of their own
             text = self._control.sub("", text)
         return text
+
+
+class _Beginning(LogitsProcessor):  # type: ignore[misc]
+    """Masks all tokens but the allowed ones at the first places of an answer."""
+
+    def __init__(self, allowed: Sequence[Sequence[int]], prompt_length: int) -> None:
+        """allowed: token ids for the first place, the second, ..."""
+        self._allowed = allowed
+        self._prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return (B, vocabulary) scores with the rest at minus infinity."""
+        place = input_ids.shape[1] - self._prompt_length
+        if place >= len(self._allowed):
+            return scores
+        ids = sorted(set(self._allowed[place]))
+        masked = torch.full_like(scores, -torch.inf)
+        masked[:, ids] = scores[:, ids]
+        return masked
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:

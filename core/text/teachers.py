@@ -35,6 +35,8 @@ class TeacherSettings:
     """Tell the teacher the counts that the prompt style `evidence` tells."""
     json_answers: bool
     """Ask for JSON; otherwise for text that begins with the answer."""
+    answer_first: bool = False
+    """Hold a local model to that beginning: it predicts by the likelier of the two words."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ def teach(case: Case, settings: TeacherSettings) -> Conversation[Trace]:
     status: Status = "gave_up"
     for attempt in range(1, settings.max_tries + 1):
         name = f"{case.split}-{case.row}-{attempt}"
-        reply = yield Request(name=name, messages=opening + follow_up, max_tokens=max_tokens)
+        reply = yield Request(
+            name=name,
+            messages=opening + follow_up,
+            max_tokens=max_tokens,
+            begin_with=(YES, NO) if settings.answer_first else (),
+        )
         if reply.finish in ("refused", "unanswered"):
             status = "refused" if reply.finish == "refused" else "gave_up"
             return Trace(case=case, reason="", tries=attempt, status=status)

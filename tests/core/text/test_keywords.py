@@ -94,7 +94,7 @@ def test_keywords_are_read_from_every_form_models_use(answer):
     [
         "",
         "<think>unfinished, thought",
-        "I am sorry but I cannot list any words for this item at all.",
+        "I cannot list any words for this very particular item at all, sorry.",
         "???",
     ],
 )

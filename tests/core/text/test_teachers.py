@@ -312,6 +312,22 @@ def test_greedy_local_answer_does_not_depend_on_batch_mates(base, tmp_path):
     assert hold(base, tmp_path / "j", temperature=None) == [alone(i) for i in range(1, 6)]
 
 
+def test_local_model_can_be_held_to_begin_with_an_answer(base, tmp_path):
+    def talk(row: int) -> Conversation[Trace]:
+        settings = TeacherSettings(
+            **{**vars(SETTINGS), "json_answers": False, "answer_first": True, "max_tokens": 8}
+        )
+        return teach(case(row=row, title="Film " * row), settings)
+
+    with Journal(tmp_path / "j", {}) as journal:
+        chat = LocalChat(base, journal, batch_size=3, temperature=1.0, seed=0)
+        chat.run([talk(row) for row in range(6)], lambda: None)
+    texts = [json.loads(line)["text"] for line in (tmp_path / "j").read_text().splitlines()]
+    assert {text[:3] for text in texts} <= {"Yes", "No."}
+    assert all(text.startswith(("Yes.", "No.")) for text in texts)
+    assert len(texts) >= 6
+
+
 def test_control_tokens_in_a_title_reach_the_local_model_as_plain_text(base, tmp_path):
     with Journal(tmp_path / "j", {}) as journal:
         chat = LocalChat(base, journal, batch_size=1, temperature=None, seed=0)
