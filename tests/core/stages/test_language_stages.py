@@ -1,0 +1,316 @@
+"""All stages around the language model, from a dataset to an explanation, on a tiny model in one process."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+
+from artifacts.store import Store
+from core.config.cluster import ClusterConfig
+from core.config.encode import EncodeConfig
+from core.config.explain import ExplainConfig
+from core.config.fuse import FuseConfig
+from core.config.score import ScoreConfig
+from core.config.training import TrainExpertsConfig, TrainGlobalConfig
+from core.data.dataset import Dataset
+from core.data.tables import read_rows
+from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUserError
+from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
+from core.stages.base import Context, run_stage
+from core.stages.kinds import KINDS
+from core.stages.scorers import Opening, open_language_scorer
+from core.text.examples import Examples
+from tests.conftest import write_dataset
+from tests.core.llm.adapters import open_tiny
+from tests.core.llm.tiny import tiny_folder  # noqa: F401
+
+SHORT = {"train_rows": 60, "batch_size": 8, "eval_steps": 4, "valid_rows": 30, "dtype": "float32"}
+
+
+class Made:
+    """A store with one artifact of every stage."""
+
+    def __init__(self, store: Store, base: str) -> None:
+        self.store = store
+        self.context = Context(store=store)
+        self.base = base
+        self.artifacts: dict[str, object] = {}
+
+    def run(self, stage, config, **settings):
+        outcome = run_stage(self.context, stage, config, **settings)
+        self.artifacts[stage.kind] = outcome.artifact
+        return outcome.artifact
+
+    @property
+    def by_model(self):
+        """References of the model that most tests ask; the latest may be one of another test."""
+        return {"scorer": [self.artifacts["model"].reference]}
+
+    def __getitem__(self, kind):
+        return self.artifacts[kind]
+
+
+def _publish_dataset(store: Store):
+    key = store.key(kind="dataset", parameters={}, inputs={}, resources={})
+    settings = {
+        "kind": "dataset",
+        "name": "toy",
+        "key": key,
+        "parameters": {},
+        "inputs": {},
+        "resources": {},
+    }
+    with store.publish(**settings) as draft:
+        write_dataset(draft.folder)
+    return draft.artifact
+
+
+@pytest.fixture(scope="module")
+def made(tiny_folder, tmp_path_factory):  # noqa: F811
+    store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
+    made = Made(store, str(tiny_folder))
+    made.artifacts["dataset"] = _publish_dataset(store)
+    made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
+    made.run(cluster.STAGE, ClusterConfig(k=2))
+    config = TrainGlobalConfig(
+        base=made.base, history_length=4, lr_peak=2e-2, lr_final=1e-2, **SHORT
+    )
+    made.run(train_global.STAGE, config)
+    made.run(
+        train_experts.STAGE, TrainExpertsConfig(layers=2, lr_peak=2e-2, lr_final=1e-2, **SHORT)
+    )
+    # A low temperature would send everybody to one expert: this one gives all routes.
+    made.run(
+        fuse.STAGE, FuseConfig(projector="off", tau=0.8, averaged_share=0.999, dtype="float32")
+    )
+    return made
+
+
+def _opened(made, artifact):
+    examples = Examples(Dataset.open(made["dataset"].folder))
+    opening = Opening(
+        store=made.store,
+        dataset=made["dataset"],
+        examples=examples,
+        dtype="float32",
+        device="cpu",
+        progress=made.context.progress,
+    )
+    return open_language_scorer(artifact, opening)
+
+
+def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
+    scores = made.run(
+        score.STAGE, ScoreConfig(split="test", dtype="float32"), references=made.by_model
+    )
+    rows = read_rows(scores.file("scores.parquet"))
+    scorer = _opened(made, made["model"])
+    dataset = scorer.examples.dataset
+    assert [row["row"] for row in rows] == dataset.rows("test").tolist()
+    routes = {row["route"] for row in rows}
+    assert {"concentrated", "fused"} <= routes
+    for route in sorted(routes):
+        row = next(row for row in rows if row["route"] == route)
+        folder = fuse.export_user(made.context, made["model"], row["user"], tmp_path / route)
+        peft = PeftModel.from_pretrained(open_tiny(made.base), folder).eval()
+        example = scorer.examples.of_rows(np.array([row["row"]]), 4)[0]
+        prompt, answers = scorer.builder.build(example), scorer.builder.answers
+        with torch.inference_mode():
+            logits = peft(torch.tensor([prompt.ids])).logits[0, -1]
+        assert row["yes_logit"] == pytest.approx(float(logits[answers.yes]), abs=1e-4)
+        assert row["no_logit"] == pytest.approx(float(logits[answers.no]), abs=1e-4)
+        assert row["score"] == pytest.approx(row["yes_logit"] - row["no_logit"])
+        assert row["probability"] == pytest.approx(1 / (1 + np.exp(-row["score"])))
+
+
+def test_experts_differ_from_the_global_adapter_in_the_last_layers_only(made):
+    from safetensors.torch import load_file
+
+    start = load_file(made["adapter"].file("best") / "adapter_model.safetensors")
+    for name in ("0", "1"):
+        expert = load_file(made["experts"].file("experts") / name / "adapter_model.safetensors")
+        changed = {
+            key.split(".layers.")[1][0] for key in start if not torch.equal(start[key], expert[key])
+        }
+        assert changed == {"2", "3"}
+
+
+def test_a_group_is_added_without_touching_the_others(made):
+    before = made["experts"]
+    added = run_stage(
+        made.context,
+        train_experts.STAGE,
+        TrainExpertsConfig(layers=2, add_group=1, **SHORT),
+        references={"experts": [before.reference]},
+    ).artifact
+    for name in ("0", "1"):
+        part = f"experts/{name}/adapter_model.safetensors"
+        assert (added.folder / part).read_bytes() == (before.folder / part).read_bytes()
+    assert (added.folder / "experts" / "2").is_dir()
+    assert [row["group"] for row in read_rows(added.file("representations.parquet"))] == [0, 1, 2]
+    model = run_stage(
+        made.context,
+        fuse.STAGE,
+        FuseConfig(projector="off", dtype="float32"),
+        references={"experts": [added.reference]},
+        name="three",
+    ).artifact
+    weights = [row["weights"] for row in read_rows(model.file("weights.parquet")) if row["weights"]]
+    assert {len(w) for w in weights} == {3}
+
+
+def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
+    settings = {"train_rows": 40, "batch_size": 8, "eval_steps": 5, "valid_rows": 20}
+    config = FuseConfig(projector="on", dtype="float32", **settings)
+    model = run_stage(made.context, fuse.STAGE, config, name="projected").artifact
+    assert model.summary["projector"]["kept"]
+    scorer = _opened(made, model)
+    rows = scorer.examples.dataset.rows("test")[:12]
+    with_vectors = scorer.score_rows(rows).score
+    alone = [scorer.score_rows(rows[n : n + 1]).score[0] for n in range(len(rows))]
+    np.testing.assert_allclose(with_vectors, alone, atol=1e-4)
+    plain = _opened(made, made["model"]).score_rows(rows).score
+    assert np.abs(with_vectors - plain).max() > 1e-3
+    with pytest.raises(ConfigError, match="projected vectors"):
+        fuse.export_user(made.context, model, "u1", made.store.root / "nowhere")
+
+
+def test_top_items_of_a_user_are_unseen_and_ranked(made):
+    config = ScoreConfig(user="u3", top=4, candidates=6, dtype="float32")
+    rows = read_rows(
+        run_stage(made.context, score.STAGE, config, references=made.by_model).artifact.file(
+            "scores.parquet"
+        )
+    )
+    dataset = Dataset.open(made["dataset"].folder)
+    seen = {dataset.items[i] for i in dataset.item[dataset.user == dataset.user_index("u3")]}
+    assert not seen & {row["item"] for row in rows}
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+
+
+def test_pairs_of_a_file_are_scored_as_asked_now(made, tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("user,item\nu2,i3\nu1,i4\nu2,i5\n")
+    config = ScoreConfig(pairs=str(pairs), dtype="float32")
+    artifact = run_stage(made.context, score.STAGE, config, references=made.by_model).artifact
+    found = {(r["user"], r["item"]): r["score"] for r in read_rows(artifact.file("scores.parquet"))}
+    scorer = _opened(made, made["model"])
+    data = scorer.examples.dataset
+    users = np.array([data.user_index(u) for u, _ in found])
+    items = np.array([data.item_index(i) for _, i in found])
+    np.testing.assert_allclose(
+        list(found.values()), scorer.score_pairs(users, items).score, atol=1e-4
+    )
+
+
+def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeypatch):
+    from core.scoring import blocks
+
+    done = []
+    real = blocks._score
+    monkeypatch.setattr(blocks, "_score", lambda *a: done.append(a[2:]) or real(*a))
+    config = ScoreConfig(split="valid", limit=40, block_rows=16, dtype="float32")
+
+    class Killed(Exception):
+        pass
+
+    class KillAfterTwo:
+        def say(self, line): ...
+
+        def bar(self, title, total, unit):
+            outer = self
+
+            class Bar:
+                def __enter__(self):
+                    return self
+
+                def __exit__(self, *exc): ...
+
+                def advance(self, amount=1, **figures):
+                    if title.startswith("score") and len(done) == 2:
+                        raise Killed
+
+            return Bar()
+
+    with pytest.raises(Killed):
+        run_stage(
+            Context(store=made.store, progress=KillAfterTwo()),
+            score.STAGE,
+            config,
+            references=made.by_model,
+        )
+    assert done == [(0, 16), (16, 32)]
+    rows = read_rows(
+        run_stage(made.context, score.STAGE, config, references=made.by_model).artifact.file(
+            "scores.parquet"
+        )
+    )
+    assert done == [(0, 16), (16, 32), (32, 40)]
+    assert len(rows) == 40
+
+
+def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
+    config = ExplainConfig(user="u4", item="i7", max_new_tokens=8, dtype="float32")
+    artifact = made.run(explain.STAGE, config, references=made.by_model)
+    found = json.loads(artifact.file("explanation.json").read_text())
+    scorer = _opened(made, made["model"])
+    data = scorer.examples.dataset
+    user, item = data.user_index("u4"), data.item_index("i7")
+    score_now = scorer.score_pairs(np.array([user]), np.array([item])).score[0]
+    assert found["score"] == pytest.approx(score_now, abs=1e-4)
+    assert found["reason"].startswith(found["answer"] + ".")
+    assert found["answer"] == ("Yes" if score_now > 0 else "No")
+    history = scorer.examples.histories.latest(user)
+    assert [h["item"] for h in found["history"]] == [data.items[i] for i in data.item[history[-4:]]]
+    # Leaving the newest item out by hand.
+    kept = history[:-1]
+    without = scorer.examples.of_history(data.item[kept], data.label[kept], [item], 3, user=user)
+    expected = score_now - scorer.score_examples(without).score[0]
+    assert found["history"][-1]["influence"] == pytest.approx(expected, abs=1e-4)
+    assert len(found["token_ids"]) == found["prompt_token_count"]
+
+
+def test_a_history_from_a_file_goes_to_the_global_adapter(made, tmp_path):
+    history = tmp_path / "mine.csv"
+    history.write_text("item,label\ni1,yes\ni2,no\n")
+    config = ExplainConfig(history=str(history), item="i9", max_new_tokens=4, dtype="float32")
+    found = json.loads(
+        run_stage(made.context, explain.STAGE, config, references=made.by_model)
+        .artifact.file("explanation.json")
+        .read_text()
+    )
+    assert found["route"] == "cold"
+    assert [(h["item"], h["label"]) for h in found["history"]] == [("i1", 1), ("i2", 0)]
+
+
+def test_unknown_ids_are_refused_with_the_nearest(made):
+    with pytest.raises(UnknownUserError) as user:
+        run_stage(made.context, explain.STAGE, ExplainConfig(user="u99", item="i1"))
+    assert "u9" in user.value.hint
+    with pytest.raises(UnknownItemError):
+        run_stage(made.context, explain.STAGE, ExplainConfig(user="u1", item="nothing"))
+
+
+def test_another_base_model_than_trained_on_is_refused(made, tmp_path):
+    from core.stages.language import Contract
+
+    contract = Contract.read(made["adapter"].file("contract.json"))
+    other = dataclasses.replace(contract, base_digest="0" * 64)
+    with pytest.raises(MismatchError, match="not the one"):
+        other.open_base("float32", "cpu", made.context.progress)
+
+
+def test_the_same_work_is_a_hit_and_other_settings_are_not(made):
+    config = FuseConfig(projector="off", tau=0.8, averaged_share=0.999, dtype="float32")
+    # Without naming inputs the latest experts are taken, and the test above made newer ones.
+    references = {"experts": [made["experts"].reference]}
+    again = run_stage(made.context, fuse.STAGE, config, references=references)
+    assert (again.hit, again.artifact.object_id) == (True, made["model"].object_id)
+    other = run_stage(
+        made.context, fuse.STAGE, dataclasses.replace(config, tau=0.7), references=references
+    )
+    assert not other.hit
