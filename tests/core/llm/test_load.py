@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,22 @@ def test_name_that_is_nothing_lists_what_there_is() -> None:
 def test_path_that_does_not_exist_is_said_to_be_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="is not a folder"):
         load_base(str(tmp_path / "nowhere"))
+
+
+def test_hub_id_without_a_network_says_what_was_tried(tmp_path: Path) -> None:
+    code = (
+        "from core.errors import ResourceFetchError\n"
+        "from core.llm.identity import base_digest\n"
+        "try: base_digest('owner/model')\n"
+        "except ResourceFetchError as problem: print(problem, problem.hint, sep='|')"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    output = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    problem, hint = output.strip().split("|")
+    assert "no folder 'owner/model' here" in problem
+    assert "smollm2-135m-instruct" in hint
 
 
 def test_loading_prints_nothing_and_restores_the_verbosity_of_transformers(

@@ -1,6 +1,7 @@
 """Fetching from a real package index on this machine, in real processes that are really killed."""
 
 import dataclasses
+import errno
 import hashlib
 import io
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ChecksumError, ResourceFetchError
+from core.errors import ChecksumError, DiskFullError, ResourceFetchError
 from core.resources import TABLE, Member, Resource, digest, fetch_resource
 
 CONTENT = os.urandom(300_000)
@@ -253,6 +254,20 @@ def test_damaged_copy_is_fetched_again(index: PackageIndex) -> None:
     folder = fetch_resource(wanted)
     (folder / "ratings.txt").write_bytes(CONTENT[:-5])
     assert (fetch_resource(wanted) / "ratings.txt").read_bytes() == CONTENT
+
+
+def test_full_disk_is_said_and_nothing_kept(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)  # no real disk can be filled in a test
+    with pytest.raises(DiskFullError) as caught:
+        fetch_resource(wanted_resource(index.archive))
+    assert "THINKREC_CACHE" in caught.value.hint
+    assert visible(tmp_path / "cache") == []
+    assert not list((tmp_path / "cache/resources").glob(".partial-*"))
 
 
 def test_links_in_a_source_archive_are_refused(tmp_path: Path) -> None:
