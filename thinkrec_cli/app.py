@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from thinkrec_cli import console, version
-from thinkrec_cli.boundary import error_boundary, install
+from thinkrec_cli.boundary import error_boundary, install, leave_if_stopped
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.session import Switches
 
@@ -108,7 +108,11 @@ def options(
 def main() -> None:
     """Run the program and leave with its exit code."""
     install()
-    typer.main.get_command(app)(prog_name="thinkrec")
+    try:
+        typer.main.get_command(app)(prog_name="thinkrec")
+    except SystemExit:
+        leave_if_stopped()
+        raise
 
 
 def _examples(lines: tuple[str, ...]) -> str:

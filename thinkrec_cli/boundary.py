@@ -20,14 +20,23 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, unwound like Ctrl-C so that locks are given back and staging is cleared."""
+_SIGNALS: list[int] = []
+"""Signals this process got, in order."""
 
 
 def install() -> None:
-    """Let SIGTERM unwind the program as Ctrl-C does, and let bugs ask to be reported."""
+    """Let Ctrl-C and SIGTERM unwind the program alike, and let bugs ask to be reported."""
+    signal.signal(signal.SIGINT, _unwind)
     sys.excepthook = report_bug
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _unwind)
+
+
+def leave_if_stopped() -> None:
+    """After a signal leave at once: everything is unwound, and a thread in DuckDB cannot be joined."""
+    if _SIGNALS:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_code(_SIGNALS[-1]))
 
 
 @contextmanager
@@ -39,14 +48,13 @@ def error_boundary() -> Iterator[None]:
     except (ThinkRecError, StoreError) as problem:
         raise _told(problem) from problem
     except KeyboardInterrupt as interrupt:
-        terminated = isinstance(interrupt, Terminated)
-        word = "terminated" if terminated else "interrupted"
-        console.say(f"{word}; the same command continues where it stopped")
-        raise typer.Exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED) from interrupt
+        raise _stopped(by_signal=_SIGNALS[-1] if _SIGNALS else signal.SIGINT) from interrupt
     except BrokenPipeError as problem:
         _silence_stdout()
         raise typer.Exit(EXIT_BROKEN_PIPE) from problem
     except Exception as problem:
+        if _SIGNALS:  # DuckDB turns the interruption into an error of its own
+            raise _stopped(by_signal=_SIGNALS[-1]) from problem
         if friendly := _friendly(problem):
             raise _told(friendly) from problem
         raise
@@ -61,6 +69,16 @@ def report_bug(
         f"this is a bug in thinkrec ({kind.__name__})",
         hint="Please report it with the lines above and the command you ran.",
     )
+
+
+def _stopped(*, by_signal: int) -> typer.Exit:
+    word = "terminated" if by_signal == signal.SIGTERM else "interrupted"
+    console.say(f"{word}; the same command continues where it stopped")
+    return typer.Exit(_exit_code(by_signal))
+
+
+def _exit_code(number: int) -> int:
+    return EXIT_TERMINATED if number == signal.SIGTERM else EXIT_INTERRUPTED
 
 
 def _told(problem: ThinkRecError | StoreError) -> typer.Exit:
@@ -94,5 +112,6 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def _unwind(number: int, frame: FrameType | None) -> None:
+    _SIGNALS.append(number)
+    raise KeyboardInterrupt

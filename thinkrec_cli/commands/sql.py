@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import sys
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,7 +41,7 @@ def command(
 ) -> None:
     """Query everything with SQL."""
     text = sys.stdin.read() if query == "-" else query
-    columns, rows = session.store.query(text)
+    columns, rows = _query(session, text)
     if session.as_json:
         _write_json(columns, rows)
     elif as_csv:
@@ -51,6 +53,28 @@ def command(
         session.say(f"{len(rows):,} row{'s' if len(rows) != 1 else ''}")
     else:
         _write_aligned(columns, rows)
+
+
+def _query(session: Session, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run the query beside the main thread, which DuckDB would keep from hearing Ctrl-C."""
+    found: Queue[Any] = Queue()
+
+    def work() -> None:
+        try:
+            found.put(session.store.query(text))
+        except Exception as problem:  # noqa: BLE001 - raised below, where it can be told
+            found.put(problem)
+
+    Thread(target=work, daemon=True).start()
+    while True:
+        try:
+            result = found.get(timeout=0.2)
+        except Empty:
+            continue
+        if isinstance(result, Exception):
+            raise result
+        columns, rows = result
+        return columns, rows
 
 
 def _write_json(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

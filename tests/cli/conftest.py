@@ -1,0 +1,94 @@
+"""The real program in real processes, on a small table of ratings."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(store: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which `thinkrec` uses a store and finds no terminal."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "THINKREC_STORE")}
+    scripts = str(Path(sys.executable).parent)
+    path = f"{scripts}{os.pathsep}{kept.get('PATH', '')}"
+    return {**kept, "THINKREC_STORE": str(store), "NO_COLOR": "1", "PATH": path, **more}
+
+
+def write_ratings(folder: Path, *, users: int = 12, items: int = 15, rows: int = 240) -> None:
+    """Write ratings.csv and movies.csv: every user likes the items of one genre."""
+    draw = random.Random(0)
+    genres = ["Comedy", "Drama", "Horror"]
+    pairs = [(u, i) for u in range(users) for i in range(items)]
+    lines = ["user,item,rating,timestamp"]
+    for position, (user, item) in enumerate(draw.sample(pairs, min(rows, len(pairs)))):
+        liked = draw.random() < (0.9 if item % 3 == user % 3 else 0.2)
+        lines.append(f"u{user},i{item},{5 if liked else 2},{1_000_000_000 + 60 * position}")
+    (folder / "ratings.csv").write_text("\n".join(lines) + "\n")
+    titles = [f"i{i},Film {i},{genres[i % 3]}" for i in range(items)]
+    (folder / "movies.csv").write_text("\n".join(["item,title,categories", *titles]) + "\n")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Folder of a store that is not there yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def ratings(tmp_path: Path) -> Path:
+    """Folder with ratings.csv and movies.csv."""
+    write_ratings(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def thinkrec(store: Path, ratings: Path) -> Run:
+    """Run `thinkrec ARGUMENTS` in the folder of the ratings; nothing on standard input."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "thinkrec_cli", *arguments],
+            cwd=ratings,
+            env=environment(store, **more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def shell(store: Path, ratings: Path) -> Run:
+    """Run a line in bash, with `thinkrec` on the path, in the folder of the ratings."""
+
+    def run(line: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", line],
+            cwd=ratings,
+            env=environment(store, **more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def ingested(thinkrec: Run) -> str:
+    """Reference of the ingested ratings."""
+    done = thinkrec("ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -1,0 +1,173 @@
+"""Every failure a user can repair: one line what, one line what to do, its own exit code, no traceback."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import typer
+
+from artifacts import errors as store_errors
+from core import errors
+from core.errors import ConfigError, DiskFullError
+from tests.cli.conftest import environment
+from thinkrec_cli.boundary import error_boundary
+
+
+def repairable():
+    """All error classes a user may meet."""
+    queue = [errors.ThinkRecError, store_errors.StoreError]
+    while queue:
+        kind = queue.pop()
+        queue += kind.__subclasses__()
+        yield kind
+
+
+def lines_of(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem", "hint"),
+    [
+        (["augment"], 3, "thinkrec augment needs an artifact of kind dataset", "thinkrec ingest"),
+        (["show", "dataset/none"], 3, "there is no artifact dataset/none", "thinkrec list"),
+        (["list", "datset"], 3, "there is no kind 'datset'", "Did you mean 'dataset'?"),
+        (["sql", "select * from nothing_here"], 9, "nothing_here", "show tables"),
+        (["run", "none.toml"], 10, "recipe none.toml cannot be read", "existing TOML"),
+        (["ingest", "table", "--interactions", "none.csv"], 10, "none.csv", ""),
+        (["augment", "--config", "none.toml"], 10, "none.toml", "existing TOML file"),
+        (["augment", "--limit", "0"], 30, "limit = 0", "1 or more"),
+    ],
+)
+def test_a_failure_has_a_problem_a_hint_and_its_own_exit_code(
+    thinkrec, arguments, code, problem, hint
+):
+    done = thinkrec(*arguments)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    error, advice = lines_of(done.stderr)[-2:]
+    assert error.startswith("error: ")
+    assert problem in error
+    assert advice.startswith("hint: ")
+    assert hint in advice
+
+
+@pytest.mark.parametrize("kind", repairable(), ids=lambda kind: kind.__name__)
+def test_the_boundary_exits_with_the_code_of_the_error(kind, capsys):
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise kind("a [red]problem[/red]\nover two lines", hint="do [b]this[/b]")
+    assert end.value.exit_code == kind.exit_code
+    assert capsys.readouterr().err == (
+        "error: a [red]problem[/red] over two lines\nhint: do [b]this[/b]\n"
+    )
+
+
+def test_exit_codes_are_distinct_and_leave_those_of_the_shell_alone():
+    kinds = [kind for kind in repairable() if kind.__subclasses__() == []]
+    codes = [kind.exit_code for kind in kinds]
+    assert len(codes) > 25
+    assert sorted(codes) == sorted(set(codes))
+    assert all(0 < code < 126 and code != 2 for code in codes)
+
+
+def test_a_full_disk_is_told_as_such(capsys):
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/store/x")
+    assert end.value.exit_code == DiskFullError.exit_code
+    assert "thinkrec gc" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_a_library_is_told_as_such(capsys):
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise RuntimeError("IO Error: could not write: No space left on device")
+    assert end.value.exit_code == DiskFullError.exit_code
+
+
+def test_a_note_about_the_step_is_told(capsys):
+    problem = ConfigError("wrong", hint="right")
+    problem.add_note("in step 'mf'")
+    with pytest.raises(typer.Exit), error_boundary():
+        raise problem
+    assert "note: in step 'mf'" in capsys.readouterr().err
+
+
+def test_a_bug_passes_the_boundary():
+    with pytest.raises(ZeroDivisionError), error_boundary():
+        raise ZeroDivisionError
+
+
+def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(ratings, store):
+    script = textwrap.dedent("""
+        import sys
+        from thinkrec_cli import app
+        from artifacts.store import Store
+        def broken(*arguments): raise ZeroDivisionError("oops")
+        Store.open = broken
+        sys.argv = ["thinkrec", "list"]
+        app.main()
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ratings,
+        env=environment(store),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError: oops" in done.stderr
+    assert "Please report it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_ends_the_program_with_one_line(ratings, store, ingested, number, code, word):
+    query = (
+        "select count(*) from range(1000000000) a, range(1000000) b where a.range % 7 = b.range % 5"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thinkrec_cli", "sql", query],
+        cwd=ratings,
+        env=environment(store),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1.5)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert out == ""
+    assert lines_of(err)[-1] == f"{word}; the same command continues where it stopped"
+    assert "Traceback" not in err
+
+
+def test_a_store_of_a_newer_format_is_refused(thinkrec, ingested, store):
+    import json
+
+    file = store / "format.json"
+    content = json.loads(file.read_text())
+    number = next(name for name, value in content.items() if isinstance(value, int))
+    file.chmod(0o644)
+    file.write_text(json.dumps({**content, number: content[number] + 1}))
+    done = thinkrec("list")
+    assert done.returncode == store_errors.StoreTooNew.exit_code
+    assert lines_of(done.stderr)[-1].startswith("hint: ")
+
+
+def test_a_folder_that_may_not_be_written_is_told(tmp_path, capsys):
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+    assert end.value.exit_code == errors.MissingFileError.exit_code
+    assert str(tmp_path) in capsys.readouterr().err

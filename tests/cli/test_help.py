@@ -1,0 +1,103 @@
+"""Every command explains itself, and does so without loading what it does not need."""
+
+import dataclasses
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from core.stages.recipe import STAGE_COMMANDS, load_stage
+from thinkrec_cli.app import app, load_command
+from thinkrec_cli.commands import COMMANDS
+
+HEAVY = {"torch", "duckdb", "numpy", "pyarrow", "sklearn", "transformers", "peft", "matplotlib"}
+
+
+def flat(text: str) -> str:
+    """Return the words of a page without its frames."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def help_of(*arguments: str) -> str:
+    result = CliRunner().invoke(
+        app, [*arguments, "--help"], env={"COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    )
+    assert result.exit_code == 0, result.output
+    return flat(result.stdout)
+
+
+def test_the_program_lists_every_command_with_its_line():
+    page = help_of()
+    for name, line in COMMANDS.items():
+        assert f"{name} {line.text}" in page
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_lists_all_its_options_with_help(name):
+    page = help_of(name)
+    assert f"Usage: thinkrec {name}" in page
+    assert COMMANDS[name].text in page
+    parameters = load_command(name).params
+    assert len(parameters) >= 4
+    for parameter in parameters:
+        assert parameter.help, f"{name}: {parameter.name} has no help"
+        for spelling in parameter.opts if parameter.param_type_name == "option" else []:
+            assert spelling in page, f"{name}: {spelling} is not on the page"
+
+
+@pytest.mark.parametrize("name", STAGE_COMMANDS)
+def test_every_setting_and_every_input_of_a_stage_is_a_parameter(name):
+    stage = load_stage(name)
+    names = {parameter.name for parameter in load_command(name).params}
+    assert {f"set_{field.name}" for field in dataclasses.fields(stage.config)} <= names
+    assert {f"input_{name}" for name in stage.inputs} <= names
+    assert {"common_store", "common_json", "run_name", "run_force", "run_config"} <= names
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_two_parameters_of_a_command_share_a_spelling(name):
+    parameters = [p for p in load_command(name).params if p.param_type_name == "option"]
+    spellings = [s for p in parameters for s in [*p.opts, *p.secondary_opts]]
+    assert sorted(spellings) == sorted(set(spellings))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_of_a_command_are_commands(name):
+    module = importlib.import_module(f"thinkrec_cli.commands.{name.replace('-', '_')}")
+    assert module.EXAMPLES
+    for example in module.EXAMPLES:
+        for part in re.split(r" \| ", example):
+            words = part.split()
+            assert words[0] == "thinkrec"
+            assert words[1] in COMMANDS
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_loads_nothing_heavy(arguments):
+    script = (
+        "import sys\n"
+        f"sys.argv = ['thinkrec', *{arguments!r}]\n"
+        "from thinkrec_cli.app import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.strip().endswith("HEAVY []"), done.stdout[-300:] + done.stderr
+
+
+def test_a_mistyped_command_gets_a_suggestion():
+    result = CliRunner().invoke(app, ["trian-global"])
+    assert result.exit_code == 2
+    assert "train-global" in result.stderr
+
+
+def test_the_version_is_printed():
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert re.fullmatch(r"thinkrec \d+\.\d+\.\d+\n", result.stdout)

@@ -1,0 +1,115 @@
+"""Commands pipe: references come in, all of them and the own one go out."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from core.errors import PipedInputError
+from tests.cli.conftest import environment
+from thinkrec_cli.pipes import parse_references
+
+INGEST = "thinkrec ingest table --interactions ratings.csv --items movies.csv"
+
+
+def test_a_pipeline_passes_all_references_on_and_adds_its_own_last(shell):
+    done = shell(f"set -o pipefail; {INGEST} | thinkrec augment | thinkrec synthesize --rows 20")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["dataset/table@1", "keywords/tfidf@1", "traces/grounded@1"]
+
+
+def test_a_command_alone_prints_its_own_reference_only(thinkrec, ingested):
+    assert ingested == "dataset/table@1"
+    assert thinkrec("augment").stdout == "keywords/tfidf@1\n"
+
+
+def test_command_substitution_works(shell, ingested):
+    done = shell(
+        "thinkrec augment --dataset $(thinkrec ingest table --interactions ratings.csv "
+        "--items movies.csv)"
+    )
+    assert done.stdout == "keywords/tfidf@1\n"
+
+
+def test_the_pipe_wins_over_the_latest_artifact(shell, ingested):
+    shell(
+        "head -100 ratings.csv > fewer.csv; thinkrec ingest table --interactions fewer.csv --name fewer"
+    )
+    done = shell("echo dataset/table@1 | thinkrec augment; thinkrec show keywords/tfidf --json")
+    assert '"ancestors": ["dataset/table@1"]' in done.stdout
+
+
+def test_references_may_come_from_a_file(shell, ingested):
+    done = shell("echo dataset/table@1 > refs; thinkrec augment < refs")
+    assert done.stdout == "dataset/table@1\nkeywords/tfidf@1\n"
+
+
+def test_an_empty_pipe_leaves_the_own_reference_alone(shell, ingested):
+    assert shell("true | thinkrec augment").stdout == "keywords/tfidf@1\n"
+
+
+def test_json_goes_alone_to_stdout(shell, ingested):
+    import json
+
+    done = shell("echo dataset/table@1 | thinkrec augment --json")
+    facts = json.loads(done.stdout)
+    assert facts["reference"] == "keywords/tfidf@1"
+    assert facts["hit"] is False
+    again = json.loads(shell("echo dataset/table@1 | thinkrec augment --json").stdout)
+    assert again["hit"] is True
+    assert again["key"] == facts["key"]
+
+
+def test_what_is_no_reference_is_refused_before_any_work(shell, ingested, store):
+    done = shell("head -3 ratings.csv | thinkrec augment")
+    assert done.returncode == PipedInputError.exit_code
+    assert done.stdout == ""
+    assert "line 1" in done.stderr
+    assert "hint:" in done.stderr
+    assert not (store / "objects" / "keywords").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["dataset/a@1\nencoder/b\n", "  dataset/a@1 encoder/b  ", "dataset/a@1\r\nencoder/b\r\n"],
+)
+def test_references_may_stand_on_one_line_or_many(text):
+    assert parse_references(text) == ["dataset/a@1", "encoder/b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b,c", "Data set/x", "dataset/a@one", "../x", "abc", "dataset/"]
+)
+def test_other_words_are_no_references(text):
+    with pytest.raises(PipedInputError):
+        parse_references(text)
+
+
+def test_waiting_for_a_silent_pipe_is_said_aloud(ratings, store, ingested):
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thinkrec_cli", "augment"],
+        stdin=reading,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ratings,
+        env=environment(store),
+    )
+    os.close(reading)
+    assert process.stderr is not None
+    assert "waiting for references on standard input" in process.stderr.readline()
+    os.write(writing, b"dataset/table@1\n")
+    os.close(writing)
+    out, _ = process.communicate(timeout=60)
+    assert out == "dataset/table@1\nkeywords/tfidf@1\n"
+
+
+def test_a_reader_that_leaves_causes_no_traceback(shell, ingested):
+    done = shell(
+        'thinkrec sql --csv "select * from range(300000)" | head -1; echo ${PIPESTATUS[0]}'
+    )
+    assert done.stdout.splitlines()[0] == "range"
+    assert done.stdout.splitlines()[-1] == "141"
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,5 @@
+"""`python -m thinkrec_cli` is `thinkrec`."""
+
+from thinkrec_cli.app import main
+
+main()
