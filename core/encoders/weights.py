@@ -14,7 +14,7 @@ FILE = "weights.safetensors"
 
 def write_weights(folder: Path, weights: dict[str, npt.NDArray[Any]]) -> None:
     """Write named arrays."""
-    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, folder / FILE)
+    save_file({name: np.array(array, order="C") for name, array in weights.items()}, folder / FILE)
 
 
 def read_weights(folder: Path) -> dict[str, npt.NDArray[Any]]:

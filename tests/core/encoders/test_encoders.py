@@ -1,0 +1,252 @@
+"""Every encoder: learns planted taste, keeps its scores through a save, never looks ahead, resumes exactly."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from core.config.encode import EncodeConfig
+from core.data.dataset import Dataset
+from core.data.histories import Histories
+from core.encoders.course import Training
+from core.encoders.load import make_encoder, open_encoder, save_encoder
+from core.errors import EmptySplitError, MismatchError, TrainingDivergedError
+from core.progress import Silent
+from tests.conftest import write_dataset
+
+SMALL = {"dim": 16, "batch_size": 256, "epochs": 12, "history_length": 10, "history_labels": True}
+NEURAL = ["mf", "sasrec"]
+ALL = ["bias", *NEURAL]
+
+
+class Killed(Exception):
+    """Stands for a kill between two epochs."""
+
+
+class KillAfter(Silent):
+    """Progress that kills the run after some epochs."""
+
+    def __init__(self, epochs):
+        self.left = epochs
+
+    def bar(self, title, total, unit):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+    def advance(self, amount=1, **figures):
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data set large enough to learn its planted taste: each user likes two of five genres."""
+    folder = tmp_path_factory.mktemp("data")
+    return Dataset.open(write_dataset(folder, users=60, items=40, rows=4000, seed=3))
+
+
+@pytest.fixture(scope="module")
+def histories(data):
+    return Histories.of(data)
+
+
+@pytest.fixture(scope="module")
+def fitted(data, histories, tmp_path_factory):
+    """Each encoder, trained once."""
+    found = {}
+    for name in ALL:
+        settings = SMALL | {"learning_rate": 1e-2} if name != "bias" else {}
+        encoder = make_encoder(EncodeConfig(encoder=name, **settings), data, histories)
+        found[name] = encoder, encoder.fit(tmp_path_factory.mktemp(name), Silent())
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_learns_the_planted_taste(name, fitted, data):
+    encoder, training = fitted[name]
+    rows = data.rows("test")
+    auc = roc_auc_score(data.label[rows], encoder.score_rows(rows))
+    assert auc > 0.65, name  # chance is .5; the planted taste allows about .85
+    assert training.valid_auc == max(epoch.valid_auc for epoch in training.epochs)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_saved_and_opened_encoder_scores_the_same(name, fitted, data, histories, tmp_path):
+    encoder, training = fitted[name]
+    save_encoder(tmp_path, encoder, data, training)
+    opened = open_encoder(tmp_path, data, histories)
+    users, items = np.array([0, 5, 5]), np.array([1, 2, 39])
+    np.testing.assert_array_equal(
+        opened.score_rows(data.rows("test")), encoder.score_rows(data.rows("test"))
+    )
+    np.testing.assert_array_equal(
+        opened.score_pairs(users, items), encoder.score_pairs(users, items)
+    )
+    np.testing.assert_array_equal(opened.user_vectors(), encoder.user_vectors())
+    assert opened.config.resolved().parameters() == encoder.config.resolved().parameters()
+    assert json.loads((tmp_path / "encoder.json").read_text())["valid_auc"] == training.valid_auc
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_vectors_have_one_row_per_user_and_item(name, fitted, data):
+    encoder, _ = fitted[name]
+    assert encoder.user_vectors().shape == (len(data.users), encoder.dim)
+    assert encoder.item_vectors().shape == (len(data.items), encoder.dim)
+    assert encoder.dim == (0 if name == "bias" else 16)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_score_of_a_row_ignores_its_own_and_later_labels(name, fitted, data, histories, tmp_path):
+    encoder, training = fitted[name]
+    save_encoder(tmp_path, encoder, data, training)
+    row = int(data.rows("test")[50])
+    later = data.time >= data.time[row]
+    flipped = dataclasses.replace(
+        data, label=np.where(later, 1 - data.label, data.label).astype(np.int8)
+    )
+    blind = open_encoder(tmp_path, flipped, Histories.of(flipped))
+    assert blind.score_rows(np.array([row])) == pytest.approx(
+        encoder.score_rows(np.array([row])), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_fitting_does_not_see_test_labels(name, data, tmp_path):
+    test = data.split == 2
+    flipped = dataclasses.replace(
+        data, label=np.where(test, 1 - data.label, data.label).astype(np.int8)
+    )
+    vectors = []
+    for part, version in (("a", data), ("b", flipped)):
+        (tmp_path / part).mkdir()
+        config = EncodeConfig(encoder=name, **SMALL | {"epochs": 2})
+        encoder = make_encoder(config, version, Histories.of(version))
+        encoder.fit(tmp_path / part, Silent())
+        vectors.append((encoder.user_vectors(), encoder.item_vectors()))
+    np.testing.assert_array_equal(vectors[0][0], vectors[1][0])
+    np.testing.assert_array_equal(vectors[0][1], vectors[1][1])
+
+
+@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("epochs", [0, 1, 3])
+def test_killed_and_resumed_training_equals_the_uninterrupted(
+    name, epochs, data, histories, tmp_path
+):
+    config = EncodeConfig(encoder=name, **SMALL | {"epochs": 5, "learning_rate": 1e-2})
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = make_encoder(config, data, histories)
+    wanted = whole.fit(tmp_path / "whole", Silent())
+    with pytest.raises(Killed):
+        make_encoder(config, data, histories).fit(tmp_path / "killed", KillAfter(epochs))
+    resumed = make_encoder(config, data, histories)
+    found = resumed.fit(tmp_path / "killed", Silent())
+    for key, tensor in whole.module.state_dict().items():
+        assert tensor.equal(resumed.module.state_dict()[key]), key
+    assert [(e.train_loss, e.valid_auc) for e in found.epochs] == [
+        (e.train_loss, e.valid_auc) for e in wanted.epochs
+    ]
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_another_seed_gives_another_model(name, data, histories):
+    one, other = (
+        make_encoder(EncodeConfig(encoder=name, seed=seed), data, histories) for seed in (0, 1)
+    )
+    assert not np.array_equal(one.item_vectors(), other.item_vectors())
+
+
+def test_training_stops_after_patience_and_keeps_the_best(data, histories, tmp_path):
+    config = EncodeConfig(
+        encoder="mf", dim=16, batch_size=256, learning_rate=0.1, patience=2, epochs=50
+    )
+    encoder = make_encoder(config, data, histories)
+    training = encoder.fit(tmp_path, Silent())
+    assert len(training.epochs) == training.best_epoch + 2
+    rows = data.rows("valid")
+    assert roc_auc_score(data.label[rows], encoder.score_rows(rows)) == training.valid_auc
+
+
+def test_without_valid_rows_every_epoch_is_kept(data, tmp_path):
+    without = dataclasses.replace(
+        data, split=np.where(data.split == 1, 2, data.split).astype(np.int8)
+    )
+    encoder = make_encoder(
+        EncodeConfig(encoder="mf", **SMALL | {"epochs": 3, "patience": 1}),
+        without,
+        Histories.of(without),
+    )
+    training = encoder.fit(tmp_path, Silent())
+    assert (len(training.epochs), training.best_epoch, training.valid_auc) == (3, 3, None)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_without_train_rows_there_is_nothing_to_fit(name, data, tmp_path):
+    without = dataclasses.replace(data, split=np.full(len(data), 2, dtype=np.int8))
+    with pytest.raises(EmptySplitError):
+        make_encoder(EncodeConfig(encoder=name), without, Histories.of(without)).fit(
+            tmp_path, Silent()
+        )
+
+
+def test_other_data_set_is_refused(fitted, data, tmp_path):
+    save_encoder(tmp_path, fitted["mf"][0], data, Training())
+    other = dataclasses.replace(data, users=[*data.users, "one more"])
+    with pytest.raises(MismatchError, match=r"60 users.* 61"):
+        open_encoder(tmp_path, other, Histories.of(other))
+
+
+def test_diverging_training_is_named(data, histories, tmp_path):
+    encoder = make_encoder(
+        EncodeConfig(encoder="mf", learning_rate=1e30, epochs=3), data, histories
+    )
+    with pytest.raises(TrainingDivergedError):
+        encoder.fit(tmp_path, Silent())
+
+
+def test_untrained_user_has_the_zero_vector_in_mf(data, tmp_path):
+    without = dataclasses.replace(
+        data, split=np.where((data.user == 7) & (data.split == 0), 2, data.split).astype(np.int8)
+    )
+    encoder = make_encoder(EncodeConfig(encoder="mf", **SMALL), without, Histories.of(without))
+    encoder.fit(tmp_path, Silent())
+    assert not encoder.user_vectors()[7].any()
+    assert encoder.user_vectors()[8].any()
+
+
+@pytest.mark.parametrize("name", ["bias", "sasrec"])
+def test_strangers_history_scores_like_the_same_history_in_the_data(name, fitted, data, histories):
+    encoder, _ = fitted[name]
+    row = int(data.rows("test")[80])
+    user = int(data.user[row])
+    history = histories.before(row, user)
+    stranger = encoder.score_history(
+        data.item[history], data.label[history], data.item[row : row + 1]
+    )
+    # bias leaves the known user's own train rows out of the crowd, which moves its score a little.
+    tolerance = 0.5 if name == "bias" else 1e-5
+    assert stranger == pytest.approx(encoder.score_rows(np.array([row])), abs=tolerance)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_stranger_without_history_gets_finite_scores(name, fitted):
+    nothing = np.array([], dtype=np.int64)
+    scores = fitted[name][0].score_history(nothing, nothing, np.arange(40))
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) > 1
+
+
+def test_score_does_not_depend_on_batch_mates(fitted, data):
+    for name in ALL:
+        encoder, _ = fitted[name]
+        rows = data.rows("test")[::40]
+        alone = np.concatenate([encoder.score_rows(np.array([row])) for row in rows])
+        np.testing.assert_allclose(encoder.score_rows(rows), alone, atol=1e-5, err_msg=name)
