@@ -3,11 +3,14 @@
 import itertools
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from artifacts import locks
 from tests.artifacts.support import finish, open_store, publish_note, run, start
 
 WORKERS, EACH = 8, 4
@@ -41,11 +44,30 @@ def test_eight_processes_publish_at_once_while_a_reader_holds_the_catalog(tmp_pa
 def test_commit_times_grow_even_when_the_clock_is_set_back(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     publish_note(store, "a", 1)
+    # As if the clock had stood at this time at the last commit, and was right again now.
     (tmp_path / "locks" / "commit").write_text("2999-01-01T00:00:00.000000+00:00")
-    publish_note(store, "b", 2)
-    publish_note(store, "a", 3)
+    second, third = publish_note(store, "c", 2), publish_note(store, "b", 3)
+    assert second.created == "2999-01-01T00:00:00.000001+00:00"
+    assert third.created == "2999-01-01T00:00:00.000002+00:00"
     order = [a.reference for a in open_store(tmp_path).artifacts()]
-    assert order == ["note/a@1", "note/b@1", "note/a@2"]
+    assert order == ["note/a@1", "note/c@1", "note/b@1"]
+    (tmp_path / "locks" / "commit").write_text("damaged")
+    assert publish_note(store, "d", 4).version == 1
+
+
+def test_a_lock_is_never_held_on_a_file_that_was_removed(tmp_path: Path) -> None:
+    path, waiting = tmp_path / "lock", threading.Event()
+
+    def wait_for_it() -> bool:
+        with locks.held(path, on_wait=waiting.set):
+            return path.exists() and not locks.is_free(path)
+
+    with ThreadPoolExecutor(1) as pool:
+        with locks.held(path):
+            second = pool.submit(wait_for_it)
+            assert waiting.wait(10)
+            path.unlink()
+        assert second.result(10)
 
 
 def test_the_same_work_in_four_processes_is_done_once(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def publish_watched(store: Store, steps: list[Step], number: int) -> None:
         (draft.folder / "note.json").write_text("{}")
         (draft.folder / "text").mkdir()
         (draft.folder / "text" / "note.txt").write_text("x")
-        for path in sorted(draft.folder.rglob("*")):
-            steps.append(("make" if path.is_dir() else "create", str(path)))
+        written = sorted(draft.folder.rglob("*"))
+        steps.extend(("make" if path.is_dir() else "create", str(path)) for path in written)
     steps.append(("told", draft.artifact.reference if draft.artifact else ""))
 
 
