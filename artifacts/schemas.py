@@ -4,12 +4,17 @@ after.
 
 import json
 import os
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artifacts.errors import SchemaViolation
 from artifacts.kinds import Kind, Payload
 from artifacts.manifest import MANIFEST_NAME
+from artifacts.sql import path_literal
+
+if TYPE_CHECKING:
+    import duckdb
 
 _CODE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt")
 _MORE_FOLDERS = "Write only what the kind declares, or declare it."
@@ -96,19 +101,24 @@ def _refuse_code(file: Path, path: str) -> None:
         )
 
 
+@cache
+def _reader() -> "duckdb.DuckDBPyConnection":
+    """An in-memory DuckDB for reading Parquet files: to start one costs more than to ask it."""
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})
+
+
 def _check_parquet(file: Path, path: str, payload: Payload) -> int:
     import duckdb
 
-    from artifacts.sql import path_literal
-
-    with duckdb.connect(config={"threads": 1}) as connection:
+    source = path_literal(file)
+    describe = f"describe select * from read_parquet({source}, hive_partitioning = false)"
+    count = f"select num_rows from parquet_file_metadata({source})"
+    with _reader().cursor() as cursor:
         try:
-            described = connection.execute(
-                f"describe select * from read_parquet({path_literal(file)}, hive_partitioning=false)"
-            ).fetchall()
-            rows = connection.execute(
-                f"select num_rows from parquet_file_metadata({path_literal(file)})"
-            ).fetchone()
+            described = cursor.execute(describe).fetchall()
+            rows = cursor.execute(count).fetchone()
         except duckdb.Error as problem:
             raise SchemaViolation(
                 f"{path} cannot be read as Parquet: {str(problem).splitlines()[0]}",
