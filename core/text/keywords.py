@@ -100,7 +100,8 @@ def parse_keywords(answer: str, *, limit: int) -> list[str]:
 
 
 def _fits(piece: str) -> bool:
-    return 1 < len(piece) <= _CHARACTERS_PER_KEYWORD and len(piece.split()) <= _WORDS_PER_KEYWORD
+    short = 1 < len(piece) <= _CHARACTERS_PER_KEYWORD and len(piece.split()) <= _WORDS_PER_KEYWORD
+    return short and '"' not in piece  # what is left of a quotation is half a sentence
 
 
 def keyword_question(texts: ItemTexts, index: int, *, limit: int) -> str:

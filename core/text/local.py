@@ -12,6 +12,7 @@ from core.text.chat import Conversation, Message, Reply, Request
 from core.text.journal import Journal
 
 T = TypeVar("T")
+_LEAST_TOKENS_AFTER_BEGINNING = 20
 
 
 class Speaker(Protocol):
@@ -119,6 +120,7 @@ class LocalChat:
                 attention_mask=torch.tensor(seen, device=model.device),
                 max_new_tokens=requests[0].max_tokens,
                 pad_token_id=filler,
+                min_new_tokens=_least_tokens(requests[0]),
                 logits_processor=self._beginning(requests[0].begin_with, longest),
                 **sampling,
             )[:, longest:].tolist()
@@ -180,6 +182,11 @@ class _Beginning(LogitsProcessor):  # type: ignore[misc]
         masked = torch.full_like(scores, -torch.inf)
         masked[:, ids] = scores[:, ids]
         return masked
+
+
+def _least_tokens(request: Request) -> int:
+    """Small models like to stop right after the word they are made to begin with."""
+    return min(_LEAST_TOKENS_AFTER_BEGINNING, request.max_tokens) if request.begin_with else 0
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:
