@@ -34,7 +34,8 @@ class Meter:
     title: str
     total: int | None
     unit: str
-    started: float = field(default_factory=monotonic)
+    started: float
+    """Reading of the monotonic clock."""
     done: int = 0
     figures: dict[str, float | str] = field(default_factory=dict)
 
@@ -86,7 +87,7 @@ class LineProgress:
     @contextmanager
     def bar(self, title: str, total: int | None, unit: str) -> Iterator["_LineBar"]:
         """Yield a bar that writes lines."""
-        bar = _LineBar(Meter(title=title, total=total, unit=unit))
+        bar = _LineBar(Meter(title=title, total=total, unit=unit, started=monotonic()))
         self._open += 1
         try:
             yield bar
@@ -135,7 +136,7 @@ class BarProgress:
             live.start()
         self._open += 1
         shown = title if len(title) <= 32 else title[:31] + "…"
-        bar = _RichBar(Meter(title=title, total=total, unit=unit), live)
+        bar = _RichBar(Meter(title=title, total=total, unit=unit, started=monotonic()), live)
         bar.task = live.add_task(shown, total=total, unit=unit, figures="")
         try:
             yield bar

@@ -262,6 +262,8 @@ def _implied(
 ) -> tuple[str, ...] | None:
     if wanted.through:
         return None  # the ancestor of another input: found when that one is there
+    if not (wanted.required or wanted.latest):
+        return ("none",)  # only where it is asked for
     fitting = [step.id for step in earlier if step.stage.kind in wanted.kinds]
     if wanted.many and fitting:
         return tuple(fitting)

@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from thinkrec_cli.session import Session
     from thinkrec_cli.stage_command import Done
 
-HEADINGS = {
+SCORE_FAMILIES = {
     "auc": "AUC",
     "uauc": "UAUC",
-    "ndcg@5": "NDCG@5",
-    "map@5": "MAP@5",
+    "ndcg": "NDCG",
+    "map": "MAP",
     "log_loss": "log loss",
 }
-LESS_IS_BETTER = {"log_loss", "brier", "ece"}
+REASON_FAMILIES = {
+    "meteor": "METEOR",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge_l": "ROUGE-L",
+    "agreement": "agrees with score",
+}
+LESS_IS_BETTER = {"log_loss"}
 
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
@@ -35,21 +42,33 @@ def show_evaluation(session: "Session", done: "Done") -> None:
 
 
 def render_evaluation(target: Console, artifact: "Artifact") -> None:
-    """Write one row per scorer over all rows, the other metrics and slices below."""
-    figures = read_metrics(artifact)
-    overall = [f for f in figures if f.slice == "all"]
-    table = Table(title=None, header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("scorer", no_wrap=True)
-    for heading in HEADINGS.values():
-        table.add_column(heading, justify="right")
-    values = {(f.scorer, f.metric): f for f in overall}
-    for scorer in dict.fromkeys(f.scorer for f in overall):
-        if any((scorer, metric) in values for metric in HEADINGS):
-            cells = [_cell(values, scorer, metric) for metric in HEADINGS]
-            table.add_row(Text(scorer), *cells)
-    target.print(table)
-    for line in [*_reason_lines(overall), *_user_lines(overall)]:
+    """Write one row per scorer over all rows, then its reasons, then who was left out."""
+    overall = [figure for figure in read_metrics(artifact) if figure.slice == "all"]
+    for families in (SCORE_FAMILIES, REASON_FAMILIES):
+        chosen = [figure for figure in overall if figure.family in families]
+        if chosen:
+            target.print(_table(chosen, families))
+    for line in _user_lines(overall):
         target.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _table(figures: list[Figure], families: dict[str, str]) -> Table:
+    """Return scorers as rows and metrics as columns."""
+    order = list(families)
+    metrics = sorted({f.metric for f in figures}, key=lambda m: order.index(m.partition("@")[0]))
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("scorer", no_wrap=True)
+    for metric in metrics:
+        table.add_column(_heading(metric, families), justify="right")
+    values = {(figure.scorer, figure.metric): figure for figure in figures}
+    for scorer in dict.fromkeys(figure.scorer for figure in figures):
+        table.add_row(Text(scorer), *(_cell(values, scorer, metric) for metric in metrics))
+    return table
+
+
+def _heading(metric: str, families: dict[str, str]) -> str:
+    family, at, rank = metric.partition("@")
+    return families[family] + at + rank
 
 
 def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str) -> Text:
@@ -60,27 +79,17 @@ def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str) -> Te
     best = min(known) if metric in LESS_IS_BETTER else max(known)
     text = Text(f"{figure.value:.4f}", style="bold green" if figure.value == best else "")
     if figure.low is not None and figure.high is not None:
-        text.append(f" {figure.low:.3f}-{figure.high:.3f}", style="dim")
+        text.append(f" {figure.low:.3f}-{figure.high:.3f}", style="dim not bold")
     return text
-
-
-def _reason_lines(figures: list[Figure]) -> list[str]:
-    """Word the metrics that have no column: those of reasons."""
-    others = [f for f in figures if f.metric not in HEADINGS and f.value is not None]
-    scorers = dict.fromkeys(f.scorer for f in others)
-    lines = []
-    for scorer in scorers:
-        words = [f"{f.metric} {f.value:.4f}" for f in others if f.scorer == scorer]
-        lines.append(f"{scorer}: {', '.join(words)}")
-    return lines
 
 
 def _user_lines(figures: list[Figure]) -> list[str]:
     """Say how many users the metrics per user leave out."""
     lines = {}
     for figure in figures:
-        if figure.users_left_out and figure.metric in HEADINGS:
-            name = HEADINGS[figure.metric]
+        if figure.users_left_out and figure.family in SCORE_FAMILIES:
+            name = _heading(figure.metric, SCORE_FAMILIES)
             counted = f"{figure.users:,} users, {figure.users_left_out:,} left out"
-            lines[figure.metric, counted] = f"{name}: {counted} (too few rows, or one label only)"
+            why = "one label only" if figure.family == "uauc" else "one row only"
+            lines[figure.metric, counted] = f"{name}: {counted} ({why})"
     return list(lines.values())

@@ -1,6 +1,6 @@
 """The figures of an evaluation, read from its table."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ class Figure:
     users: int
     users_left_out: int
 
+    @property
+    def family(self) -> str:
+        """Name of the metric without the number of ranks: ndcg for ndcg@5."""
+        return self.metric.partition("@")[0]
+
 
 def read_metrics(artifact: "Artifact") -> list[Figure]:
     """Return all figures in the order in which they were written."""
@@ -32,16 +37,7 @@ def read_metrics(artifact: "Artifact") -> list[Figure]:
 
 
 def nested(figures: list[Figure]) -> dict[str, Any]:
-    """Return scorer -> metric -> value over all rows; other slices below `slices`."""
-    result: dict[str, Any] = {}
-    for figure in figures:
-        place = result.setdefault(figure.scorer, {})
-        if figure.slice != "all":
-            place = place.setdefault("slices", {}).setdefault(figure.slice, {})
-        place[figure.metric] = figure.value
-        if figure.low is not None:
-            place.setdefault("intervals", {})[figure.metric] = [figure.low, figure.high]
-        place["rows"], place["users"] = figure.rows, max(figure.users, place.get("users", 0))
-        if figure.users_left_out:
-            place.setdefault("users_left_out", {})[figure.metric] = figure.users_left_out
-    return result
+    """Return scorer -> metric -> value, with intervals and slices; see core.evaluation.summary."""
+    from core.evaluation.summary import summarize
+
+    return summarize(asdict(figure) for figure in figures)

@@ -68,7 +68,9 @@ def show_end(
         ),
         soft_wrap=True,
     )
-    for position, line in enumerate(recipe.next):
+    # What to try next needs all of it.
+    whole = len(outcomes) == len(recipe.steps)
+    for position, line in enumerate(recipe.next if whole else ()):
         lead = "next  " if position == 0 else "      "
         target.print(Text(lead, "bold").append(line, "cyan"), soft_wrap=True)
 

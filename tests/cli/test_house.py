@@ -1,0 +1,136 @@
+"""Looking at artifacts and keeping house."""
+
+import csv
+import io
+import json
+
+import duckdb
+import pytest
+
+from artifacts.errors import CorruptArtifact
+
+
+@pytest.fixture
+def stocked(thinkrec, ingested):
+    """A store with a data set, keywords and traces."""
+    assert thinkrec("augment").returncode == 0
+    assert thinkrec("synthesize", "--rows", "20", "--held-out", "5").returncode == 0
+    return thinkrec
+
+
+def test_list_shows_what_there_is(stocked):
+    lines = stocked("list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "reference",
+        "dataset/table@1",
+        "keywords/tfidf@1",
+        "traces/grounded@1",
+    ]
+    assert "180" in lines[1]
+    assert "dataset/table@1 keywords/tfidf@1" in lines[3]
+
+
+def test_list_takes_a_kind_either_way_and_a_limit(stocked):
+    references = [e["reference"] for e in json.loads(stocked("list", "keywords", "--json").stdout)]
+    assert references == ["keywords/tfidf@1"]
+    assert stocked("list", "--kind", "keywords").stdout == stocked("list", "keywords").stdout
+    newest = json.loads(stocked("list", "--limit", "1", "--json").stdout)
+    assert [entry["reference"] for entry in newest] == ["traces/grounded@1"]
+
+
+def test_list_of_an_empty_store_says_how_to_begin(thinkrec):
+    done = thinkrec("list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "thinkrec ingest" in done.stderr
+
+
+def test_show_tells_settings_files_and_lineage_both_ways(stocked):
+    page = stocked("show", "keywords/tfidf").stdout
+    assert "keywords/tfidf@1" in page
+    assert "limit" in page
+    assert "keywords.parquet" in page
+    made_from, used_by = page.split("made from")[1].split("used by")
+    assert "dataset/table@1" in made_from
+    assert "traces/grounded@1" in used_by
+
+
+def test_show_takes_the_beginning_of_a_key(stocked):
+    shown = json.loads(stocked("show", "keywords/tfidf", "--json").stdout)
+    assert shown["kind"] == "keywords"
+    assert shown["ancestors"] == ["dataset/table@1"]
+    assert shown["descendants"] == ["traces/grounded@1"]
+    assert shown == json.loads(stocked("show", shown["key"][:8], "--json").stdout)
+
+
+def test_sql_prints_aligned_columns_csv_or_json(stocked):
+    query = "select split, count(*) as n from interactions group by all order by n desc, split"
+    lines = stocked("sql", query).stdout.splitlines()
+    assert lines[0].split() == ["split", "n"]
+    assert lines[1].split() == ["train", "126"]
+    rows = list(csv.DictReader(io.StringIO(stocked("sql", "--csv", query).stdout)))
+    assert rows[0] == {"split": "train", "n": "126"}
+    assert json.loads(stocked("sql", "--json", query).stdout)[0] == {"split": "train", "n": 126}
+
+
+def test_sql_spells_what_json_cannot(stocked):
+    done = stocked("sql", "--json", "select 'nan'::double as a, [1, 2] as b, null as c, 'ü' as d")
+    assert json.loads(done.stdout) == [{"a": None, "b": [1, 2], "c": None, "d": "ü"}]
+
+
+def test_sql_reads_a_query_from_standard_input(shell, stocked):
+    done = shell("echo 'select 1 as one' | thinkrec sql - --json")
+    assert json.loads(done.stdout) == [{"one": 1}]
+
+
+def test_the_catalog_file_shows_every_artifact_after_its_command(stocked, store):
+    with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as catalog:
+        found = catalog.execute("select reference from artifacts order by 1").fetchall()
+        items = catalog.execute("select count(*) from keywords").fetchall()
+    assert found == [("dataset/table@1",), ("keywords/tfidf@1",), ("traces/grounded@1",)]
+    assert items == [(15,)]
+
+
+def test_a_catalog_held_open_for_writing_stops_nobody(stocked, store):
+    with duckdb.connect(str(store / "catalog.duckdb")) as held:
+        held.execute("create table mine as select 1")
+        done = stocked("augment", "--limit", "2", "--name", "few")
+        assert (done.returncode, done.stdout) == (0, "keywords/few@1\n")
+        assert "keywords/few@1" in stocked("sql", "select reference from artifacts").stdout
+
+
+def test_verify_is_content_with_a_whole_store(stocked):
+    done = stocked("verify")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "3 artifacts" in done.stderr
+
+
+def test_verify_names_a_damaged_file_and_fails(stocked, store):
+    damaged = next((store / "objects" / "keywords").glob("*/keywords.parquet"))
+    damaged.chmod(0o644)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    done = stocked("verify")
+    assert done.returncode == CorruptArtifact.exit_code
+    assert "keywords/tfidf@1: keywords.parquet" in done.stdout
+    assert stocked("verify", "dataset/table").returncode == 0
+
+
+def test_gc_removes_only_when_told_to(stocked, store):
+    leftover = store / "objects" / "keywords" / ("0" * 64)
+    leftover.mkdir()
+    (leftover / "keywords.parquet").write_bytes(b"x" * 100)
+    listed = stocked("gc")
+    assert str(leftover) in listed.stdout
+    assert "gc --yes" in listed.stderr
+    assert leftover.exists()
+    assert stocked("gc", "--yes").returncode == 0
+    assert not leftover.exists()
+    assert len(json.loads(stocked("list", "--json").stdout)) == 3
+
+
+def test_rebuild_makes_the_catalog_anew(stocked, store):
+    (store / "catalog.duckdb").unlink()
+    assert stocked("rebuild").returncode == 0
+    with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as catalog:
+        assert catalog.execute("select count(*) from artifacts").fetchall() == [(3,)]

@@ -1,0 +1,116 @@
+"""Settings come from defaults, a file and the command line, in this order; unknown ones are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigError, UnknownKeyError
+
+
+def settings(shell_or_run, reference: str) -> dict:
+    shown = json.loads(shell_or_run("show", reference, "--json").stdout)
+    return shown["parameters"]
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(
+    thinkrec, ingested, ratings
+):
+    (ratings / "settings.toml").write_text("limit = 4\nbatch-size = 2\n")
+    thinkrec("augment", "--config", "settings.toml", "--limit", "3")
+    parameters = settings(thinkrec, "keywords/tfidf")
+    assert (parameters["limit"], parameters["batch_size"], parameters["seed"]) == (3, 2, 0)
+
+
+def test_one_file_may_hold_settings_of_several_commands(thinkrec, ingested, ratings):
+    (ratings / "settings.toml").write_text("seed = 7\n[augment]\nlimit = 4\n[encode]\ndim = 8\n")
+    assert thinkrec("augment", "--config", "settings.toml").returncode == 0
+    parameters = settings(thinkrec, "keywords/tfidf")
+    assert (parameters["limit"], parameters["seed"]) == (4, 7)
+
+
+@pytest.mark.parametrize("content", ["limt = 4\n", "[augment]\nlimt = 4\n"])
+def test_an_unknown_setting_is_refused_with_the_nearest(thinkrec, ingested, ratings, content):
+    (ratings / "settings.toml").write_text(content)
+    done = thinkrec("augment", "--config", "settings.toml")
+    assert done.returncode == UnknownKeyError.exit_code
+    assert "unknown key 'limt'" in done.stderr
+    assert "Did you mean 'limit'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [("limit = 'four'\n", "is not a int"), ("limit =\n", "is not TOML")]
+)
+def test_a_setting_that_cannot_be_read_is_refused(thinkrec, ingested, ratings, content, problem):
+    (ratings / "settings.toml").write_text(content)
+    done = thinkrec("augment", "--config", "settings.toml")
+    assert done.returncode == ConfigError.exit_code
+    assert problem in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--store", "other", "list"], ["list", "--store", "other"]],
+    ids=["before", "after"],
+)
+def test_the_store_may_be_named_before_or_after_the_command(thinkrec, ratings, arguments):
+    assert thinkrec(*arguments, THINKREC_STORE="").returncode == 0
+    assert (ratings / "other" / "format.json").exists()
+
+
+def test_a_named_store_wins_over_the_environment(thinkrec, store, ratings):
+    thinkrec("--store", "other", "list")
+    assert (ratings / "other").exists()
+    assert not store.exists()
+
+
+def test_without_a_name_the_store_is_in_the_working_folder(shell, ratings):
+    assert shell("unset THINKREC_STORE; thinkrec list").returncode == 0
+    assert (ratings / ".thinkrec" / "format.json").exists()
+
+
+def test_json_may_stand_before_the_command(thinkrec, ingested):
+    assert json.loads(thinkrec("--json", "augment").stdout)["kind"] == "keywords"
+
+
+def test_an_artifact_can_be_named(thinkrec, ingested):
+    assert thinkrec("augment", "--name", "mine").stdout == "keywords/mine@1\n"
+    again = thinkrec("augment", "--name", "yours")
+    assert again.stdout == "keywords/yours@1\n"
+    assert "cached" in again.stderr
+
+
+def test_force_makes_a_new_version(thinkrec, ingested):
+    assert thinkrec("augment").stdout == "keywords/tfidf@1\n"
+    assert thinkrec("augment").stdout == "keywords/tfidf@1\n"
+    assert thinkrec("augment", "--force").stdout == "keywords/tfidf@2\n"
+
+
+def test_quiet_says_nothing_and_verbose_says_the_settings(thinkrec, ingested):
+    assert thinkrec("augment", "--quiet").stderr == ""
+    loud = thinkrec("augment", "--force", "-v").stderr
+    assert "limit = 10" in loud
+    assert "dataset: dataset/table@1" in loud
+
+
+def test_an_optional_input_can_be_left_out(thinkrec, ingested):
+    thinkrec("augment")
+    thinkrec("synthesize", "--rows", "20", "--keywords", "none")
+    shown = json.loads(thinkrec("show", "traces/grounded", "--json").stdout)
+    assert shown["inputs"]["keywords"] == []
+
+
+def test_a_choice_outside_the_list_is_a_usage_error(thinkrec):
+    done = thinkrec("ingest", "imdb")
+    assert done.returncode == 2
+    assert "ml-100k" in done.stderr
+
+
+def test_paths_are_not_part_of_the_key(thinkrec, ingested, ratings):
+    (ratings / "moved").mkdir()
+    for name in ("ratings.csv", "movies.csv"):
+        Path(ratings / name).rename(ratings / "moved" / name)
+    again = thinkrec(
+        "ingest", "table", "--interactions", "moved/ratings.csv", "--items", "moved/movies.csv"
+    )
+    assert again.stdout.strip() == ingested

@@ -1,0 +1,274 @@
+"""A recipe is checked as a whole before anything runs, and runs only what was not done before."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from artifacts.store import Store
+from core.errors import (
+    BadValueError,
+    ConfigError,
+    MissingFileError,
+    RecipeError,
+    ThinkRecError,
+    UnknownKeyError,
+)
+from core.stages.base import Context
+from core.stages.kinds import KINDS
+from core.stages.recipe import STAGE_COMMANDS, load_recipe, load_stage, read_recipe
+from core.stages.recipe_run import plan_recipe, run_recipe
+from tests.cli.conftest import write_ratings
+
+RECIPE = """
+name = "small"
+about = "a table of ratings"
+next = ["thinkrec list"]
+
+[settings]
+seed = 3
+
+[step.keywords]
+command = "augment"
+dataset = "data"
+limit = 4
+
+[step.data]
+command = "ingest"
+source = "table"
+interactions = "ratings.csv"
+items = "movies.csv"
+
+[step.reasons]
+command = "synthesize"
+rows = 20
+held-out = 0
+artifact = "twenty"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """Working folder with ratings and a recipe."""
+    write_ratings(tmp_path)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def context(folder: Path) -> Context:
+    """A real store."""
+    return Context(store=Store.open(folder / "store", KINDS, "test"))
+
+
+def read(text: str):
+    return read_recipe(tomllib.loads(text), where="recipe.toml")
+
+
+def problem_of(text: str, kind: type[ThinkRecError] = RecipeError) -> tuple[str, str]:
+    with pytest.raises(kind) as caught:
+        read(text)
+    return str(caught.value), caught.value.hint
+
+
+def test_steps_stand_in_an_order_in_which_they_can_run():
+    recipe = read(RECIPE)
+    assert [step.id for step in recipe.steps] == ["data", "keywords", "reasons"]
+    assert (recipe.name, recipe.next) == ("small", ("thinkrec list",))
+
+
+def test_shared_settings_reach_the_steps_that_know_them():
+    by_id = {step.id: step.config for step in read(RECIPE).steps}
+    assert by_id["keywords"].seed == by_id["reasons"].seed == 3
+    assert by_id["keywords"].limit == 4
+    assert by_id["reasons"].held_out == 0
+
+
+def test_inputs_nobody_names_come_from_the_one_earlier_step_that_fits():
+    by_id = {step.id: step.inputs for step in read(RECIPE).steps}
+    assert by_id["reasons"] == {"dataset": ("data",), "keywords": ("keywords",)}
+
+
+DATA = '[step.data]\ncommand = "ingest"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "problem", "hint"),
+    [
+        ("", RecipeError, "has no steps", "[step.data]"),
+        ("step = 3", RecipeError, "has no steps", "[step.data]"),
+        ("nme = 'x'\n" + DATA, RecipeError, "unknown key 'nme'", "'name'"),
+        ("[step.a]\n", RecipeError, "[step.a] has no command", "ingest"),
+        ("[step.a]\ncommand = 'encod'", RecipeError, "unknown command 'encod'", "'encode'"),
+        (DATA + "sorce = 'x'", RecipeError, "[step.data]: unknown key 'sorce'", "'source'"),
+        (DATA + "source = 'imdb'", ConfigError, "source = 'imdb'", "Use"),
+        (DATA + "threshold = 'x'", ConfigError, "threshold = 'x' is not a float", "float"),
+        ("[settings]\nsed = 1\n" + DATA, RecipeError, "unknown setting 'sed'", "Did you mean"),
+        (
+            DATA + "[step.k]\ncommand = 'augment'\ndataset = 'dta'",
+            RecipeError,
+            "unknown step 'dta'",
+            "'data'",
+        ),
+        (
+            DATA + "[step.k]\ncommand = 'augment'\n[step.g]\ncommand = 'cluster'\nencoder = 'k'",
+            RecipeError,
+            "encoder takes encoder, not step 'k', which makes keywords",
+            "makes encoder",
+        ),
+        (
+            DATA + "[step.g]\ncommand = 'cluster'\nencoder = 'dataset/x'",
+            RecipeError,
+            "encoder takes encoder, not 'dataset/x'",
+            "makes encoder",
+        ),
+        ("[step.k]\ncommand = 'augment'", RecipeError, "no earlier step makes dataset", "dataset/"),
+        (DATA + "after = 3", RecipeError, "after = 3 names no step", "list of steps"),
+        (DATA + "after = ['x']", RecipeError, "unknown step 'x'", "data"),
+        (
+            DATA + "after = ['k']\n[step.k]\ncommand = 'augment'",
+            RecipeError,
+            "steps wait for each other: data, k",
+            "circle",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_as_a_whole(text, kind, problem, hint):
+    found, advice = problem_of(text, kind)
+    assert problem in found
+    assert hint in advice
+
+
+def test_an_input_that_could_be_several_steps_has_to_be_named():
+    text = DATA
+    for name in ("mf", "sasrec"):
+        text += f'[step.{name}]\ncommand = "encode"\nencoder = "{name}"\n'
+    found, advice = problem_of(text + '[step.g]\ncommand = "cluster"\n')
+    assert "several steps could be its encoder: mf, sasrec" in found
+    assert 'encoder = "sasrec"' in advice
+
+
+def test_an_input_of_many_takes_all_earlier_steps_that_fit():
+    text = DATA
+    for name in ("mf", "bias"):
+        text += f'[step.{name}]\ncommand = "encode"\nencoder = "{name}"\n'
+        text += f'[step.{name}-scores]\ncommand = "score"\nscorer = "{name}"\n'
+    recipe = read(text + '[step.table]\ncommand = "eval"\n')
+    assert recipe.steps[-1].inputs["scores"] == ("mf-scores", "bias-scores")
+
+
+@pytest.mark.parametrize("content", ["name = \n", "name = 'a'\nname = 'b'\n"])
+def test_broken_toml_is_told_with_its_place(folder, content):
+    (folder / "broken.toml").write_text(content)
+    with pytest.raises(RecipeError, match="line"):
+        load_recipe(folder / "broken.toml")
+
+
+def test_a_missing_recipe_names_those_that_are_there(folder):
+    with pytest.raises(MissingFileError) as caught:
+        load_recipe(folder / "recpe.toml")
+    assert "recipe.toml" in caught.value.hint
+
+
+def test_settings_can_be_changed_from_outside(folder):
+    recipe = load_recipe(
+        folder / "recipe.toml", ["keywords.limit=2", "reasons.held-out=7", "data.source=table"]
+    )
+    by_id = {step.id: step.config for step in recipe.steps}
+    assert (by_id["keywords"].limit, by_id["reasons"].held_out) == (2, 7)
+
+
+@pytest.mark.parametrize("change", ["keywords.limit", "limit=3", "keyword.limit=3", "=", "a.=1"])
+def test_a_change_that_changes_nothing_is_refused(folder, change):
+    with pytest.raises(RecipeError):
+        load_recipe(folder / "recipe.toml", [change])
+
+
+def test_a_change_of_an_unknown_setting_is_refused(folder):
+    with pytest.raises((RecipeError, UnknownKeyError), match="limt"):
+        load_recipe(folder / "recipe.toml", ["keywords.limt=3"])
+
+
+def test_a_second_run_does_no_work(folder, context):
+    recipe = load_recipe(folder / "recipe.toml")
+    assert [s.state for s in plan_recipe(context, recipe)] == ["to run", "waits", "waits"]
+    first = list(run_recipe(context, recipe))
+    assert [done.outcome.hit for done in first] == [False, False, False]
+    assert [done.outcome.artifact.reference for done in first] == [
+        "dataset/table@1",
+        "keywords/tfidf@1",
+        "traces/twenty@1",
+    ]
+    assert [s.state for s in plan_recipe(context, recipe)] == ["cached"] * 3
+    assert [done.outcome.hit for done in run_recipe(context, recipe)] == [True, True, True]
+
+
+def test_a_changed_setting_redoes_its_step_and_what_follows_alone(folder, context):
+    list(run_recipe(context, load_recipe(folder / "recipe.toml")))
+    changed = load_recipe(folder / "recipe.toml", ["keywords.limit=2"])
+    assert [s.state for s in plan_recipe(context, changed)] == ["cached", "to run", "waits"]
+    assert [done.outcome.hit for done in run_recipe(context, changed)] == [True, False, False]
+
+
+def test_a_step_fails_with_its_name_and_the_next_run_continues_there(folder, context):
+    broken = (folder / "ratings.csv").read_text()
+    recipe = load_recipe(folder / "recipe.toml")
+    (folder / "ratings.csv").write_text(broken.replace(",5,", ",five,", 1))
+    with pytest.raises(BadValueError) as caught:
+        list(run_recipe(context, recipe))
+    assert caught.value.__notes__ == ["in step 'data' (ingest) of recipe small"]
+    (folder / "ratings.csv").write_text(broken)
+    assert len(list(run_recipe(context, recipe))) == 3
+
+
+def test_until_leaves_out_what_is_not_needed(folder, context):
+    recipe = load_recipe(folder / "recipe.toml")
+    done = list(run_recipe(context, recipe, until=["keywords"]))
+    assert [one.step.id for one in done] == ["data", "keywords"]
+    with pytest.raises(RecipeError, match="unknown step 'keyword'"):
+        plan_recipe(context, recipe, until=["keyword"])
+
+
+def test_only_needs_the_steps_before_to_be_done(folder, context):
+    recipe = load_recipe(folder / "recipe.toml")
+    with pytest.raises(RecipeError, match="step 'data' was not run yet"):
+        list(run_recipe(context, recipe, only=["keywords"]))
+    list(run_recipe(context, recipe, until=["data"]))
+    done = list(run_recipe(context, recipe, only=["keywords"]))
+    assert [one.step.id for one in done] == ["keywords"]
+
+
+def test_what_lies_in_the_store_does_not_leak_into_a_recipe(folder, context):
+    recipe = read(
+        RECIPE.replace("[step.keywords]", "[step.other]").replace(
+            '[step.reasons]\ncommand = "synthesize"',
+            '[step.reasons]\ncommand = "synthesize"\nkeywords = "none"',
+        )
+    )
+    list(run_recipe(context, load_recipe(folder / "recipe.toml")))
+    reasons = list(run_recipe(context, recipe))[-1].outcome.artifact
+    assert reasons.manifest.inputs["keywords"] == []
+
+
+@pytest.mark.parametrize("command", STAGE_COMMANDS)
+def test_no_setting_or_input_of_a_stage_hides_a_key_of_a_step(command):
+    import dataclasses
+
+    stage = load_stage(command)
+    settings = {field.name for field in dataclasses.fields(stage.config)}
+    assert stage.command == command
+    assert not settings & set(stage.inputs)
+    assert not (settings | set(stage.inputs)) & {"command", "artifact", "after"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "recipes").rglob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_recipe_of_the_project_is_sound(path):
+    assert load_recipe(path).steps
+
+
+def test_the_quickstart_uses_every_command():
+    recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "quickstart.toml")
+    assert {step.stage.command for step in recipe.steps} == set(STAGE_COMMANDS)
