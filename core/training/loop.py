@@ -119,7 +119,7 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.parameters.values(), config.clip_norm or math.inf)
     )
-    loss = float(losses.total)
+    loss = float(losses.total.detach())
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingDivergedError(
             f"train {run.stage}: step {step} gave loss {loss} and gradient norm {norm}",
@@ -132,8 +132,8 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
             stage=run.stage,
             step=step,
             loss=loss,
-            rec_loss=float(losses.rec),
-            think_loss=float(losses.think),
+            rec_loss=float(losses.rec.detach()),
+            think_loss=float(losses.think.detach()),
             learning_rate=rate,
             gradient_norm=norm,
             tokens=tokens,

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.llm.quiet import quiet_transformers
+from core.training import dropout
+
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 
 
@@ -27,23 +30,23 @@ def attach(model: Any, settings: LoraSettings, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=list(settings.target_modules),
-            task_type="CAUSAL_LM",
-        ),
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.target_modules),
+        task_type="CAUSAL_LM",
     )
+    with quiet_transformers():
+        return get_peft_model(model, config)
 
 
 def reopen(model: Any, folder: Path) -> Any:
     """Return a PEFT model with a saved LoRA that can go on training."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, folder, is_trainable=True)
+    with quiet_transformers():
+        return PeftModel.from_pretrained(model, folder, is_trainable=True)
 
 
 def select_layers(peft_model: Any, first: int) -> dict[str, torch.nn.Parameter]:
@@ -57,6 +60,8 @@ def select_layers(peft_model: Any, first: int) -> dict[str, torch.nn.Parameter]:
         parameter.requires_grad_(wanted)
         if wanted:
             chosen[name] = parameter
+    if next(iter(chosen.values())).device.type == "cpu":
+        dropout.install(peft_model)
     peft_model.eval()
     for name, module in peft_model.named_modules():
         if "lora_dropout" in name and _layer_of(name + ".") >= first:
