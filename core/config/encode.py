@@ -49,6 +49,11 @@ class EncodeConfig(Config):
         "Tell sasrec and gsasrec which rows of the history were liked: AUC rises, UAUC falls.",
     )
     layers: int = option(2, "Propagation layers of lightgcn.")
+    negatives: int = option(64, "Items drawn at random per liked row by gsasrec.")
+    calibration: float = option(0.75, "t of gsasrec's gBCE: 0 is plain BCE, 1 is fully calibrated.")
+    negative_weight: float = option(
+        0.1, "Weight of gsasrec's gBCE beside the BCE on likes and dislikes."
+    )
     fit_on: Literal["train", "valid"] = option(
         "train", "Rows that the bias regression is fitted on."
     )
@@ -77,6 +82,11 @@ class EncodeConfig(Config):
         )
         self.check(
             0 <= self.dropout < 1, f"dropout = {self.dropout} is not in [0, 1)", hint="Use 0.2."
+        )
+        self.check(
+            0 <= self.calibration <= 1,
+            f"calibration = {self.calibration} is not between 0 and 1",
+            hint="Use 0.75.",
         )
         self.check(
             self.dim % self.heads == 0,
