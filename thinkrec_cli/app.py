@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from thinkrec_cli import console, version
 from thinkrec_cli.boundary import error_boundary, install, leave_if_stopped
 from thinkrec_cli.commands import COMMANDS
+from thinkrec_cli.pipes import FAILED, mark_output
 from thinkrec_cli.session import Switches
 
 
@@ -110,7 +111,9 @@ def main() -> None:
     install()
     try:
         typer.main.get_command(app)(prog_name="thinkrec")
-    except SystemExit:
+    except SystemExit as end:
+        if end.code:
+            mark_output(FAILED)  # wrong usage, too, has to stop what comes after it in a pipe
         leave_if_stopped()
         raise
 

@@ -14,6 +14,7 @@ import typer
 from artifacts.errors import StoreError
 from core.errors import DiskFullError, MissingFileError, ThinkRecError
 from thinkrec_cli import console
+from thinkrec_cli.pipes import FAILED, mark_output
 
 EXIT_BROKEN_PIPE = 141  # what a shell reports for SIGPIPE
 EXIT_INTERRUPTED = 130
@@ -64,6 +65,7 @@ def report_bug(
     kind: type[BaseException], problem: BaseException, trace: TracebackType | None
 ) -> None:
     """Write the traceback, and say under it whose fault it is; for sys.excepthook."""
+    mark_output(FAILED)
     traceback.print_exception(kind, problem, trace)
     console.print_error(
         f"this is a bug in thinkrec ({kind.__name__})",

@@ -1,16 +1,28 @@
-"""References that come through a pipe, and what is passed on."""
+"""References that come through a pipe, and what is passed on.
 
+In `a | b | c` all three start at once, and the shell runs `b` and `c` even where `a` fails; they would then take the
+latest artifacts there are and go on with the wrong data. So a command marks the pipe it writes to, by the size of the
+pipe's buffer: that is the one thing that both ends see and that is no output. Linux only; elsewhere there is no mark.
+"""
+
+import contextlib
+import fcntl
 import os
 import re
 import select
 import stat
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from core.errors import PipedInputError
 from thinkrec_cli import console
 
 SECONDS_OF_PATIENCE = 2.0
+
+# In pages; a pipe has 16, or 1 or 2 where a user has very many pipes.
+AT_WORK = 8
+FAILED = 4
 
 # kind/name@version, kind/name, or the beginning of a key
 _REFERENCE = re.compile(
@@ -21,13 +33,22 @@ _REFERENCE = re.compile(
 def read_piped_references() -> list[str]:
     """Read references from standard input if it is a pipe or a file.
 
-    Raises: PipedInputError if something else than references comes.
+    Raises: PipedInputError if something else than references comes, or the command before failed.
     """
-    if not _stdin_is_piped():
+    mark_output(AT_WORK)
+    mode = _mode(sys.stdin)
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []
     _wait_aloud()
-    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    return parse_references(text)
+    found = parse_references(sys.stdin.buffer.read().decode("utf-8", errors="replace"))
+    if not found and _mark(sys.stdin) == FAILED:
+        raise PipedInputError(
+            "the command before this one in the pipe failed, so nothing was done",
+            hint="Correct what it says and run the line again; what is done is cached.",
+        )
+    if not found and stat.S_ISFIFO(mode):
+        console.say("nothing came through the pipe; inputs are the latest that fit")
+    return found
 
 
 def parse_references(text: str) -> list[str]:
@@ -52,16 +73,33 @@ def pass_on(references: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def _stdin_is_piped() -> bool:
+def mark_output(pages: int) -> None:
+    """Tell the command that reads from this one, if there is one, how it stands."""
+    if stat.S_ISFIFO(_mode(sys.stdout)) and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # output lies in the pipe that would no longer fit
+            fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, pages * _page_bytes())
+
+
+def _mark(stream: Any) -> int | None:
+    if not (stat.S_ISFIFO(_mode(stream)) and hasattr(fcntl, "F_GETPIPE_SZ")):
+        return None
+    return fcntl.fcntl(stream.fileno(), fcntl.F_GETPIPE_SZ) // _page_bytes()
+
+
+def _page_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def _mode(stream: Any) -> int:
+    """Return the file mode of a stream; 0 if it is closed or something in memory."""
     try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError, AttributeError):  # closed, or replaced by something in memory
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+        return os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return 0
 
 
 def _wait_aloud() -> None:
-    """Wait for the first byte or the end of standard input; after a while say what is awaited."""
+    """Wait for the first byte or the end of standard input; say so unless a command is at work."""
     ready, _, _ = select.select([sys.stdin], [], [], SECONDS_OF_PATIENCE)
-    if not ready:
+    if not ready and _mark(sys.stdin) != AT_WORK:
         console.say("waiting for references on standard input (add </dev/null to read none)")

@@ -106,6 +106,30 @@ def test_waiting_for_a_silent_pipe_is_said_aloud(ratings, store, ingested):
     assert out == "dataset/table@1\nkeywords/tfidf@1\n"
 
 
+def test_a_failure_stops_the_commands_that_come_after_it_in_the_pipe(shell, ingested, store):
+    done = shell(
+        "thinkrec ingest table --interactions none.csv | thinkrec augment | thinkrec synthesize;"
+        " echo ${PIPESTATUS[@]}"
+    )
+    assert done.stdout == "10 34 34\n"
+    assert done.stderr.count("the command before this one in the pipe failed") == 2
+    assert not (store / "objects" / "keywords").exists()
+
+
+def test_a_usage_error_stops_the_commands_that_come_after_it(shell, ingested):
+    done = shell("thinkrec ingest --nonsense | thinkrec augment; echo ${PIPESTATUS[@]}")
+    assert done.stdout == "2 34\n"
+
+
+def test_waiting_for_a_command_that_is_at_work_is_not_said(shell, ingested):
+    slow = "import sys, time; from thinkrec_cli import pipes; pipes.mark_output(pipes.AT_WORK)"
+    done = shell(
+        f"python -c '{slow}; time.sleep(3); print(\"dataset/table@1\")' | thinkrec augment"
+    )
+    assert done.stdout == "dataset/table@1\nkeywords/tfidf@1\n"
+    assert "waiting" not in done.stderr
+
+
 def test_a_reader_that_leaves_causes_no_traceback(shell, ingested):
     done = shell(
         'thinkrec sql --csv "select * from range(300000)" | head -1; echo ${PIPESTATUS[0]}'
