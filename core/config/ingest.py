@@ -7,13 +7,17 @@ from typing import Any, Literal
 from core.config.base import Config, option
 from core.errors import ConfigError
 
-SourceName = Literal["ml-100k", "ml-1m", "movielens", "recbole", "table"]
+SourceName = Literal["ml-100k", "ml-1m", "yelp", "amazon", "movielens", "recbole", "table"]
 Encoding = Literal["utf-8", "latin-1", "utf-16"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "iso"]
+HALF = "half"
+"""Value of `test_from`: the rows from `valid_from` on are cut into two halves by time."""
 
 # What a source means by itself; an option given by the user wins. Dates are UTC midnights.
 # ml-1m: calendar months 14..33 after the full file's first month, April 2000, are June 2001 .. January 2003. Fixed
 # dates make the full file and a file that holds only the window give the same rows.
+# yelp: 2010 to 2022 are the twelve years 2010 .. 2021, ten to train on and two to cut into halves.
+# amazon: the year of the paper's Book data, ten months to train on and two to cut into halves.
 PRESETS: dict[str, dict[str, Any]] = {
     "ml-100k": {"split_by": "user-time"},
     "ml-1m": {
@@ -23,9 +27,40 @@ PRESETS: dict[str, dict[str, Any]] = {
         "test_from": "2002-09-01",
         "until": "2003-02-01",
     },
+    "yelp": {
+        "split_by": "time",
+        "since": "2010-01-01",
+        "valid_from": "2020-01-01",
+        "test_from": HALF,
+        "until": "2022-01-01",
+        "min_user_rows": 20,
+        "min_item_rows": 20,
+        "unrated_items": False,
+    },
+    "amazon": {
+        "threshold": 4.0,
+        "split_by": "time",
+        "since": "2017-01-01",
+        "valid_from": "2017-11-01",
+        "test_from": HALF,
+        "until": "2018-01-01",
+        "min_user_rows": 20,
+        "min_item_rows": 20,
+        "unrated_items": False,
+    },
 }
-_GENERAL = {"split_by": "time", "train_fraction": 0.7, "valid_fraction": 0.1}
+_GENERAL = {
+    "threshold": 3.0,
+    "split_by": "time",
+    "train_fraction": 0.7,
+    "valid_fraction": 0.1,
+    "min_user_rows": 0,
+    "min_item_rows": 0,
+    "unrated_items": True,
+}
 _PRESET_FIELDS = (*_GENERAL, "since", "valid_from", "test_from", "until")
+_FILE_SOURCES = ("table", "amazon", "yelp")
+"""Sources whose two files can be named one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +69,21 @@ class IngestConfig(Config):
 
     source: SourceName = option(
         "ml-100k",
-        "what to read: ml-100k (fetched by name, or --path), ml-1m (the paper's window; --path), movielens, recbole "
-        "(--path), table (--interactions, --items)",
+        "what to read: ml-100k (fetched by name, or --path), ml-1m (the paper's window; --path), yelp, amazon (the "
+        "paper's windows; --path, or --interactions and --items), movielens, recbole (--path), table (--interactions, "
+        "--items)",
     )
     # Where files lie is not part of the key: what is in them is (the stage's resources).
     path: str | None = option(None, "folder of the source's files", keyed=False)
     interactions: str | None = option(
-        None, "table: file of interactions (CSV, TSV, JSON lines, Parquet; .gz too)", keyed=False
+        None,
+        "table, yelp, amazon: file of interactions (CSV, TSV, JSON lines, Parquet; .gz too)",
+        keyed=False,
     )
-    items: str | None = option(None, "table: file of items, if there is one", keyed=False)
-    threshold: float = option(3.0, "a rating above this is a like (label 1)")
+    items: str | None = option(
+        None, "table, yelp, amazon: file of items, if there is one", keyed=False
+    )
+    threshold: float | None = option(None, "a rating above this is a like, label 1 (3; amazon: 4)")
 
     user_column: str | None = option(None, "column of the user's id (default: guessed by name)")
     item_column: str | None = option(None, "column of the item's id, in both files")
@@ -72,21 +112,32 @@ class IngestConfig(Config):
         "time (one cut for all), user-time (each user's own time line), or the name of a column that says train, "
         "valid or test (default: the source's own, else time)",
     )
-    train_fraction: float | None = option(None, "share of the first rows that is train (0.7)")
+    train_fraction: float | None = option(
+        None, "share of the first rows that is train (0.7); shares replace the source's own dates"
+    )
     valid_fraction: float | None = option(
         None, "share of the next rows that is valid (0.1); the rest is test"
     )
     since: str | None = option(None, "keep rows from this UTC date on, for instance 2001-06-01")
     valid_from: str | None = option(None, "with --split-by time: valid starts at this UTC date")
-    test_from: str | None = option(None, "with --split-by time: test starts at this UTC date")
+    test_from: str | None = option(
+        None,
+        "with --split-by time: test starts at this UTC date, or `half`: the rows from --valid-from on are cut into "
+        "two equal halves by time",
+    )
     until: str | None = option(None, "keep rows before this UTC date")
-    min_user_rows: int = option(
-        0, "keep users with at least so many rows (repeated with items until it holds)"
+    min_user_rows: int | None = option(
+        None,
+        "keep users with at least so many rows, repeated with items until it holds (0; yelp, amazon: 20)",
     )
-    min_item_rows: int = option(
-        0, "keep items with at least so many rows (repeated with users until it holds)"
+    min_item_rows: int | None = option(
+        None,
+        "keep items with at least so many rows, repeated with users until it holds (0; yelp, amazon: 20)",
     )
-    unrated_items: bool = option(True, "also take items of the items file that have no interaction")
+    unrated_items: bool | None = option(
+        None,
+        "also take items of the items file that have no interaction (yes; yelp, amazon: no)",
+    )
     on_duplicate: Literal["last", "first", "error", "keep"] = option(
         "last", "same user and item twice: keep the last or the first by time, fail, or keep all"
     )
@@ -121,14 +172,14 @@ class IngestConfig(Config):
             hint="Leave --split-by out, or the two dates.",
         )
         dates = [rules[name] for name in ("since", "valid_from", "test_from", "until")]
-        times = [seconds(date) for date in dates if date is not None]
+        times = [seconds(date) for date in dates if date not in (None, HALF)]
         self.check(
             times == sorted(set(times)),
             f"the dates {', '.join(str(date) for date in dates if date)} are not in order",
             hint="since < valid_from < test_from < until.",
         )
         self.check(
-            self.min_user_rows >= 0 and self.min_item_rows >= 0 and self.threads >= 0,
+            rules["min_user_rows"] >= 0 and rules["min_item_rows"] >= 0 and self.threads >= 0,
             "min_user_rows, min_item_rows and threads cannot be negative",
             hint="Use 0 for none.",
         )
@@ -146,23 +197,33 @@ class IngestConfig(Config):
             hint="Leave --path out.",
         )
         self.check(
-            named or (self.interactions is None and self.items is None),
+            self.source in _FILE_SOURCES or (self.interactions is None and self.items is None),
             f"--interactions and --items belong to the source table, not to {self.source}",
             hint="Use: thinkrec ingest table --interactions F --items F, or give --path FOLDER.",
         )
         self.check(
-            named or self.source == "ml-100k" or self.path is not None,
-            f"the source {self.source} needs a folder",
-            hint=f"Use: thinkrec ingest {self.source} --path FOLDER.",
+            self.path is None or (self.interactions is None and self.items is None),
+            "--path finds the files by itself, --interactions and --items name them",
+            hint="Give --path, or the files.",
+        )
+        files = self.source in _FILE_SOURCES
+        self.check(
+            self.source == "ml-100k" or self.path is not None or self.interactions is not None,
+            f"the source {self.source} needs " + ("files" if files else "a folder"),
+            hint=f"Use: thinkrec ingest {self.source} --path FOLDER"
+            + (", or --interactions F --items F." if files else "."),
         )
 
     def rules(self) -> dict[str, Any]:
-        """Return split and window as they hold: the user's options over the source's preset over the general ones."""
+        """Return label, filter, split and window as they hold: the user's options over the source's preset over the
+        general ones.
+        """
         preset = dict(PRESETS.get(self.source, {}))
-        if self.split_by is not None and self.split_by != "time":
-            preset.pop(
-                "valid_from", None
-            )  # another way of splitting keeps the window, not its cuts
+        other_split = self.split_by is not None and self.split_by != "time"
+        shares = self.train_fraction is not None or self.valid_fraction is not None
+        if other_split or (shares and self.valid_from is None and self.test_from is None):
+            # Another way of splitting keeps the window, not its cuts.
+            preset.pop("valid_from", None)
             preset.pop("test_from", None)
         given = {name: getattr(self, name) for name in _PRESET_FIELDS}
         return {

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.data.ingest_filter import Filtered, order_and_filter
-from core.data.ingest_items import load_items
+from core.data.ingest_items import count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
 from core.data.readers.files import literal
@@ -32,7 +32,7 @@ def ingest(
     Raises: EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError, DuplicateRowError,
         EmptySplitError, DiskFullError, ConfigError (memory limit).
     """
-    rule = SplitRule.of(config)
+    rule, rules = SplitRule.of(config), config.rules()
     with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
         loaded = load(connection, source, config, rule)
         bar.advance(1, rows=loaded.read)
@@ -42,12 +42,13 @@ def ingest(
         bar.advance()
         rows = RowColumns(
             split=split_expression(connection, rule),
-            label=f"(rating > {config.threshold!r})::TINYINT",
+            label=f"(rating > {rules['threshold']!r})::TINYINT",
         )
         bar.advance()
-        splits = write_payloads(connection, rows, folder, unrated_items=config.unrated_items)
+        splits = write_payloads(connection, rows, folder, unrated_items=rules["unrated_items"])
         _check_splits(rule, splits)
         report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
+        report["item_titles"] = count_titles(connection, unrated_items=rules["unrated_items"])
         bar.advance()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report
@@ -142,7 +143,7 @@ def _report(
         },
         "splits": splits,
         "split_rule": rule.words,
-        "label_rule": f"1 if rating > {config.threshold:g} else 0",
+        "label_rule": f"1 if rating > {config.rules()['threshold']:g} else 0",
         "like_rate": round(
             sum(s["rows"] * (s["like_rate"] or 0) for s in splits.values()) / kept, 6
         ),

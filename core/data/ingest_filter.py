@@ -122,10 +122,12 @@ def _core(connection: Any, config: IngestConfig) -> tuple[int, int]:
 
     Returns: rows dropped, rounds it took. Raises: EmptySplitError if nothing is left.
     """
-    if config.min_user_rows <= 1 and config.min_item_rows <= 1:
+    rules = config.rules()
+    minimum = {"u": rules["min_user_rows"], "i": rules["min_item_rows"]}
+    if max(minimum.values()) <= 1:
         return 0, 0
     (before,) = connection.execute("SELECT count(*) FROM pairs").fetchone()
-    rounds = _core_rounds(connection, {"u": config.min_user_rows, "i": config.min_item_rows})
+    rounds = _core_rounds(connection, minimum)
     connection.execute(
         "CREATE OR REPLACE TABLE pairs AS SELECT pairs.* FROM pairs "
         "SEMI JOIN core_u USING (u) SEMI JOIN core_i USING (i)"
@@ -133,7 +135,7 @@ def _core(connection: Any, config: IngestConfig) -> tuple[int, int]:
     (left,) = connection.execute("SELECT count(*) FROM pairs").fetchone()
     if left == 0:
         raise EmptySplitError(
-            f"no user has {config.min_user_rows} rows with items of {config.min_item_rows} rows",
+            f"no user has {minimum['u']} rows with items of {minimum['i']} rows",
             hint="Lower --min-user-rows or --min-item-rows.",
         )
     for column, kind in (("u", "user"), ("i", "item")):

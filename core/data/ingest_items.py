@@ -4,6 +4,7 @@ from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.data.ingest_load import reading, value_at
+from core.data.readers.markup import register_decoder
 from core.data.readers.source import ItemSource, Source
 from core.errors import BadValueError
 
@@ -12,7 +13,7 @@ _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
 
 
 def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[str, int]:
-    """Fill the table `facts` (item, title, year, categories, description), one row per id of the items file.
+    """Fill the table `facts` (item, title, title_from, year, categories, description), one row per id.
 
     Of several rows with one id the first counts. Returns: rows read, repeated ids, rows without an id, for the report.
     Raises: EncodingError, BadValueError, EmptyFileError.
@@ -20,9 +21,11 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
     items = source.items
     if items is None:
         connection.execute(
-            "CREATE TABLE facts (item VARCHAR, title VARCHAR, year INTEGER, categories VARCHAR[], description VARCHAR)"
+            "CREATE TABLE facts (item VARCHAR, title VARCHAR, title_from VARCHAR, year INTEGER, categories VARCHAR[], "
+            "description VARCHAR)"
         )
         return {"read": 0, "repeated": 0, "without_id": 0}
+    register_decoder(connection)
     with reading(items.file):
         connection.execute(_statement(items))
     read, without = connection.execute(
@@ -42,17 +45,37 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
     return {"read": read, "repeated": read - without - kept, "without_id": without}
 
 
+def count_titles(connection: Any, *, unrated_items: bool) -> dict[str, int]:
+    """Return what the titles of a data set's items were made of (`own`, ..., `id`) -> items, most first.
+
+    Args:
+        connection: holds `by_i` and `facts`.
+        unrated_items: whether items that have facts and no interaction belong to the data set.
+    """
+    ids = "SELECT i::VARCHAR AS item FROM by_i"
+    if unrated_items:
+        ids += " UNION SELECT item FROM facts"
+    return dict(
+        connection.execute(
+            "SELECT CASE WHEN title IS NULL THEN 'id' ELSE title_from END AS made_of, count(*) AS items "
+            f"FROM ({ids}) LEFT JOIN facts USING (item) GROUP BY made_of ORDER BY items DESC, made_of"
+        ).fetchall()
+    )
+
+
 def _statement(items: ItemSource) -> str:
     pattern = f"'{_TITLE_WITH_YEAR}'"
     return f"""
         CREATE TABLE all_facts AS SELECT item,
             CASE WHEN regexp_matches(title, {pattern}) THEN regexp_extract(title, {pattern}, 1) ELSE title END AS title,
+            title_from,
             coalesce(try_cast(year AS INTEGER), try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
             coalesce(list_filter(list_transform(categories, lambda word: trim(word)),
                 lambda word: word <> ''), []) AS categories,
             coalesce(trim(description), '') AS description
         FROM (SELECT ("{items.item.replace('"', '""')}")::VARCHAR AS item,
-            nullif(trim(({items.title})::VARCHAR), '') AS title, ({items.year})::VARCHAR AS year,
+            nullif(trim(({items.title})::VARCHAR), '') AS title,
+            ({items.title_from})::VARCHAR AS title_from, ({items.year})::VARCHAR AS year,
             ({items.categories})::VARCHAR[] AS categories, ({items.description})::VARCHAR AS description
             FROM {items.file.relation()})"""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from core.config.ingest import IngestConfig, seconds
+from core.config.ingest import HALF, IngestConfig, seconds
 
 _SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -29,19 +29,22 @@ class SplitRule:
     valid_from: int | None
     test_from: int | None
     until: int | None
+    halves: bool = False
+    """Rows from valid_from on are cut into two halves by time; test_from is None."""
 
     @classmethod
     def of(cls, config: IngestConfig) -> "SplitRule":
         """Take the rule of a configuration, presets filled in."""
         rules = config.rules()
         times = {
-            name: None if rules[name] is None else seconds(rules[name])
+            name: None if rules[name] in (None, HALF) else seconds(rules[name])
             for name in ("since", "valid_from", "test_from", "until")
         }
         return cls(
             by=rules["split_by"],
             train=rules["train_fraction"],
             valid=rules["valid_fraction"],
+            halves=rules["test_from"] == HALF,
             **times,
         )
 
@@ -61,6 +64,11 @@ class SplitRule:
             )
         elif self.column is not None:
             text = f"as the column '{self.column}' says"
+        elif self.valid_from is not None and self.halves:
+            text = (
+                f"one time line for all: train before {_date(self.valid_from)} (UTC), the rest in halves by time, "
+                "valid and test; an odd row is valid, rows of one second stay together"
+            )
         elif self.valid_from is not None and self.test_from is not None:
             text = (
                 f"one time line for all: train before {_date(self.valid_from)}, valid before "
@@ -94,6 +102,12 @@ def split_expression(connection: Any, rule: SplitRule) -> str:
     """Return SQL over `events` (rowid in time order) for the code of a row's split."""
     if rule.by != "time":
         return "split"
+    if rule.valid_from is not None and rule.halves:
+        cut = middle_row(connection, rule.valid_from)
+        return (
+            f"(CASE WHEN time < {rule.valid_from} THEN 0 WHEN rowid < {cut} THEN 1 ELSE 2 END)"
+            "::TINYINT"
+        )
     if rule.valid_from is not None and rule.test_from is not None:
         valid_from, test_from = rule.valid_from, rule.test_from
     else:
@@ -103,6 +117,27 @@ def split_expression(connection: Any, rule: SplitRule) -> str:
     return (
         f"(CASE WHEN time < {valid_from} THEN 0 WHEN time < {test_from} THEN 1 ELSE 2 END)::TINYINT"
     )
+
+
+def middle_row(connection: Any, start: int) -> int:
+    """Return the rowid of `events` (in time order) at which the second half of the rows from a time on begins.
+
+    Of an odd number of rows the first half gets one more. Where the middle falls between rows of one second, it moves
+    to the end of that second that leaves the halves more equal (the later one if both do), so that input order decides
+    nothing. Only if all the rows are of one second are they parted, in input order.
+    """
+    first, total = connection.execute(
+        f"SELECT count(*) FILTER (time < {start}), count(*) FROM events"
+    ).fetchone()
+    middle = int(first + (total - first + 1) // 2)
+    if middle >= total:
+        return middle
+    second = _time_at(connection, middle)
+    ends = connection.execute(
+        f"SELECT count(*) FILTER (time <= {second}), count(*) FILTER (time < {second}) FROM events"
+    ).fetchone()
+    cuts = [int(end) for end in ends if first < end < total]
+    return min(cuts, key=lambda cut: abs(2 * cut - first - total), default=middle)
 
 
 def floor_of(rows: int, share: float) -> int:

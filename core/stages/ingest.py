@@ -58,9 +58,12 @@ def make(work: Work[IngestConfig]) -> None:
             "split_rule": report["split_rule"],
             "users": report["users"],
             "items": report["items"],
+            "core_rounds": report["core_rounds"],
         }
     )
     _say(work, report["rows"], report["splits"], report["split_rule"])
+    if rounds := report["core_rounds"]:
+        work.progress.say(f"users and items with too few rows left out in {rounds} rounds")
 
 
 def _say(

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -131,6 +131,11 @@ def any_file(
     if suffix in (".json", ".jsonl", ".ndjson"):
         return TableFile(path=path, form="json", columns=_json_columns(path, encoding))
     return delimited_file(path, delimiter=delimiter, quote=quote, encoding=encoding)
+
+
+def with_columns(file: TableFile, columns: tuple[str, ...]) -> TableFile:
+    """Add columns that a JSON file may have beyond those of its first objects; they are NULL where they are not."""
+    return replace(file, columns=tuple(dict.fromkeys(file.columns + columns)))
 
 
 def existing_file(path: Path) -> Path:

@@ -14,6 +14,8 @@ class ItemSource:
     """The item's id, a column name."""
     title: str = "NULL"
     """VARCHAR; a year in parentheses at its end is taken off and used where `year` is null."""
+    title_from: str = "'own'"
+    """VARCHAR, what the title was made of where it is not null; the report counts it."""
     year: str = "NULL"
     """Anything that can be cast to INTEGER."""
     categories: str = "[]::VARCHAR[]"

@@ -5,14 +5,16 @@ from pathlib import Path
 from types import ModuleType
 
 from core.config.ingest import IngestConfig
-from core.data.readers import movielens, recbole, table
+from core.data.readers import amazon, movielens, recbole, table, yelp
 from core.data.readers.source import Source
 
 _READERS: Mapping[str, ModuleType] = {
+    "amazon": amazon,
     "ml-1m": movielens,
     "movielens": movielens,
     "recbole": recbole,
     "table": table,
+    "yelp": yelp,
 }
 
 

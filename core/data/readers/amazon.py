@@ -1,0 +1,92 @@
+"""Amazon Review Data (2018): reviews or ratings, and metadata of products, one JSON object a line.
+
+The metadata was taken from web pages: texts hold entities and tags, many titles are cut-off pieces of a page, and
+products occur several times. What is no title is replaced by brand and category, or by the id.
+"""
+
+from pathlib import Path
+
+from core.config.ingest import IngestConfig
+from core.data.readers import guesses
+from core.data.readers.files import (
+    TableFile,
+    any_file,
+    delimited_file,
+    existing_file,
+    existing_folder,
+    identifier,
+    with_columns,
+)
+from core.data.readers.markup import plain, whole
+from core.data.readers.source import ItemSource, Source
+from core.errors import MissingFileError
+
+_META = "meta_"
+_JSON = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
+_RATINGS_ONLY = (".csv", ".csv.gz")
+_PRODUCT = ("asin", "title", "brand", "category", "description")
+
+
+def files(config: IngestConfig) -> dict[str, Path]:
+    """Return role -> file; in a folder, metadata is the file named meta_*. Raises: MissingFileError."""
+    if config.interactions is not None:
+        named = {"interactions": config.interactions, "items": config.items}
+        return {role: existing_file(Path(path)) for role, path in named.items() if path is not None}
+    folder = existing_folder(Path(config.path or "."))
+    names = sorted(path for path in folder.iterdir() if path.name.endswith(_JSON + _RATINGS_ONLY))
+    items = [path for path in names if path.name.startswith(_META)]
+    reviews = [path for path in names if not path.name.startswith(_META)]
+    if len(reviews) != 1 or len(items) > 1:
+        listing = ", ".join(path.name for path in names) or "none"
+        raise MissingFileError(
+            f"{folder} must hold one file of reviews and one named {_META}*; found: {listing}",
+            hint="Name the two files with --interactions F --items F.",
+        )
+    return {"interactions": reviews[0]} | ({"items": items[0]} if items else {})
+
+
+def read(config: IngestConfig, found: dict[str, Path]) -> Source:
+    """Describe the files. Raises: MissingColumnError, EmptyFileError, BadValueError."""
+    reviews = _reviews(found["interactions"])
+    columns = {role: guesses.required(reviews, config, role) for role in guesses.INTERACTION_ROLES}
+    items = _items(config, any_file(found["items"])) if "items" in found else None
+    return Source(interactions=reviews, items=items, **columns)
+
+
+def _reviews(path: Path) -> TableFile:
+    if path.name.endswith(_RATINGS_ONLY):
+        # "Ratings only" files have no header.
+        return delimited_file(path, delimiter=",", columns=("item", "user", "rating", "time"))
+    return any_file(path)
+
+
+def _items(config: IngestConfig, file: TableFile) -> ItemSource:
+    item = guesses.required(file, config, "item")
+    file = with_columns(file, _PRODUCT)  # a key may be missing from the first lines
+    own = whole(identifier(guesses.optional(file, config, "title") or "title"))
+    categories = _texts("category")
+    # An author's name stands in a link to the author's page.
+    brand = plain("regexp_replace(brand, '^Visit Amazon.s (.*) Page$', '\\1')")
+    category = f"({categories})[-1]"
+    return ItemSource(
+        file=file,
+        item=item,
+        title=f"coalesce({own}, nullif(concat_ws(': ', {brand}, {category}), ''))",
+        title_from=f"CASE WHEN {own} IS NOT NULL THEN 'own' WHEN {category} IS NULL THEN 'brand' "
+        f"WHEN {brand} IS NULL THEN 'category' ELSE 'brand and category' END",
+        categories=categories,
+        description=f"array_to_string({_texts('description')}, ' ')",
+    )
+
+
+def _texts(column: str) -> str:
+    """Return SQL for the plain texts of a JSON list (or of one text), blank ones left out."""
+    listed = f"[{column}]"
+    if_list = f"from_json({column}, '[\"VARCHAR\"]')"
+    texts = (
+        f"CASE WHEN {column} LIKE '[%' AND json_valid({column}) THEN {if_list} ELSE {listed} END"
+    )
+    return (
+        f"list_filter(list_transform({texts}, lambda text: {plain('text')}), "
+        "lambda text: text IS NOT NULL)"
+    )

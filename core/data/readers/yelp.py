@@ -1,0 +1,63 @@
+"""Yelp Open Dataset: a folder (or two files) of JSON lines, one review or one business a line."""
+
+from pathlib import Path
+
+from core.config.ingest import IngestConfig
+from core.data.readers import guesses
+from core.data.readers.files import (
+    any_file,
+    existing_file,
+    existing_folder,
+    identifier,
+    with_columns,
+)
+from core.data.readers.source import ItemSource, Source
+from core.errors import MissingFileError
+
+_PREFIX = "yelp_academic_dataset_"
+_NAMES = {"interactions": "review", "items": "business"}
+_ENDS = (".json", ".json.gz")
+_BUSINESS = ("business_id", "name", "city", "state", "categories")
+
+
+def files(config: IngestConfig) -> dict[str, Path]:
+    """Return role -> file. Raises: MissingFileError."""
+    if config.interactions is not None:
+        named = {"interactions": config.interactions, "items": config.items}
+        return {role: existing_file(Path(path)) for role, path in named.items() if path is not None}
+    folder = existing_folder(Path(config.path or "."))
+    found = {}
+    for role, name in _NAMES.items():
+        spellings = (folder / f"{prefix}{name}{end}" for prefix in (_PREFIX, "") for end in _ENDS)
+        path = next((path for path in spellings if path.is_file()), None)
+        if path is not None:
+            found[role] = path
+    if "interactions" not in found:
+        raise MissingFileError(
+            f"{folder} holds no {_PREFIX}review.json",
+            hint="Give the folder that the Yelp Open Dataset was unpacked to, or --interactions F --items F.",
+        )
+    return found
+
+
+def read(config: IngestConfig, found: dict[str, Path]) -> Source:
+    """Describe the files: name and city of a business are its title and description.
+
+    Raises: MissingColumnError, EmptyFileError, BadValueError.
+    """
+    reviews = any_file(found["interactions"])
+    items = None
+    if "items" in found:
+        file = any_file(found["items"])
+        item = guesses.required(file, config, "item")
+        file = with_columns(file, _BUSINESS)  # a key may be missing from the first lines
+        title = guesses.optional(file, config, "title")
+        items = ItemSource(
+            file=file,
+            item=item,
+            title=identifier(title or "name"),
+            categories="string_split(categories, ',')",
+            description="concat_ws(', ', nullif(trim(city), ''), nullif(trim(state), ''))",
+        )
+    columns = {role: guesses.required(reviews, config, role) for role in guesses.INTERACTION_ROLES}
+    return Source(interactions=reviews, items=items, **columns)
