@@ -23,6 +23,10 @@ class EvalConfig(Config):
     )
     meteor: bool = option(True, "Measure reasons by METEOR too, which fetches WordNet once.")
 
+    examples: int = option(
+        3, "Explained pairs shown in the report: of the explanations given, then of others."
+    )
+
     def __post_init__(self) -> None:
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
@@ -31,4 +35,9 @@ class EvalConfig(Config):
             self.bootstrap_samples >= 0,
             f"bootstrap_samples = {self.bootstrap_samples} is negative",
             hint="Use 1000, or 0 for no intervals.",
+        )
+        self.check(
+            self.examples >= 0,
+            f"examples = {self.examples} is negative",
+            hint="Use 3, or 0 for none.",
         )

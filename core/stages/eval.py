@@ -1,5 +1,6 @@
 """`thinkrec eval`: scores, explanations -> evaluation. Always beside the constant and the honest counts."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +12,38 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.evaluation.metrics import Figure
     from core.evaluation.scores import Scores
+    from core.stages.eval_report import Measured
 
 SCORER_KINDS = ("model", "experts", "adapter", "encoder")
 
 
 def make(work: Work[EvalConfig]) -> None:
-    """Measure scores and explanations and write one row per figure."""
+    """Measure scores and explanations; write one row per figure, and the report."""
     from core.data.dataset import Dataset
     from core.data.tables import write_table
     from core.evaluation.baselines import CONSTANT
+    from core.stages.eval_report import write_report
     from core.stages.kinds import EVALUATION
 
     store = work.context.store
     scored, explained = work.inputs["scores"], work.inputs["explanations"]
     require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
-    lines = [*_measure_scores(work, dataset), *_measure_explanations(work, dataset)]
+    measured = _measure_scores(work, dataset)
+    measured = dataclasses.replace(
+        measured, lines=[*measured.lines, *_measure_explanations(work, dataset)]
+    )
+    lines = measured.lines
     types = EVALUATION.payload("metrics.parquet").columns
     columns = {name: [line[name] for line in lines] for name in types}
     write_table(work.draft.folder / "metrics.parquet", columns, types)
+    examples = write_report(work, measured)
     overall = [line for line in lines if line["slice"] == "all" and line["metric"] == "auc"]
     work.draft.summary.update(
         seed=work.config.seed,
         scores=[artifact.reference for artifact in scored],
         explanations=[artifact.reference for artifact in explained],
+        examples=examples,
         rows=overall[0]["rows"],
         auc={line["scorer"]: line["value"] for line in overall if line["scorer"] != CONSTANT},
     )
@@ -65,9 +74,10 @@ def _scorer(store: Store, artifact: Artifact) -> Artifact | None:
     return next(iter([*named, *fitting]), None)
 
 
-def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> list[dict[str, Any]]:
+def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     from core.evaluation.metrics import Drawing, measure_all
     from core.evaluation.slices import slices_of
+    from core.stages.eval_report import Measured
 
     config = work.config
     scorers, references, bias = _scorers(work, dataset)
@@ -97,7 +107,16 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> list[dict[str
                 }
                 lines += _lines(facts, figures)
             bar.advance()
-    return lines
+    given = work.inputs["scores"]
+    made_by = [_scorer(work.context.store, artifact) for artifact in given]
+    names = scorer_names(work.context.store, given)
+    return Measured(
+        lines=lines,
+        scorers=scorers,
+        made_by=dict(zip(names, made_by, strict=True)),
+        references=references,
+        bias=bias,
+    )
 
 
 def _scorers(

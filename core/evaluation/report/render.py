@@ -1,0 +1,76 @@
+"""A report as HTML and as Markdown.
+
+Titles, reasons and ids come from outside: HTML is escaped by Jinja2, Markdown by `finalize`, both everywhere.
+"""
+
+import base64
+import re
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from core.evaluation.report.blocks import Report, kind_of
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+"""Control characters, and those that turn the direction of text around."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~$&])")
+
+
+def clean(value: Any) -> Any:
+    """Return a text on one line, without characters that are no text; anything else as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _CONTROL.sub(" ", value).encode("utf-8", "replace").decode("utf-8")
+
+
+def to_html(report: Report) -> str:
+    """Return one page that needs nothing else: styles and drawings are inside."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("core.evaluation.report"),
+        autoescape=True,
+        finalize=clean,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"drawing": Markup, "data_uri": _data_uri}
+    environment.tests["kind"] = _is_kind
+    return environment.get_template("report.html.j2").render(report=report) + "\n"
+
+
+def to_markdown(report: Report) -> str:
+    """Return the same as Markdown; drawings are left to their tables of numbers."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("core.evaluation.report"),
+        autoescape=False,  # noqa: S701 - finalize escapes everything that is not Markup, for Markdown
+        finalize=escape_markdown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"code": _code, "made": Markup}
+    environment.tests["kind"] = _is_kind
+    written = environment.get_template("report.md.j2").render(report=report)
+    return re.sub(r"\n{3,}", "\n\n", written).strip() + "\n"
+
+
+def escape_markdown(value: Any) -> Any:
+    """Return a text that Markdown shows as it is, whatever stands in it."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _MARKDOWN.sub(r"\\\1", clean(value))
+
+
+def _code(value: str) -> Markup:
+    """Return a code span; a bar would end the cell of a table, and backticks the span."""
+    shown = clean(value).replace("`", "'").replace("|", "/")
+    return Markup(f"`{shown}`" if shown.strip() else "")  # noqa: S704 - nothing in a code span is markup
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def _is_kind(block: Any, kind: str) -> bool:
+    return bool(kind_of(block) == kind)

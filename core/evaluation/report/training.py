@@ -1,0 +1,171 @@
+"""How the trainings in the lineage went: losses and validations."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.evaluation.report.blocks import Block, Cell, Column, Picture, Section, Table, row_of
+from core.evaluation.report.chart import Line, chart
+from core.evaluation.report.material import Course, EncoderCourse, Material
+from core.evaluation.report.numbers import NONE, count, figure
+
+POINTS = 120
+"""Most points of a loss curve: a line of more is noise on a page."""
+_SHORTEST = 2
+"""Epochs below which there is no curve to see."""
+
+
+def training_section(material: Material) -> Section | None:
+    """Return the curves of adapters, experts, projectors and encoders."""
+    blocks: list[Block] = []
+    for course in material.courses:
+        blocks += _course_blocks(course)
+    blocks += _encoder_blocks([e for e in material.encoders if len(e.epochs) >= _SHORTEST])
+    if not blocks:
+        return None
+    lead = ["What was kept of each training is the step of the best AUC on the valid split."]
+    return Section(name="training", title="Training", lead=lead, blocks=blocks)
+
+
+def _course_blocks(course: Course) -> list[Block]:
+    stages = list(dict.fromkeys(row["stage"] for row in [*course.steps, *course.validations]))
+    loss_lines, valid_lines = [], []
+    for index, stage in enumerate(stages):
+        losses = [
+            (row["step"], row["loss"])
+            for row in course.steps
+            if row["stage"] == stage and _known(row["loss"])
+        ]
+        loss_lines.append(Line(name=stage, points=thinned(losses), series=index))
+        looks = [row for row in course.validations if row["stage"] == stage]
+        kept = _kept(looks)
+        for metric, dashed in (("auc", False), ("uauc", True)):
+            points = [(row["step"], row[metric]) for row in looks if _known(row[metric])]
+            valid_lines.append(
+                Line(
+                    name=f"{stage}: {metric.upper()}",
+                    points=points,
+                    series=index,
+                    dashed=dashed,
+                    best=kept["step"] if kept else None,
+                )
+            )
+    drawings = chart("training loss", loss_lines, along="step") + chart(
+        "AUC and UAUC on valid", valid_lines, along="step"
+    )
+    if not drawings:
+        return []
+    notes = []
+    if any(len(line.points) < _count(course.steps, line.name) for line in loss_lines):
+        notes.append("Points of the loss are means of neighbouring steps.")
+    table = _course_table(course, stages)
+    return [
+        Picture(
+            title=f"Training of {course.reference}",
+            svg=drawings,
+            table=table,
+            source=course.reference,
+            notes=notes,
+        )
+    ]
+
+
+def _count(steps: Sequence[Mapping[str, Any]], stage: str) -> int:
+    return sum(row["stage"] == stage for row in steps)
+
+
+def _kept(looks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the last validation that was the best so far."""
+    return next((row for row in reversed(looks) if row["best"]), None)
+
+
+def _course_table(course: Course, stages: Sequence[str]) -> Table:
+    rows = []
+    for stage in stages:
+        steps = [row for row in course.steps if row["stage"] == stage]
+        kept = _kept([row for row in course.validations if row["stage"] == stage])
+        losses = [row["loss"] for row in steps if _known(row["loss"])]
+        ends = (_mean(losses[: _tenth(losses)]), _mean(losses[-_tenth(losses) :]))
+        rows.append(
+            [
+                Cell(text=stage),
+                *row_of(count(len(steps)), count(sum(row["tokens"] for row in steps))),
+                *(Cell(text=figure(end), value=end) for end in ends),
+                Cell(text=NONE if kept is None else count(kept["step"])),
+                *(_metric(kept, metric) for metric in ("auc", "uauc", "log_loss")),
+                Cell(text=NONE if kept is None else count(kept["rows"])),
+            ]
+        )
+    columns = [Column(text="stage", number=False)]
+    columns += [Column(text="steps"), Column(text="tokens")]
+    columns += [Column(text="loss", note="first tenth"), Column(text="loss", note="last tenth")]
+    columns += [Column(text="kept step"), Column(text="AUC", note="valid")]
+    columns += [Column(text="UAUC", note="valid"), Column(text="log loss", note="valid")]
+    columns += [Column(text="valid rows")]
+    return Table(title="", columns=columns, rows=rows, source=course.reference)
+
+
+def _tenth(values: Sequence[float]) -> int:
+    return max(1, len(values) // 10)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _metric(row: Mapping[str, Any] | None, metric: str) -> Cell:
+    if row is None or not _known(row[metric]):
+        return Cell(text=NONE)
+    return Cell(text=figure(row[metric]), value=row[metric])
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return at most POINTS points: each the mean of as many neighbours."""
+    size = math.ceil(len(points) / POINTS)
+    if size <= 1:
+        return list(points)
+    parts = [points[start : start + size] for start in range(0, len(points), size)]
+    return [
+        (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts
+    ]
+
+
+def _encoder_blocks(encoders: Sequence[EncoderCourse]) -> list[Block]:
+    if not encoders:
+        return []
+    losses, looks, rows = [], [], []
+    for index, encoder in enumerate(encoders):
+        known = [row for row in encoder.epochs if _known(row["valid_auc"])]
+        best = max(known, key=lambda row: row["valid_auc"], default=None)
+        trained = [(e["epoch"], e["train_loss"]) for e in encoder.epochs if _known(e["train_loss"])]
+        losses.append(Line(name=encoder.reference, points=trained, series=index))
+        looks.append(
+            Line(
+                name=encoder.reference,
+                points=[(row["epoch"], row["valid_auc"]) for row in known],
+                series=index,
+                best=best["epoch"] if best else None,
+            )
+        )
+        rows.append(
+            [
+                Cell(text=encoder.reference, code=True),
+                Cell(text=count(len(encoder.epochs))),
+                Cell(text=NONE if best is None else count(best["epoch"])),
+                _metric(best, "valid_auc"),
+            ]
+        )
+    columns = [
+        Column(text="encoder", number=False),
+        Column(text="epochs"),
+        Column(text="best epoch"),
+        Column(text="AUC", note="valid"),
+    ]
+    drawings = chart("training loss", losses, along="epoch")
+    drawings += chart("AUC on valid", looks, along="epoch")
+    table = Table(title="", columns=columns, rows=rows)
+    return [Picture(title="Training of the encoders", svg=drawings, table=table)]

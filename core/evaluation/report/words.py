@@ -1,0 +1,93 @@
+"""Reasons: how good they are, and some of them."""
+
+from typing import Any
+
+from core.evaluation.paper import paper_meteor
+from core.evaluation.report.blocks import Cell, Column, Example, HistoryItem, Section, Table
+from core.evaluation.report.material import Material, Told
+from core.evaluation.report.numbers import count, figure, metric_cell, name_of
+
+METRICS = ("agreement", "distinct_1", "distinct_2", "meteor", "rouge_l", "bleu", "chrf")
+SHOWN = 12
+"""Most history items shown: the last ones."""
+
+
+def reasons_section(material: Material) -> Section | None:
+    """Return the metrics of reasons, None if no explanation was measured."""
+    by_place: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in material.lines:
+        if row["metric"] in METRICS:
+            by_place.setdefault((row["scorer"], row["scores"]), {})[row["metric"]] = row
+    if not by_place:
+        return None
+    metrics = [m for m in METRICS if any(m in found for found in by_place.values())]
+    rows = []
+    for (scorer, origin), found in by_place.items():
+        cells = [Cell(text=scorer, note=origin, code=True)]
+        cells.append(Cell(text=count(max(line["rows"] for line in found.values()))))
+        rows.append([*cells, *(metric_cell(found.get(metric)) for metric in metrics)])
+    columns = [Column(text="scorer", note="explanations", number=False), Column(text="reasons")]
+    columns += [Column(text=name_of(metric)) for metric in metrics]
+    notes = [
+        "agrees with score: the first word is the answer that the score gives. METEOR, ROUGE-L (0 to 1), "
+        "BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. distinct-n: share of "
+        "different n-grams.",
+        *_paper_notes(material),
+    ]
+    table = Table(title="Reasons", name="reasons", columns=columns, rows=rows, notes=notes)
+    return Section(name="reasons", title="Reasons", lead=[], blocks=[table])
+
+
+def _paper_notes(material: Material) -> list[str]:
+    """Return the paper's METEOR of the methods at hand; its references are another teacher's."""
+    methods = dict.fromkeys(row.method for row in material.paper.values())
+    known = {m: value for m in methods if (value := paper_meteor(m)) is not None}
+    if not known:
+        return []
+    listed = ", ".join(f"{method} {figure(value)}" for method, value in known.items())
+    return [f"METEOR in the paper, against the reasons of its own teacher: {listed}."]
+
+
+def examples_section(material: Material) -> Section | None:
+    """Return explained pairs."""
+    if not material.examples:
+        return None
+    lead = ["What the model answered, why, and how far each item of the history moved the score."]
+    return Section(
+        name="examples",
+        title="Explained examples",
+        lead=lead,
+        blocks=[example_of(told) for told in material.examples],
+    )
+
+
+def example_of(told: Told) -> Example:
+    """Return one explanation as it is shown."""
+    facts = told.facts
+    return Example(
+        title=facts.get("title") or facts["item"],
+        user=facts.get("user") or "a history from a file",
+        answer=facts["answer"],
+        probability=facts["probability"],
+        reason=facts.get("reason") or "",
+        reference=facts.get("reference") or "",
+        evidence=list(facts.get("evidence") or ()),
+        route=facts.get("route") or "",
+        weights=list(facts.get("weights") or ()),
+        history=_history(facts.get("history") or ()),
+        source=told.reference,
+    )
+
+
+def _history(entries: Any) -> list[HistoryItem]:
+    shown = list(entries)[-SHOWN:]
+    strongest = max((abs(e["influence"]) for e in shown if e["influence"] is not None), default=0.0)
+    return [
+        HistoryItem(
+            title=entry["title"],
+            liked=bool(entry["label"]),
+            influence=entry["influence"],
+            share=(entry["influence"] or 0.0) / strongest if strongest else 0.0,
+        )
+        for entry in shown
+    ]

@@ -1,0 +1,249 @@
+"""The report of an evaluation: everything its scores' lineage has to say, gathered and written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Artifact, Store
+from core.config.eval import EvalConfig
+from core.stages.base import Work, ancestor, dataset_of
+from core.stages.lineage import command_line, lineage, origin
+
+if TYPE_CHECKING:
+    from core.evaluation.paper import PaperRow
+    from core.evaluation.report.material import Course, Gate, Material, Told
+    from core.evaluation.scores import Scores
+
+PAPER_SOURCE = "ml-1m"
+"""Data set of the paper whose window and split `ingest` makes by a preset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the eval stage found."""
+
+    lines: Sequence[Mapping[str, Any]]
+    """Rows of metrics.parquet."""
+    scorers: "Mapping[str, Scores]"
+    """Scorer -> scores on the rows that were measured."""
+    made_by: Mapping[str, Artifact | None]
+    """Scorer -> artifact that scored, for those that are artifacts."""
+    references: Mapping[str, str]
+    """Scorer -> reference of its scores."""
+    bias: str | None
+
+
+def write_report(work: Work[EvalConfig], measured: Measured) -> list[str]:
+    """Write report.html and report.md into the draft.
+
+    Returns: references of the explanations shown as examples: those given, then others of the store
+        over the same data set by a scorer that is measured.
+    """
+    from core.evaluation.report.page import compose
+    from core.evaluation.report.render import to_html, to_markdown
+
+    material = gather(work, measured)
+    report = compose(material)
+    for name, content in (("report.html", to_html(report)), ("report.md", to_markdown(report))):
+        (work.draft.folder / name).write_text(content, encoding="utf-8")
+    return list(dict.fromkeys(told.reference for told in material.examples))
+
+
+def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
+    """Return everything the report shows."""
+    from core.evaluation.calibration import calibration_curve
+    from core.evaluation.report.material import EncoderCourse, Groups, Material
+
+    store, config, dataset = work.context.store, work.config, work.input("dataset")
+    given = [*work.inputs["scores"], *work.inputs["explanations"]]
+    examples = _examples(work, measured)
+    shown = [store.resolve(told.reference) for told in examples]
+    line = lineage(store, [dataset, *given, *shown])
+    inputs = {name: [a.reference for a in artifacts] for name, artifacts in work.inputs.items()}
+    return Material(
+        dataset=origin(store, dataset),
+        facts=dataset.manifest.summary,
+        command=command_line("evaluation", config.parameters(), inputs),
+        machine=_machine(),
+        program_version=store.program_version,
+        seed=config.seed,
+        k=config.k,
+        samples=config.bootstrap_samples,
+        lines=measured.lines,
+        bias=measured.bias,
+        calibration={
+            name: calibration_curve(scores.scored_rows())
+            for name, scores in measured.scorers.items()
+        },
+        paper=_paper(store, dataset, measured),
+        origins=[origin(store, one) for one in line],
+        courses=[c for one in line if (c := _course(one))],
+        encoders=[
+            EncoderCourse(reference=a.reference, epochs=_rows(a, "epochs.parquet"))
+            for a in line
+            if a.kind == "encoder"
+        ],
+        groups=[
+            Groups(
+                reference=a.reference,
+                facts=json.loads(a.file("summary.json").read_text()),
+                picture=a.file("picture.svg").read_text(encoding="utf-8"),
+            )
+            for a in line
+            if a.kind == "groups"
+        ],
+        gates=_gates(store, measured),
+        examples=examples,
+    )
+
+
+def _rows(artifact: Artifact, path: str) -> list[dict[str, Any]]:
+    from core.data.tables import read_rows
+
+    return read_rows(artifact.file(path))
+
+
+def _course(artifact: Artifact) -> "Course | None":
+    """Return the course of a training, None where there was none."""
+    from core.evaluation.report.material import Course
+
+    if artifact.kind not in ("adapter", "experts", "model"):
+        return None
+    # A model without a projector has no such tables.
+    if not (artifact.folder / "steps.parquet").exists():
+        return None
+    return Course(
+        reference=artifact.reference,
+        steps=_rows(artifact, "steps.parquet"),
+        validations=_rows(artifact, "validations.parquet"),
+    )
+
+
+def _gates(store: Store, measured: Measured) -> "dict[str, Gate]":
+    return {
+        scorer: gate_of(store, artifact)
+        for scorer, artifact in measured.made_by.items()
+        if artifact is not None and artifact.kind == "model"
+    }
+
+
+def gate_of(store: Store, model: Artifact) -> "Gate":
+    """Return how a model routed its users."""
+    from collections import Counter
+
+    from core.evaluation.report.material import Gate
+
+    rows = _rows(model, "weights.parquet")
+    weighed = [row["weights"] for row in rows if row["weights"]]
+    groups = ancestor(store, model, "groups")
+    return Gate(
+        reference=model.reference,
+        users=dict(sorted(Counter(row["route"] for row in rows).items())),
+        weights=[sum(column) / len(weighed) for column in zip(*weighed, strict=True)],
+        groups=groups.reference if groups else None,
+        facts=json.loads(model.file("fusion.json").read_text()),
+    )
+
+
+def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, PaperRow]":
+    """Return what the paper has for each scorer, if the rows are of its test split."""
+    from core.evaluation.paper import Scorer, method_of, paper_row
+
+    on_test = {line["split"] for line in measured.lines if line["metric"] == "auc"} == {"test"}
+    if not (on_test and is_papers(dataset)):
+        return {}
+    found = {}
+    for name, artifact in measured.made_by.items():
+        if artifact is None:
+            continue
+        adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
+        scorer = Scorer(
+            kind=artifact.kind,
+            names=(artifact.name, measured.references.get(name, "")),
+            encoder=artifact.manifest.parameters.get("encoder"),
+            thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
+        )
+        method = method_of(scorer)
+        if method and (row := paper_row(method)):
+            found[name] = row
+    return found
+
+
+def is_papers(dataset: Artifact) -> bool:
+    """Whether a data set is the paper's: its source, and its window and cuts as the preset has them."""
+    from core.config.ingest import PRESETS
+
+    parameters = dataset.manifest.parameters
+    wanted = {"source": PAPER_SOURCE, "threshold": 3.0, **PRESETS[PAPER_SOURCE]}
+    return all(parameters.get(name) == value for name, value in wanted.items())
+
+
+def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
+    """Return explained pairs: of explanations given, then of others by the scorers measured."""
+    store, dataset = work.context.store, work.input("dataset")
+    scorers = {a.object_id for a in measured.made_by.values() if a is not None}
+    others = [
+        artifact
+        for artifact in reversed(store.artifacts("explanation"))
+        if scorers.intersection(artifact.manifest.inputs.get("scorer", ()))
+        and (home := dataset_of(store, artifact))
+        and home.object_id == dataset.object_id
+    ]
+    told: list[Told] = []
+    seen = set()
+    for artifact in [*work.inputs["explanations"], *others]:
+        if artifact.object_id not in seen:
+            seen.add(artifact.object_id)
+            told += told_of(artifact)
+    # Where the history items' influence was measured there is more to see.
+    told.sort(key=lambda one: not _has_influence(one.facts))
+    return told[: work.config.examples]
+
+
+def told_of(artifact: Artifact) -> "list[Told]":
+    """Return the pairs that an explanation explains."""
+    from core.evaluation.report.material import Told
+
+    facts = json.loads(artifact.file("explanation.json").read_text(encoding="utf-8"))
+    pairs = facts.get("explanations", [facts])
+    return [Told(reference=artifact.reference, facts=pair) for pair in pairs if "answer" in pair]
+
+
+def _has_influence(facts: Mapping[str, Any]) -> bool:
+    return any(entry["influence"] is not None for entry in facts.get("history") or ())
+
+
+def _machine() -> str:
+    """Return the kind of machine that measures, which needs no accelerator."""
+    import os
+    import platform
+
+    return f"cpu, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def copy_report(evaluation: Artifact, folder: Path) -> list[Path]:
+    """Copy an evaluation's report into a folder, made if there is none.
+
+    Returns: the files written.
+    Raises: ConfigError if the evaluation has no report, or the path is a file.
+    """
+    import shutil
+
+    from core.errors import ConfigError
+
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file", hint="Name a folder for the report.")
+    names = ("report.html", "report.md")
+    if not all((evaluation.folder / name).exists() for name in names):
+        raise ConfigError(
+            f"{evaluation.reference} has no report: it was made before there were any",
+            hint="Measure again with --force.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in names:
+        # Contents only: what the store keeps is read-only, the copy is the user's.
+        written.append(Path(shutil.copyfile(evaluation.file(name), folder / name)))
+    return written

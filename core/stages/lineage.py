@@ -1,0 +1,107 @@
+"""What stands behind an artifact: all it was made from, each with the command that makes it again."""
+
+import dataclasses
+import importlib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from artifacts.store import Artifact, Store
+from core.config.base import Config
+from core.stages.base import Stage
+from core.stages.recipe import STAGE_COMMANDS
+
+if TYPE_CHECKING:
+    from core.evaluation.report.material import Origin
+
+_ARGUMENTS = ("source",)
+"""Settings that are written as arguments, without their name."""
+
+
+def lineage(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """Return artifacts with all they were made from, in the order of the pipeline."""
+    found: dict[str, Artifact] = {}
+    queue = list(artifacts)
+    while queue:
+        one = queue.pop(0)
+        if one.object_id not in found:
+            found[one.object_id] = one
+            queue += [store.by_object(i) for ids in one.manifest.inputs.values() for i in ids]
+    kinds = store.kinds.names()
+    return sorted(found.values(), key=lambda a: (kinds.index(a.kind), a.name, a.version))
+
+
+def origin(store: Store, artifact: Artifact) -> "Origin":
+    """Return where an artifact comes from, as a report shows it."""
+    from core.evaluation.report.material import Origin
+
+    manifest = artifact.manifest
+    inputs = {
+        name: [store.by_object(i).reference for i in ids] for name, ids in manifest.inputs.items()
+    }
+    seed = manifest.parameters.get("seed")
+    summary = manifest.summary
+    machine = summary.get("machine") or summary.get("device") or ""
+    dtype = f", {summary['dtype']}" if summary.get("dtype") else ""
+    return Origin(
+        reference=artifact.reference,
+        kind=artifact.kind,
+        key=artifact.key,
+        command=command_line(artifact.kind, manifest.parameters, inputs),
+        inputs=tuple(reference for references in inputs.values() for reference in references),
+        seed=seed if isinstance(seed, int) else None,
+        machine=f"{machine}{dtype}" if machine else "",
+        program_version=manifest.program_version,
+        finished=manifest.finished,
+    )
+
+
+def command_line(
+    kind: str, parameters: Mapping[str, Any], inputs: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the command of an artifact: its inputs, and the settings that are not the default.
+
+    Args:
+        kind: of the artifact.
+        parameters: its keyed settings, as the manifest has them.
+        inputs: input name -> references.
+    """
+    stage = _stage_of(kind)
+    if stage is None:
+        return ""
+    words = ["thinkrec", stage.command]
+    flags: list[str] = []
+    for field in dataclasses.fields(stage.config):
+        value = parameters.get(field.name)
+        if field.name in _ARGUMENTS and value is not None:
+            words.append(str(value))
+        elif field.metadata.get("keyed", True) and field.name in parameters:
+            flags += _flag(field, value)
+    for name, references in inputs.items():
+        flags += [word for one in references for word in (f"--{name.replace('_', '-')}", one)]
+    return shlex.join([*words, *flags])
+
+
+def _stage_of(kind: str) -> Stage[Any] | None:
+    for command in STAGE_COMMANDS:
+        module = importlib.import_module(f"core.stages.{command.replace('-', '_')}")
+        if module.STAGE.kind == kind:
+            found: Stage[Any] = module.STAGE
+            return found
+    return None
+
+
+def _flag(field: "dataclasses.Field[Config]", value: Any) -> list[str]:
+    """Return an option and its value, nothing for the default or for what cannot be typed."""
+    default: Any = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if isinstance(default, tuple):
+        default = list(default)
+    if value is None or value == default:
+        return []
+    spelled = (field.metadata.get("flag") or f"--{field.name.replace('_', '-')}").split(",")[0]
+    if isinstance(value, bool):
+        return [spelled if value else f"--no-{spelled.removeprefix('--')}"]
+    values = value if isinstance(value, list) else [value]
+    return [word for one in values for word in (spelled, str(one))]
