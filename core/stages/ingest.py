@@ -63,7 +63,7 @@ def make(work: Work[IngestConfig]) -> None:
     )
     _say(work, report["rows"], report["splits"], report["split_rule"])
     if rounds := report["core_rounds"]:
-        work.progress.say(f"users and items with too few rows left out in {rounds} rounds")
+        work.progress.say(f"users and items with too few rows left out; rounds: {rounds}")
 
 
 def _say(
