@@ -9,7 +9,7 @@ from core.explaining.generate import generate_reason
 from core.explaining.influence import influences
 from core.scoring.language import LanguageScorer
 from core.text.answers import NO, YES
-from core.text.evidence import item_sentence, user_sentence
+from core.text.evidence import item_sentence, prior_sentence, user_sentence
 from core.text.examples import Example
 
 
@@ -54,6 +54,8 @@ def explain(
             user_sentence(example.evidence, example.position),
             item_sentence(example.evidence, example.position),
         ]
+    if example.prior is not None:
+        evidence.append(prior_sentence(example.prior))
     return {
         "user": question.user,
         "item": dataset.items[example.item],

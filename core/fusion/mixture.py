@@ -38,6 +38,7 @@ class MixtureLinear(nn.Module):
 
     stack_a: Tensor
     stack_b: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class MixtureLinear(nn.Module):
         if rows is None:
             raise RuntimeError("a mixture layer runs only inside Gates.use(...)")
         rows = rows.to(x.dtype)
-        low = (x @ self.stack_a.T).unflatten(-1, (self._columns, -1))  # (1, T, columns, r)
+        low = (x @ self.stack_a.T).view(*x.shape[:-1], self._columns, -1)  # (1, T, columns, r)
         if self._rule == "exact":
             mixed = low * rows[..., None]
         else:

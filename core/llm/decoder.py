@@ -88,4 +88,5 @@ class Decoder:
         if tokens is None:
             return torch.nn.functional.linear(normed, self._head).float()
         # Two rows of the head: in float32, because bf16 has three digits and margins are small.
-        return normed.float() @ self._head[tokens].float().T
+        chosen: Tensor = normed.float() @ self._head[tokens].float().T
+        return chosen

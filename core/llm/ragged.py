@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from core.llm.attention import ragged_causal_attention
+
 ATTENTION = "thinkrec_ragged"
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
@@ -44,6 +46,8 @@ class Layout:
     """(T,) int64 trunk each token belongs to: rows of per-user gates are gathered with it."""
     ends: Tensor
     """(trunks,) then (branches,) int64 flat index of the last token of each."""
+    trunk_lengths: tuple[int, ...]
+    """Tokens of each trunk."""
     trunk_cells: Tensor
     """(trunks, longest trunk) int64 flat index per cell; padding cells point to token 0."""
     trunk_take: Tensor
@@ -109,6 +113,7 @@ class Layout:
             positions=torch.from_numpy(inside + np.repeat(offset, lengths)).to(device),
             trunk_of_token=torch.from_numpy(np.repeat(owner_of_sequence, lengths)).to(device),
             ends=torch.from_numpy(starts + lengths - 1).to(device),
+            trunk_lengths=tuple(trunk_lengths.tolist()),
             trunk_cells=torch.from_numpy(trunk_cells).to(device),
             trunk_take=torch.from_numpy(trunk_take).to(device),
             **made,
@@ -140,7 +145,10 @@ def ragged_attention(
             module, query, key, value, attention_mask, **settings
         )
         return plain
-    scale = settings.get("scaling")
+    scale = settings["scaling"]
+    if _trains_in_bfloat16_on_cpu(query) and layout.branch_cells is None:
+        out = ragged_causal_attention(query[0], key[0], value[0], layout.trunk_lengths, scale)
+        return out.transpose(0, 1)[None], None
     grouped = query.shape[1] != key.shape[1]
     flat_query, flat_key, flat_value = (x[0].transpose(0, 1) for x in (query, key, value))
     trunk_query, trunk_key, trunk_value = (
@@ -164,6 +172,10 @@ def ragged_attention(
         )
         parts.append(out.transpose(1, 2).flatten(0, 1)[layout.branch_take])
     return torch.cat(parts)[None], None
+
+
+def _trains_in_bfloat16_on_cpu(query: Tensor) -> bool:
+    return query.requires_grad and query.dtype == torch.bfloat16 and query.device.type == "cpu"
 
 
 @lru_cache(maxsize=1)

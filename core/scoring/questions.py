@@ -36,7 +36,7 @@ def of_split(config: ScoreConfig, dataset: Dataset) -> Questions:
     """Ask the rows of a split, or of a sample of its users or rows, ordered by user so that histories are shared."""
     rows = dataset.rows(config.split)
     rng = np.random.default_rng([config.seed, 3])
-    about = config.split
+    about: str = config.split
     present = np.unique(dataset.user[rows])
     if 0 < config.sample_users < len(present):
         chosen = rng.choice(present, config.sample_users, replace=False)

@@ -40,7 +40,7 @@ def make(work: Work[ExplainConfig]) -> None:
     length = scorer.builder.config.history_length
     found: list[dict[str, Any]] = []
     with work.progress.bar("explain", len(asked), "pair") as bar:
-        for question in _questions(asked, examples, length):
+        for question in _questions(asked, scorer.examples, length):
             found.append(
                 explain(
                     scorer,
@@ -104,8 +104,9 @@ def _questions(asked: list[tuple[Any, ...]], examples: "Examples", length: int) 
             pair = (examples.of_rows(rows, length)[0], examples.of_rows(rows, everything)[0])
             name = dataset.users[dataset.user[row]]
         elif items is not None:
-            pair = tuple(
-                examples.of_history(items, labels, [item], n)[0] for n in (length, everything)
+            pair = (
+                examples.of_history(items, labels, [item], length)[0],
+                examples.of_history(items, labels, [item], everything)[0],
             )
             name = None
         else:

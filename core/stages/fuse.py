@@ -1,5 +1,6 @@
 """fuse: experts, encoder -> model. Weights and route of every user, the projector, users as plain adapters."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from core.stages.base import Context, Input, Stage, Work, ancestor, dataset_of
 from core.stages.language import (
     Contract,
     keywords_of,
+    open_examples,
     open_keywords,
+    prior_of,
     training_summary,
     write_training_tables,
 )
@@ -89,7 +92,6 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
     """Train the projector with everything else frozen; with "auto" keep it only if it helps on valid."""
     from core.fusion.mixture import install_mixture
     from core.llm.device import describe_machine
-    from core.text.examples import Examples
     from core.training.projection import Projection
 
     config, store = work.config, work.context.store
@@ -104,7 +106,7 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
         base=base,
         gates=gates,
         routing=routing,
-        examples=Examples(dataset),
+        examples=open_examples(work.input("dataset"), prior_of(store, contract)),
         prompt=contract.prompt_config(),
         keywords=open_keywords(keywords_of(store, contract), dataset),
         vectors=(users, items),
@@ -114,6 +116,8 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
         progress=work.progress,
     )
     without = projection.valid_auc_without() if config.projector == "auto" else None
+    if without is not None and not math.isfinite(without):
+        without = None  # nothing to compare by: one label only among the valid rows
     run = projection.run()
     write_training_tables(work.draft.folder, [run])
     facts = training_summary(run)

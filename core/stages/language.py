@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.llm.load import Base
+    from core.text.examples import Examples
     from core.text.prompts import PromptBuilder
     from core.training.loop import TrainingRun
 
@@ -31,6 +33,8 @@ class Contract:
     keywords: str | None
     """Object id of the keywords shown, None if none are."""
     answers: dict[str, int]
+    prior: str | None = None
+    """Object id of the bias encoder whose chance is told, None if none is."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
@@ -84,6 +88,33 @@ def keywords_of(store: Store, contract: Contract) -> Artifact | None:
     return store.by_object(contract.keywords) if contract.keywords else None
 
 
+def open_examples(dataset: Artifact, prior: Artifact | None) -> "Examples":
+    """Open a data set and the histories and counts over it, with the chance by counts if a bias encoder is given.
+
+    Raises: MismatchError for another encoder: those have seen the labels of the rows they trained on, and would
+        teach a trust that they do not deserve elsewhere; the counts of a row never hold its own label.
+    """
+    from core.data.dataset import Dataset
+    from core.encoders.load import open_encoder
+    from core.text.examples import Examples
+
+    examples = Examples(Dataset.open(dataset.folder))
+    if prior is not None:
+        facts = json.loads(prior.file("encoder.json").read_text())
+        if facts["encoder"] != "bias":
+            raise MismatchError(
+                f"{prior.reference} is an encoder of type {facts['encoder']}; a prior has to be of type bias",
+                hint="Make one: thinkrec encode --encoder bias",
+            )
+        examples.prior = open_encoder(prior.folder, examples.dataset, examples.histories)
+    return examples
+
+
+def prior_of(store: Store, contract: Contract) -> Artifact | None:
+    """Return the bias encoder an adapter was trained with."""
+    return store.by_object(contract.prior) if contract.prior else None
+
+
 def read_reasons(artifact: Artifact | None, split: str) -> dict[int, str]:
     """Return row -> reason of the accepted traces of a split."""
     if artifact is None:
@@ -120,6 +151,11 @@ def training_summary(run: "TrainingRun") -> dict[str, Any]:
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
         "best_step": best.step if best else None,
-        "valid_auc": best.auc if best else None,
-        "valid_uauc": best.uauc if best else None,
+        "valid_auc": _defined(best.auc) if best else None,
+        "valid_uauc": _defined(best.uauc) if best else None,
     }
+
+
+def _defined(value: float) -> float | None:
+    """JSON has no not-a-number: a metric that few rows leave undefined is null."""
+    return value if math.isfinite(value) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from artifacts.store import Artifact, Store
 from core.progress import Progress
 from core.stages.base import ancestor, dataset_of
-from core.stages.language import Contract, keywords_of, open_keywords
+from core.stages.language import Contract, keywords_of, open_examples, open_keywords, prior_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     )
     assert adapter is not None, "every model has an adapter in its lineage"
     contract = Contract.read(adapter.file("contract.json"))
+    examples = _examples(artifact, contract, opening)
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
     gates, routing, injector = None, None, None
     if artifact.kind == "adapter":
@@ -77,13 +78,13 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     else:
         rule = json.loads(artifact.file("fusion.json").read_text())["fusion"]
         gates = install_mixture(base.model, open_adapters(opening.store, artifact), rule)
-        routing = read_routing(artifact, opening.examples.dataset.users)
+        routing = read_routing(artifact, examples.dataset.users)
         injector = _open_injector(artifact, opening, base.device)
     builder = PromptBuilder(
         base.tokenizer,
-        opening.examples.dataset,
+        examples.dataset,
         contract.prompt_config(),
-        keywords=open_keywords(_keywords(artifact, contract, opening), opening.examples.dataset),
+        keywords=open_keywords(_keywords(artifact, contract, opening), examples.dataset),
         collaborative=injector is not None,
     )
     contract.check_answers(builder)
@@ -93,7 +94,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
             decoder, builder.answers, gates=gates, injector=injector, max_tokens=opening.max_tokens
         ),
         builder=builder,
-        examples=opening.examples,
+        examples=examples,
         relevance=contract.relevance,
         routing=routing,
     )
@@ -156,13 +157,23 @@ def _open_injector(model: Artifact, opening: Opening, device: Any) -> "Injector 
     return Injector(Projector.open(path), users, items, device)
 
 
+def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":
+    """Add the chance by counts if training had it; on another data set it is left out."""
+    prior = prior_of(opening.store, contract)
+    if prior is None or _is_abroad(artifact, opening):
+        return opening.examples
+    return open_examples(opening.dataset, prior)
+
+
+def _is_abroad(artifact: Artifact, opening: Opening) -> bool:
+    home = dataset_of(opening.store, artifact)
+    return home is not None and home.object_id != opening.dataset.object_id
+
+
 def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artifact | None:
     """Take the keywords trained with, or on another data set its own, but only if training had any."""
     trained = keywords_of(opening.store, contract)
-    home = dataset_of(opening.store, artifact)
-    if trained is None or home is None or home.object_id == opening.dataset.object_id:
-        return trained
-    return opening.keywords
+    return opening.keywords if trained is not None and _is_abroad(artifact, opening) else trained
 
 
 class _EncoderScorer:

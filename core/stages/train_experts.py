@@ -1,15 +1,22 @@
 """train-experts: adapter, groups -> experts. One LoRA per user group, from the global one, in its last layers."""
 
-from core.config.training import TrainExpertsConfig
+from typing import TYPE_CHECKING
+
+from core.config.training import LossConfig, TrainExpertsConfig
 from core.stages.base import Input, Stage, Work, require_same_dataset
 from core.stages.language import (
     Contract,
     keywords_of,
+    open_examples,
     open_keywords,
+    prior_of,
     read_reasons,
     training_summary,
     write_training_tables,
 )
+
+if TYPE_CHECKING:
+    from core.training.loop import TrainingRun
 
 
 def make(work: Work[TrainExpertsConfig]) -> None:
@@ -69,23 +76,25 @@ def make(work: Work[TrainExpertsConfig]) -> None:
     }
 
 
-def _train_groups(work, wanted, first):  # type: ignore[no-untyped-def]
+def _train_groups(
+    work: Work[TrainExpertsConfig], wanted: list[int], first: int
+) -> "list[tuple[str, TrainingRun]]":
+    """Train the expert of each wanted group; experts are numbered from `first` on."""
     import dataclasses
 
     import numpy as np
 
-    from core.data.dataset import Dataset
     from core.data.tables import read_rows
     from core.llm.device import describe_machine
-    from core.text.examples import Examples
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune
     from core.training.lora import put_weights, reopen
 
     config = work.config
-    dataset = Dataset.open(work.input("dataset").folder)
     adapter = work.input("adapter")
     contract = Contract.read(adapter.file("contract.json"))
+    examples = open_examples(work.input("dataset"), prior_of(work.context.store, contract))
+    dataset = examples.dataset
     base = contract.open_base(config.dtype, config.device, work.progress)
     builder = PromptBuilder(
         base.tokenizer,
@@ -99,10 +108,13 @@ def _train_groups(work, wanted, first):  # type: ignore[no-untyped-def]
     members: dict[int, list[int]] = {}
     for row in read_rows(work.input("groups").file("groups.parquet")):
         members.setdefault(row["group"], []).append(row["user_index"])
-    examples = Examples(dataset)
     reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
     layers = base.model.config.num_hidden_layers
-    loss = dataclasses.replace(config, relevance=contract.relevance)
+    loss = LossConfig.from_mapping(
+        {f.name: getattr(config, f.name) for f in dataclasses.fields(LossConfig)}
+        | {"relevance": contract.relevance},
+        where="contract.json",
+    )
     runs = []
     for position, group in enumerate(wanted):
         users = np.zeros(len(dataset.users), dtype=bool)

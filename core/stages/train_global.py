@@ -5,6 +5,7 @@ from core.config.training import TrainGlobalConfig
 from core.stages.base import Input, Stage, Work
 from core.stages.language import (
     Contract,
+    open_examples,
     open_keywords,
     read_reasons,
     training_summary,
@@ -16,15 +17,15 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     """Train on the train split, look at the valid split, keep the best and the last weights."""
     import dataclasses
 
-    from core.data.dataset import Dataset
     from core.llm.device import describe_machine
     from core.llm.load import load_base
-    from core.text.examples import Examples
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune, new_lora
 
     config = work.config
-    dataset = Dataset.open(work.input("dataset").folder)
+    prior = work.optional("prior")
+    examples = open_examples(work.input("dataset"), prior)
+    dataset = examples.dataset
     keywords = work.optional("keywords")
     base = load_base(config.base, dtype=config.dtype, device=config.device, progress=work.progress)
     prompt = PromptConfig(
@@ -35,7 +36,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     )
     tuning = FineTune(
         model=new_lora(base, config),
-        examples=Examples(dataset),
+        examples=examples,
         builder=builder,
         reasons=read_reasons(work.optional("traces"), "train") if config.reason_share else {},
         loss=config,
@@ -55,6 +56,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
         relevance=config.relevance,
         keywords=keywords.object_id if keywords else None,
         answers=dataclasses.asdict(builder.answers),
+        prior=prior.object_id if prior else None,
     ).write(folder / "contract.json")
     write_training_tables(folder, [run])
     work.draft.summary |= {
@@ -67,7 +69,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
 
 
 def _resources(config: TrainGlobalConfig) -> dict[str, str]:
-    from core.llm.load import base_digest
+    from core.llm.identity import base_digest
 
     return {"base": base_digest(config.base)}
 
@@ -79,6 +81,12 @@ STAGE = Stage(
     inputs={
         "dataset": Input(kinds=("dataset",), text="Data set to train on."),
         "keywords": Input(kinds=("keywords",), text="Keywords of the items.", required=False),
+        "prior": Input(
+            kinds=("encoder",),
+            text="Bias encoder whose chance by counts is told in the prompt.",
+            required=False,
+            latest=False,
+        ),
         "traces": Input(kinds=("traces",), text="Reasons to learn from.", required=False),
     },
     name=lambda config, inputs: "global",

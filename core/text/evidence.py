@@ -31,5 +31,10 @@ def item_sentence(evidence: Evidence, position: int) -> str:
     return f"{crowd} This person enjoyed {listing}."
 
 
+def prior_sentence(chance: float) -> str:
+    """Say what the counts alone give, as the bias encoder weighs them."""
+    return f"By counts alone the chance is {_percent(chance)}."
+
+
 def _percent(rate: float) -> str:
     return f"{round(100 * float(rate))}%"

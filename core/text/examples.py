@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,39 @@ class Example:
     evidence: Evidence
     """Counts of many examples, of which this is the one at `position`."""
     position: int
+    prior: float | None = None
+    """Chance of a like by counts alone, where an encoder of counts was given."""
+
+
+class Prior(Protocol):
+    """What gives the chance of a like by counts alone: the bias encoder."""
+
+    def score_rows(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return (n,) logits of rows, each with what was known before it."""
+
+    def score_pairs(
+        self, users: npt.NDArray[Any], items: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float64]:
+        """Return (n,) logits of pairs asked now."""
+
+    def score_history(
+        self,
+        history_items: npt.NDArray[Any],
+        history_labels: npt.NDArray[Any],
+        items: npt.NDArray[Any],
+    ) -> npt.NDArray[np.float64]:
+        """Return (n,) logits of items for a history given as it is."""
 
 
 class Examples:
     """Makes examples from rows, from pairs asked now, or from a history given as it is."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, histories: Histories | None = None) -> None:
         """Index a data set once."""
         self.dataset = dataset
-        self.histories = Histories.of(dataset)
+        self.histories = histories or Histories.of(dataset)
         self.counts = Counts.of(dataset, self.histories)
+        self.prior: Prior | None = None
 
     def of_rows(self, rows: npt.NDArray[Any], length: int) -> list[Example]:
         """Make one example per row, with the last `length` items before it."""
@@ -44,7 +67,9 @@ class Examples:
             self.histories.before(int(row), int(user), length)
             for row, user in zip(rows, users, strict=True)
         ]
-        return self._assemble(users, self.dataset.item[rows], before, self.counts.for_rows(rows))
+        prior = None if self.prior is None else self.prior.score_rows(rows)
+        evidence = self.counts.for_rows(rows)
+        return self._assemble(users, self.dataset.item[rows], before, evidence, prior)
 
     def of_pairs(
         self, users: npt.NDArray[Any], items: npt.NDArray[Any], length: int
@@ -52,7 +77,9 @@ class Examples:
         """Make one example per pair asked now: the history is all the user ever did."""
         latest = {int(user): self.histories.latest(int(user), length) for user in np.unique(users)}
         before = [latest[int(user)] for user in users]
-        return self._assemble(users, items, before, self.counts.for_pairs(users, items))
+        prior = None if self.prior is None else self.prior.score_pairs(users, items)
+        evidence = self.counts.for_pairs(users, items)
+        return self._assemble(users, items, before, evidence, prior)
 
     def of_history(
         self,
@@ -67,6 +94,9 @@ class Examples:
         evidence = self.counts.for_history(
             all_items, all_labels, np.array(items, dtype=np.int64), user=user
         )
+        prior = None
+        if self.prior is not None:
+            prior = self.prior.score_history(all_items, all_labels, np.array(items, dtype=np.int64))
         shown = slice(max(0, len(all_items) - length), None)
         return [
             Example(
@@ -76,6 +106,7 @@ class Examples:
                 labels=all_labels[shown],
                 evidence=evidence,
                 position=position,
+                prior=_chance(prior, position),
             )
             for position, item in enumerate(items)
         ]
@@ -86,6 +117,7 @@ class Examples:
         items: npt.NDArray[Any],
         before: Sequence[npt.NDArray[np.int64]],
         evidence: Evidence,
+        prior: npt.NDArray[np.float64] | None,
     ) -> list[Example]:
         item, label = self.dataset.item, self.dataset.label
         return [
@@ -96,6 +128,11 @@ class Examples:
                 labels=label[rows].astype(np.int64),
                 evidence=evidence,
                 position=n,
+                prior=_chance(prior, n),
             )
             for n, rows in enumerate(before)
         ]
+
+
+def _chance(logits: npt.NDArray[np.float64] | None, position: int) -> float | None:
+    return None if logits is None else float(1 / (1 + np.exp(-logits[position])))

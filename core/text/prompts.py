@@ -7,6 +7,7 @@
     ------------------------------------------------------------------ end of the shared prefix
     Question: would this person enjoy Casino (crime, drama)?
     [80 of 100 other people enjoyed it. Of crime this person enjoyed 3 of 4.]    evidence about the item
+    [By counts alone the chance is 72%.]                                   the bias encoder, where one is given
     Answer Yes or No and say why.<chat tail>
 
 Every piece is encoded by itself and pieces are joined as ids: words of others can neither become control tokens nor
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from core.config.prompt import PromptConfig
 from core.data.dataset import Dataset
 from core.text.answers import NO, YES, AnswerTokens, answer_tokens
-from core.text.evidence import item_sentence, user_sentence
+from core.text.evidence import item_sentence, prior_sentence, user_sentence
 from core.text.examples import Example
 from core.text.frame import frame_of
 from core.text.plain import PlainEncoder
@@ -126,6 +127,8 @@ class PromptBuilder:
         ids += self._target(example.item)
         if self.config.style == "evidence":
             ids += self._sentence("\n" + item_sentence(example.evidence, example.position))
+        if example.prior is not None:
+            ids += self._sentence("\n" + prior_sentence(example.prior))
         return Prompt(ids=ids + self._tail, prefix=prefix, slots=tuple(slots))
 
     def answer(self, label: int, reason: str | None = None) -> list[int]:

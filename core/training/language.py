@@ -69,7 +69,7 @@ class LanguageLoss:
                 hidden = self.decoder.run(
                     self.decoder.embed(layout.ids), layout, stop=self.frozen_layers
                 )
-            self._keep(batch, hidden.split([one.tokens for one in chosen]))
+            self._keep(batch, torch.split(hidden, [one.tokens for one in chosen]))
             return hidden
         return torch.cat([self._kept[int(position)] for position in batch])
 

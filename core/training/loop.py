@@ -175,7 +175,7 @@ def _patience_is_over(run: TrainingRun) -> bool:
 
 
 def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
-    tensors = {f"parameter.{name}": p for name, p in run.parameters.items()}
+    tensors: dict[str, Tensor] = {f"parameter.{name}": p for name, p in run.parameters.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
     state = optimiser.state_dict()["state"]
     for name, moments in zip(run.parameters, state.values(), strict=True):
