@@ -31,6 +31,8 @@ class Input:
     """Default: the ancestor of this kind of another input (by name), not the latest of all."""
     latest: bool = True
     """Whether an optional input that nobody names is the latest that fits; else it is left out."""
+    fits: Callable[[Artifact], bool] = lambda artifact: True
+    """Which artifacts of these kinds are taken unasked, from a pipe or as the latest."""
 
 
 @dataclass(kw_only=True)
@@ -202,7 +204,9 @@ def resolve_inputs(
                 chosen[name] = []
             else:
                 chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
-        elif fitting := [a for a in from_pipe if a.kind in wanted.kinds]:
+        elif fitting := [
+            a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)
+        ]:
             chosen[name] = fitting if wanted.many else fitting[-1:]
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
@@ -274,7 +278,7 @@ def _default_input(
     if not (wanted.required or wanted.latest):
         return []
     for artifact in reversed(store.artifacts()):
-        if artifact.kind not in wanted.kinds:
+        if artifact.kind not in wanted.kinds or not wanted.fits(artifact):
             continue
         source = dataset_of(store, artifact)
         if dataset is None or (source and source.object_id == dataset.object_id):

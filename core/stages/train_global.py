@@ -86,6 +86,8 @@ STAGE = Stage(
             text="Bias encoder whose chance by counts is told in the prompt.",
             required=False,
             latest=False,
+            # Other encoders come through a pipe for other commands.
+            fits=lambda artifact: artifact.manifest.parameters.get("encoder") == "bias",
         ),
         "traces": Input(kinds=("traces",), text="Reasons to learn from.", required=False),
     },
