@@ -1,0 +1,285 @@
+"""The report of an evaluation: its numbers are those of the table, and nothing in it comes alive."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from artifacts.store import Artifact
+from core.data.tables import read_rows
+from core.errors import ConfigError
+from core.evaluation.paper import Scorer, method_of, paper_row
+from core.evaluation.report import svg
+from core.evaluation.report.numbers import name_of, span
+from core.evaluation.report.render import escape_markdown
+from core.evaluation.report.training import POINTS, thinned
+from core.stages.eval_report import copy_report
+from core.stages.lineage import command_line
+from tests.core.evaluation.reporting import HOSTILE, HOSTILE_USER, Page, Showroom
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Showroom:
+    return Showroom(tmp_path / "store")
+
+
+@pytest.fixture
+def evaluation(shop: Showroom) -> Artifact:
+    """Of a fused model and two encoders, one of them the counts, with a hostile example."""
+    model = shop.fused()
+    shop.scores("bias", noise=2.0)
+    shop.scores("mf")
+    shop.explained(model, title=HOSTILE)
+    return shop.evaluate("scores/bias", "scores/mf", "scores/thinkrec", "explanation/one")
+
+
+def html_of(artifact: Artifact) -> str:
+    return artifact.file("report.html").read_text(encoding="utf-8")
+
+
+def markdown_of(artifact: Artifact) -> str:
+    return artifact.file("report.md").read_text(encoding="utf-8")
+
+
+def shown(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    return (f"{value:+.4f}" if signed else f"{value:.4f}").replace("-", "−")
+
+
+@pytest.mark.parametrize(
+    ("table", "slice_name", "signed"),
+    [("overall", "all", False), ("differences", "minus bias", True)],
+)
+def test_every_number_of_the_main_tables_is_the_metrics_tables(
+    evaluation: Artifact, table: str, slice_name: str, signed: bool
+) -> None:
+    rows = read_rows(evaluation.file("metrics.parquet"))
+    wanted = {(r["scorer"], name_of(r["metric"])): r for r in rows if r["slice"] == slice_name}
+    head, *body = Page(html_of(evaluation)).tables[table]
+    metrics = [cell.parts["head"] for cell in head][1:]
+    found = 0
+    for scorer, *cells in body:
+        for metric, cell in zip(metrics, cells, strict=True):
+            line = wanted[scorer.parts["value"], metric]
+            assert cell.number == line["value"]
+            assert cell.parts["value"] == shown(line["value"], signed=signed)
+            assert cell.parts.get("note", "") == span(line["low"], line["high"], signed=signed)
+            assert scorer.parts["note"] == (
+                line["scores"] or "baseline, computed by this evaluation"
+            )
+            found += 1
+    scorers = {s for s, metric in wanted if metric == "AUC"}
+    assert found == len(scorers) * len(metrics) == len(scorers) * 8
+
+
+@pytest.mark.parametrize("metric", ["auc", "uauc"])
+def test_every_number_of_the_slices_is_the_metrics_tables(
+    evaluation: Artifact, metric: str
+) -> None:
+    rows = read_rows(evaluation.file("metrics.parquet"))
+    wanted = {(r["scorer"], r["slice"]): r for r in rows if r["metric"] == metric}
+    head, *body = Page(html_of(evaluation)).tables[f"slices-{metric}"]
+    scorers = [cell.parts["head"] for cell in head][3:]
+    names = {name.replace("=", " "): name for _, name in wanted}
+    assert {row[0].parts["value"] for row in body} == set(names) - {"minus bias"}
+    for name, count, users, *cells in body:
+        for scorer, cell in zip(scorers, cells, strict=True):
+            line = wanted[scorer, names[name.parts["value"]]]
+            assert cell.number == line["value"]
+            assert cell.parts["value"] == shown(line["value"])
+            assert count.parts["value"] == f"{line['rows']:,}"
+            assert users.parts["value"] == f"{line['users']:,}"
+
+
+def test_markdown_has_the_same_figures(evaluation: Artifact) -> None:
+    text = markdown_of(evaluation)
+    page = Page(html_of(evaluation))
+    for table in ("overall", "differences", "slices-auc", "slices-uauc", "reason-metrics"):
+        for row in page.tables[table][1:]:
+            values = [cell.parts["value"] for cell in row if cell.number is not None]
+            pattern = r"[^\n]*".join(re.escape(value) for value in values)
+            assert re.search(pattern, text), values
+
+
+def test_marks_stand_where_the_interval_of_the_difference_leaves_out_zero(
+    evaluation: Artifact,
+) -> None:
+    rows = read_rows(evaluation.file("metrics.parquet"))
+    gaps = {(r["scorer"], name_of(r["metric"])): r for r in rows if r["slice"] == "minus bias"}
+    head, *body = Page(html_of(evaluation)).tables["overall"]
+    marks = set()
+    for scorer, *cells in body:
+        for column, cell in zip(head[1:], cells, strict=True):
+            metric = column.parts["head"]
+            gap = gaps.get((scorer.parts["value"], metric))
+            mark = cell.parts.get("mark", "")
+            if gap is None or gap["low"] <= 0 <= gap["high"]:
+                assert mark == ""
+            else:
+                less_is_better = metric in ("log loss", "Brier", "ECE")
+                assert mark == ("▲" if (gap["low"] > 0) != less_is_better else "▼")
+            marks.add(mark)
+    assert marks == {"", "▲", "▼"}
+
+
+def test_hostile_titles_are_text_in_html(evaluation: Artifact) -> None:
+    page = Page(html_of(evaluation))
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "iframe", "object", "embed", "link", "form", "b"}
+    assert HOSTILE in page.text
+    assert HOSTILE_USER in page.text
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+
+
+def test_the_page_loads_nothing_from_elsewhere(evaluation: Artifact) -> None:
+    html = html_of(evaluation)
+    page = Page(html)
+    loading = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
+    for tag, attributes in page.tags:
+        for name in loading & attributes.keys():
+            assert attributes[name].startswith(("#", "data:image/svg+xml;base64,")), (tag, attributes)
+    assert "@import" not in html
+    assert "url(" not in html
+    policy = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
+    assert policy[0].startswith("default-src 'none'")
+
+
+def test_links_inside_the_page_have_targets(evaluation: Artifact) -> None:
+    page = Page(html_of(evaluation))
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = {a["href"].removeprefix("#") for tag, a in page.tags if tag == "a"}
+    assert links
+    assert links <= set(ids)
+    parts = {"comparison", "calibration", "slices", "reasons", "examples", "groups", "training"}
+    assert links == parts | {"origins"}
+
+
+def test_hostile_titles_are_text_in_markdown(evaluation: Artifact) -> None:
+    text = markdown_of(evaluation)
+    assert not re.search(r"(?<!\\)<(?!br>)", re.sub(r"`[^`\n]*`", "", text))
+    row = next(line for line in text.splitlines() if line.startswith("| \\<script"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == 4
+    assert not re.search(r"(?<!\\)\[", re.sub(r"`[^`\n]*`", "", text))
+
+
+def test_escaped_markdown_keeps_the_text_on_one_line() -> None:
+    assert escape_markdown("a\nb | *c*\u202e <d>") == r"a b \| \*c\*  \<d\>"
+
+
+def test_each_artifact_of_the_lineage_is_listed_with_its_key_and_command(
+    shop: Showroom, evaluation: Artifact
+) -> None:
+    listed = {row[0].parts["value"]: row for row in Page(html_of(evaluation)).tables["artifacts"][1:]}
+    names = {"dataset/small@1", "encoder/sasrec@1", "groups/thinkrec-groups@1"}
+    names |= {"adapter/thinkrec-global@1", "experts/thinkrec-experts@1", "model/thinkrec@1"}
+    names |= {"scores/bias@1", "scores/mf@1", "scores/thinkrec@1", "explanation/one@1"}
+    names |= {"encoder/bias@1", "encoder/mf@1"}
+    assert set(listed) == names
+    for reference, row in listed.items():
+        assert row[0].parts["note"] == shop.store.resolve(reference).key[:12]
+    command = listed["groups/thinkrec-groups@1"][1].parts["value"]
+    assert command == "thinkrec cluster --encoder encoder/sasrec@1"
+
+
+def test_examples_come_from_what_is_given_and_else_from_the_store(shop: Showroom) -> None:
+    model = shop.fused()
+    shop.explained(model, title="Film of the store", name="kept")
+    other = shop.encoder("mf")
+    shop.explained(other, title="Film of another scorer", name="other")
+    found = shop.evaluate("scores/thinkrec")
+    assert found.summary["examples"] == ["explanation/kept@1"]
+    text = Page(html_of(found)).text
+    assert "Film of the store" in text
+    assert "Film of another scorer" not in text
+    assert shop.evaluate("scores/thinkrec", examples=0).summary["examples"] == []
+
+
+def test_papers_figures_stand_beside_ours_on_the_papers_data_only(shop: Showroom) -> None:
+    shop.scores("sasrec")
+    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
+    shop.as_ml_1m()
+    shop.fused("thinkrec")
+    shop.scores("sasrec")
+    found = shop.evaluate("scores/sasrec", "scores/thinkrec")
+    rows = Page(html_of(found)).tables["paper"][1:]
+    numbers = {row[1].parts["value"]: [cell.number for cell in row[3::2]] for row in rows}
+    assert numbers == {
+        "SASRec": [0.6956, 0.6687, 0.7663, 0.4747],
+        "ThinkRec": [0.7764, 0.6775, 0.7747, 0.4774],
+    }
+
+
+def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> None:
+    for experts in (3, 2):
+        shop.fused(f"thinkrec-{experts}", experts=experts)
+    found = shop.evaluate("scores/thinkrec-3", "scores/thinkrec-2")
+    rows = Page(html_of(found)).tables["experts"][1:]
+    assert [row[1].parts["value"] for row in rows] == ["2", "3"]
+    assert {row[3].number for row in rows} == {1.25}
+
+
+@pytest.mark.parametrize(
+    ("scorer", "method"),
+    [
+        (Scorer(kind="encoder", names=("x",), encoder="gsasrec"), "gSASRec"),
+        (Scorer(kind="encoder", names=("bias",), encoder="bias"), None),
+        (Scorer(kind="adapter", names=("tallrec-seed-1",)), "TALLRec"),
+        (Scorer(kind="model", names=("collm",)), "CoLLM"),
+        (Scorer(kind="model", names=("full",)), "ThinkRec"),
+        (Scorer(kind="model", names=("full",), thinks=False), "ThinkRec without thinking"),
+        (Scorer(kind="adapter", names=("global",)), "ThinkRec without experts"),
+    ],
+)
+def test_a_scorer_is_compared_with_the_method_it_is(scorer: Scorer, method: str | None) -> None:
+    assert method_of(scorer) == method
+    assert method is None or paper_row(method) is not None
+
+
+def test_the_report_is_copied_where_it_is_wanted(evaluation: Artifact, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "report"
+    copies = copy_report(evaluation, target)
+    assert [copy.name for copy in copies] == ["report.html", "report.md"]
+    assert copies[0].read_bytes() == evaluation.file("report.html").read_bytes()
+    assert copy_report(evaluation, target) == copies
+    with pytest.raises(ConfigError, match="is a file"):
+        copy_report(evaluation, copies[0])
+
+
+def test_the_same_evaluation_gives_the_same_report(shop: Showroom) -> None:
+    shop.fused()
+    first = shop.evaluate("scores/thinkrec")
+    shop.context.force = True
+    second = shop.evaluate("scores/thinkrec")
+    assert second.version == first.version + 1
+    assert html_of(first) == html_of(second)
+
+
+def test_a_command_names_what_is_not_the_default() -> None:
+    parameters = {"encoder": "mf", "dim": 64, "seed": 3}
+    assert command_line("encoder", parameters, {"dataset": ["dataset/my-data@1"]}) == (
+        "thinkrec encode --encoder mf --seed 3 --dataset dataset/my-data@1"
+    )
+    given = {"scores": ["scores/a@1", "scores/b@2"], "explanations": []}
+    assert command_line("evaluation", {"slices": False, "k": 5}, given) == (
+        "thinkrec eval --no-slices --scores scores/a@1 --scores scores/b@2"
+    )
+    assert command_line("dataset", {"source": "ml-1m", "threshold": 4.0}, {}) == (
+        "thinkrec ingest ml-1m --threshold 4.0"
+    )
+
+
+def test_ticks_are_round_and_enclose_the_values() -> None:
+    assert svg.ticks(0.51, 0.83) == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert svg.ticks(0, 55) == [0, 20, 40, 60]
+    alone = svg.ticks(0.7, 0.7)
+    assert alone[0] < 0.7 < alone[-1]
+
+
+def test_a_long_curve_is_thinned_to_means() -> None:
+    points = [(float(n), 2.0 * n) for n in range(1000)]
+    short = thinned(points)
+    assert len(short) <= POINTS
+    assert short[0] == (4.0, 8.0)
+    assert thinned(points[:5]) == points[:5]
