@@ -204,9 +204,7 @@ def resolve_inputs(
                 chosen[name] = []
             else:
                 chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
-        elif fitting := [
-            a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)
-        ]:
+        elif fitting := [a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)]:
             chosen[name] = fitting if wanted.many else fitting[-1:]
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
