@@ -1,5 +1,7 @@
 """Counts as plain sentences: what the prompt style `evidence` adds to the paper's prompt (method, section 10)."""
 
+import math
+
 from core.data.counts import Evidence
 
 
@@ -32,8 +34,21 @@ def item_sentence(evidence: Evidence, position: int) -> str:
 
 
 def prior_sentence(chance: float) -> str:
-    """Say what the counts alone give, as the bias encoder weighs them."""
-    return f"By counts alone the chance is {_percent(chance)}."
+    """Say what the counts alone give, as the bias encoder weighs them: in a word, and in per cent.
+
+    A small model reads the word at once; the number it has to learn.
+    """
+    word = next(word for bound, word in _CHANCES if chance < bound)
+    return f"By counts alone a Yes is {word} ({_percent(chance)})."
+
+
+_CHANCES = (
+    (0.2, "very unlikely"),
+    (0.4, "unlikely"),
+    (0.6, "open"),
+    (0.8, "likely"),
+    (math.inf, "very likely"),
+)
 
 
 def _percent(rate: float) -> str:

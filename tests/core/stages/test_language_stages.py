@@ -222,8 +222,6 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
         def say(self, line): ...
 
         def bar(self, title, total, unit):
-            outer = self
-
             class Bar:
                 def __enter__(self):
                     return self
@@ -314,3 +312,35 @@ def test_the_same_work_is_a_hit_and_other_settings_are_not(made):
         made.context, fuse.STAGE, dataclasses.replace(config, tau=0.7), references=references
     )
     assert not other.hit
+
+
+def test_a_prior_is_told_by_its_bias_encoder_wherever_the_adapter_asks(made):
+    bias = run_stage(made.context, encode.STAGE, EncodeConfig(encoder="bias"), name="bias").artifact
+    config = TrainGlobalConfig(base=made.base, history_length=2, max_steps=2, **SHORT)
+    references = {"prior": [bias.reference]}
+    adapter = run_stage(
+        made.context, train_global.STAGE, config, references=references, name="primed"
+    ).artifact
+    scorer = _opened(made, adapter)
+    examples, dataset = scorer.examples, scorer.examples.dataset
+    assert examples.prior is not None
+    rows = dataset.rows("test")[:3]
+    logits = examples.prior.score_rows(rows)
+    for example, logit in zip(examples.of_rows(rows, 2), logits, strict=True):
+        text = scorer.builder.decode(scorer.builder.build(example).ids)
+        chance = round(100 / (1 + np.exp(-logit)))
+        assert "\nBy counts alone a Yes is " in text
+        assert f"likely ({chance}%)." in text or f"open ({chance}%)." in text
+    config = ExplainConfig(user="u4", item="i7", max_new_tokens=2, dtype="float32")
+    artifact = run_stage(
+        made.context, explain.STAGE, config, references={"scorer": [adapter.reference]}
+    ).artifact
+    evidence = json.loads(artifact.file("explanation.json").read_text())["evidence"]
+    assert evidence[-1].startswith("By counts alone a Yes is ")
+
+
+def test_a_prior_that_saw_the_labels_is_refused(made):
+    config = TrainGlobalConfig(base=made.base, max_steps=1, **SHORT)
+    mf = next(a for a in made.store.artifacts("encoder") if a.name == "mf")
+    with pytest.raises(MismatchError, match="type mf"):
+        run_stage(made.context, train_global.STAGE, config, references={"prior": [mf.reference]})
