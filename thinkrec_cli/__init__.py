@@ -1,8 +1,8 @@
 """The terminal: options in, results on stdout, everything else on stderr."""
 
-from importlib import metadata
-
 
 def version() -> str:
     """Return the version of this program."""
+    from importlib import metadata
+
     return metadata.version("thinkrec")
