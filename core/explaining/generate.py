@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.llm.quiet import quiet_transformers
 from core.scoring.scorer import Scorer
 from core.text.prompts import Prompt, PromptBuilder
 
@@ -34,7 +35,7 @@ def generate_reason(
     gates: AbstractContextManager[None] = nullcontext()
     if scorer.gates is not None and columns is not None:
         gates = scorer.gates.use(torch.from_numpy(columns).to(device))
-    with torch.inference_mode(), gates:
+    with torch.inference_mode(), gates, quiet_transformers():
         embedded = scorer.embed_prompt(start, prompt.slots)
         out = model.generate(
             inputs_embeds=embedded[None],

@@ -97,7 +97,8 @@ def put_weights(
 def save_adapter(peft_model: Any, folder: Path, base_name: str) -> None:
     """Write a PEFT directory: adapter_config.json and adapter_model.safetensors."""
     peft_model.peft_config["default"].base_model_name_or_path = base_name
-    peft_model.save_pretrained(folder)
+    # "auto" would ask the model hub whether the vocabulary was resized; it never is.
+    peft_model.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's model card template says nothing here
 
 
