@@ -71,7 +71,9 @@ class Config:
                 near = suggestion(key, known)
                 raise UnknownKeyError(
                     f"{where}: unknown key '{raw_key}'",
-                    hint=f"Did you mean '{near}'?" if near else f"Known keys: {', '.join(sorted(known))}.",
+                    hint=f"Did you mean '{near}'?"
+                    if near
+                    else f"Known keys: {', '.join(sorted(known))}.",
                 )
             settings[key] = _coerce(value, hints[key], f"{where}: {raw_key}")
         return cls(**settings)
@@ -95,7 +97,9 @@ def literal_choices(annotation: Any) -> tuple[Any, ...]:
 
 def _coerce(value: Any, annotation: Any, where: str) -> Any:
     """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types."""
-    types = get_args(annotation) if get_origin(annotation) not in (None, list, tuple) else (annotation,)
+    types = (
+        get_args(annotation) if get_origin(annotation) not in (None, list, tuple) else (annotation,)
+    )
     if literal_choices(annotation):
         return value
     if float in types and isinstance(value, int) and not isinstance(value, bool):
@@ -104,7 +108,9 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
     if tuple in origins and isinstance(value, list):
         return tuple(value)
     simple = tuple(t for t in origins if isinstance(t, type))
-    if simple and not isinstance(value, simple) or (isinstance(value, bool) and bool not in simple):
+    if (simple and not isinstance(value, simple)) or (
+        isinstance(value, bool) and bool not in simple
+    ):
         wanted = " or ".join(t.__name__ for t in simple)
         raise ConfigError(f"{where} = {value!r} is not a {wanted}", hint=f"Give a {wanted}.")
     return value

@@ -14,7 +14,7 @@ from core.fusion.picture import draw
 from core.stages.kinds import KINDS
 from tests.core.evaluation.test_eval_stage import Shop
 
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> | **\"Film\"** [x](javascript:alert(3)) `y`"
+HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(2)> | **"Film"** [x](javascript:alert(3)) `y`'
 HOSTILE_USER = "u<b>1</b>"
 
 
@@ -80,9 +80,7 @@ class Showroom(Shop):
         def write(folder: Path) -> None:
             (folder / "explanation.json").write_text(json.dumps(facts))
             types = KINDS["explanation"].payload("explanations.parquet").columns
-            write_table(
-                folder / "explanations.parquet", {c: [facts.get(c)] for c in types}, types
-            )
+            write_table(folder / "explanations.parquet", {c: [facts.get(c)] for c in types}, types)
             types = KINDS["explanation"].payload("influences.parquet").columns
             write_table(folder / "influences.parquet", {c: [] for c in types}, types)
 
@@ -92,10 +90,10 @@ class Showroom(Shop):
         }
         return self.publish("explanation", name, inputs, write)
 
-    def as_ml_1m(self) -> None:
-        """Let what follows be made from the data set under the paper's preset."""
+    def as_ml_1m(self, **other: Any) -> None:
+        """Let what follows be made from the data set under the paper's preset, but for these settings."""
         inner = self.dataset_artifact.folder
-        parameters = {"source": "ml-1m", "threshold": 3.0, **PRESETS["ml-1m"]}
+        parameters = {"source": "ml-1m", "threshold": 3.0, **PRESETS["ml-1m"], **other}
         key = self.store.key(kind="dataset", parameters=parameters, inputs={}, resources={})
         with self.store.publish(
             kind="dataset", name="ml-1m", key=key, parameters=parameters, inputs={}, resources={}

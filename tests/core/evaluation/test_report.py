@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,10 @@ def test_the_page_loads_nothing_from_elsewhere(evaluation: Artifact) -> None:
     loading = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
     for tag, attributes in page.tags:
         for name in loading & attributes.keys():
-            assert attributes[name].startswith(("#", "data:image/svg+xml;base64,")), (tag, attributes)
+            assert attributes[name].startswith(("#", "data:image/svg+xml;base64,")), (
+                tag,
+                attributes,
+            )
     assert "@import" not in html
     assert "url(" not in html
     policy = [a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a]
@@ -171,7 +175,9 @@ def test_escaped_markdown_keeps_the_text_on_one_line() -> None:
 def test_each_artifact_of_the_lineage_is_listed_with_its_key_and_command(
     shop: Showroom, evaluation: Artifact
 ) -> None:
-    listed = {row[0].parts["value"]: row for row in Page(html_of(evaluation)).tables["artifacts"][1:]}
+    listed = {
+        row[0].parts["value"]: row for row in Page(html_of(evaluation)).tables["artifacts"][1:]
+    }
     names = {"dataset/small@1", "encoder/sasrec@1", "groups/thinkrec-groups@1"}
     names |= {"adapter/thinkrec-global@1", "experts/thinkrec-experts@1", "model/thinkrec@1"}
     names |= {"scores/bias@1", "scores/mf@1", "scores/thinkrec@1", "explanation/one@1"}
@@ -209,6 +215,17 @@ def test_papers_figures_stand_beside_ours_on_the_papers_data_only(shop: Showroom
         "SASRec": [0.6956, 0.6687, 0.7663, 0.4747],
         "ThinkRec": [0.7764, 0.6775, 0.7747, 0.4774],
     }
+
+
+@pytest.mark.parametrize(
+    "other", [{"since": "2001-07-01"}, {"threshold": 4.0}, {"min_user_rows": 5}]
+)
+def test_another_window_of_the_papers_data_is_not_compared(
+    shop: Showroom, other: dict[str, Any]
+) -> None:
+    shop.as_ml_1m(**other)
+    shop.scores("sasrec")
+    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
 
 
 def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> None:

@@ -17,7 +17,9 @@ def _inputs(dtype):
 
 def _reference(query, key, value):
     parts = [
-        scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True, scale=0.3, enable_gqa=True)[0]
+        scaled_dot_product_attention(
+            q[None], k[None], v[None], is_causal=True, scale=0.3, enable_gqa=True
+        )[0]
         for q, k, v in zip(*(x.split(LENGTHS, 1) for x in (query, key, value)), strict=True)
     ]
     return torch.cat(parts, 1)

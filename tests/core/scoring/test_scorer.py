@@ -22,7 +22,9 @@ def _prompts(seed: int, users: int, candidates: int) -> list[Prompt]:
     for _ in range(users):
         prefix = rng.integers(50, 300, rng.integers(5, 40)).tolist()
         made += [
-            Prompt(ids=prefix + rng.integers(50, 300, rng.integers(1, 9)).tolist(), prefix=len(prefix))
+            Prompt(
+                ids=prefix + rng.integers(50, 300, rng.integers(1, 9)).tolist(), prefix=len(prefix)
+            )
             for _ in range(candidates)
         ]
     return made

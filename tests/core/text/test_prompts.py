@@ -66,7 +66,9 @@ def test_evidence_is_what_was_known_before_the_row(tokenizer, dataset):
     changed[later] = 1 - changed[later]
     flipped = Dataset(**{**vars(dataset), "label": changed})
     ids = [
-        PromptBuilder(tokenizer, d, PromptConfig()).build(Examples(d).of_rows(np.array([row]), 10)[0]).ids
+        PromptBuilder(tokenizer, d, PromptConfig())
+        .build(Examples(d).of_rows(np.array([row]), 10)[0])
+        .ids
         for d in (dataset, flipped)
     ]
     assert ids[0] == ids[1]
@@ -98,7 +100,9 @@ def test_hostile_titles_stay_plain_text(tokenizer, dataset, collaborative):
     counts = [[t for t in p.ids if t in control] for p in prompts]
     assert counts[0] == counts[1]
     assert len(counts[0]) == 5  # two turns opened and closed, the answer's opened
-    assert [(s.kind, s.index) for s in prompts[0].slots] == [(s.kind, s.index) for s in prompts[1].slots]
+    assert [(s.kind, s.index) for s in prompts[0].slots] == [
+        (s.kind, s.index) for s in prompts[1].slots
+    ]
 
 
 def test_slots_stand_where_their_item_is_told(tokenizer, dataset):
@@ -136,7 +140,9 @@ def test_a_tokenizer_that_spells_answers_is_refused():
     letters = Tokenizer(models.BPE())
     letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=260, special_tokens=SPECIAL_TOKENS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=260,
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     letters.train_from_iterator(["abc"], trainer)
     with pytest.raises(AnswerTokenError, match="one token"):

@@ -58,7 +58,9 @@ class StopAfter(Silent):
         yield Counting()
 
 
-def _tuning(base_folder: Path, dataset, folder: Path, progress=None, config=CONFIG, **changes) -> FineTune:
+def _tuning(
+    base_folder: Path, dataset, folder: Path, progress=None, config=CONFIG, **changes
+) -> FineTune:
     base = load_base(str(base_folder), dtype="float32", device="cpu")
     return FineTune(
         model=new_lora(base, config),
@@ -74,7 +76,9 @@ def _tuning(base_folder: Path, dataset, folder: Path, progress=None, config=CONF
 
 
 def _facts(run):
-    steps = [(s.step, s.loss, s.rec_loss, s.think_loss, s.gradient_norm, s.tokens) for s in run.steps]
+    steps = [
+        (s.step, s.loss, s.rec_loss, s.think_loss, s.gradient_norm, s.tokens) for s in run.steps
+    ]
     return steps, [(v.step, v.auc, v.best) for v in run.validations]
 
 
@@ -84,9 +88,8 @@ def _same(first, second) -> bool:
 
 @pytest.fixture(scope="module")
 def straight(tiny_folder, tmp_path_factory):  # noqa: F811
-    from tests.conftest import write_dataset
-
     from core.data.dataset import Dataset
+    from tests.conftest import write_dataset
 
     dataset = Dataset.open(write_dataset(tmp_path_factory.mktemp("straight") / "data"))
     return dataset, _tuning(tiny_folder, dataset, tmp_path_factory.mktemp("run")).run("global")
@@ -114,7 +117,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny_folder, straight
     found = load_checkpoint(tmp_path)
     assert found is not None
     assert found.state["step"] == 4
-    assert _same(_tuning(tiny_folder, dataset, tmp_path).run("global").parameters, expected.parameters)
+    assert _same(
+        _tuning(tiny_folder, dataset, tmp_path).run("global").parameters, expected.parameters
+    )
 
 
 def test_another_seed_trains_to_other_weights(tiny_folder, straight, tmp_path):  # noqa: F811
@@ -132,7 +137,9 @@ def test_training_lowers_the_loss(straight):
 def test_kept_activations_change_nothing(tiny_folder, straight, tmp_path):  # noqa: F811
     dataset, _ = straight
     runs = [
-        _tuning(tiny_folder, dataset, tmp_path / str(size), first_layer=2, cache_bytes=size).run("expert")
+        _tuning(tiny_folder, dataset, tmp_path / str(size), first_layer=2, cache_bytes=size).run(
+            "expert"
+        )
         for size in (0, 100_000, 10**9)
     ]
     assert all(".layers.0." not in name and ".layers.1." not in name for name in runs[0].parameters)

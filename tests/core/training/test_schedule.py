@@ -1,5 +1,7 @@
 """Batches and learning rates are functions of the step."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,7 @@ def test_rate_rises_to_the_peak_and_falls_to_its_end():
     assert rates[5] == pytest.approx((1e-5 + 1e-4) / 2)
     assert rates[10] == pytest.approx(1e-4)
     assert rates[-1] == pytest.approx(8e-5)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
 def test_steps_cover_the_rows_beside_the_reasons():
