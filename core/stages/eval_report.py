@@ -176,8 +176,11 @@ def is_papers(dataset: Artifact) -> bool:
     from core.config.ingest import PRESETS
 
     parameters = dataset.manifest.parameters
-    wanted = {"source": PAPER_SOURCE, "threshold": 3.0, **PRESETS[PAPER_SOURCE]}
-    return all(parameters.get(name) == value for name, value in wanted.items())
+    whole = {"threshold": 3.0, "min_user_rows": 0, "min_item_rows": 0}
+    wanted = {**whole, **PRESETS[PAPER_SOURCE]}
+    return parameters.get("source") == PAPER_SOURCE and all(
+        parameters.get(name, value) == value for name, value in wanted.items()
+    )
 
 
 def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
@@ -242,8 +245,5 @@ def copy_report(evaluation: Artifact, folder: Path) -> list[Path]:
             hint="Measure again with --force.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in names:
-        # Contents only: what the store keeps is read-only, the copy is the user's.
-        written.append(Path(shutil.copyfile(evaluation.file(name), folder / name)))
-    return written
+    # Contents only: what the store keeps is read-only, the copy is the user's.
+    return [Path(shutil.copyfile(evaluation.file(name), folder / name)) for name in names]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from core.evaluation.report import svg
 
-WIDTH, HEIGHT = 470.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 34.0, 42.0
+WIDTH, HEIGHT = 345.0, 230.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 34.0, 42.0
 _LEGEND_ROW = 18.0
 _DOTS_UP_TO = 40
 """Lines of more points are drawn without dots."""
@@ -21,6 +21,11 @@ class Line:
     series: int
     """Which colour."""
     dashed: bool = False
+    faint: bool = False
+    """Behind the others and not in the legend: what they are the means of."""
+    named: bool = True
+    """Whether the legend lists it."""
+    dots: bool = True
     best: float | None = None
     """Place along x of the point that was kept."""
 
@@ -38,9 +43,10 @@ def chart(title: str, lines: Sequence[Line], *, along: str) -> str:
         return ""
     xs = [x for line in drawn for x, _ in line.points]
     ys = [y for line in drawn for _, y in line.points]
-    upward, across = svg.ticks(min(ys), max(ys)), svg.ticks(min([0.0, *xs]), max(xs))
+    upward, last = svg.ticks(min(ys), max(ys)), max([1.0, *xs])
+    across = [mark for mark in svg.ticks(0, last) if mark <= last]
     bottom = HEIGHT - BOTTOM
-    x_scale = svg.Scale(low=across[0], high=across[-1], start=LEFT, end=WIDTH - RIGHT)
+    x_scale = svg.Scale(low=0, high=last, start=LEFT, end=WIDTH - RIGHT)
     y_scale = svg.Scale(low=upward[0], high=upward[-1], start=bottom, end=TOP)
     content = [svg.text(title, 0, 16, class_="panel")]
     for mark in upward:
@@ -54,17 +60,22 @@ def chart(title: str, lines: Sequence[Line], *, along: str) -> str:
             svg.text(svg.label(mark, across), x_scale.place(mark), bottom + 18, anchor="middle")
         )
     content.append(svg.text(along, WIDTH - RIGHT, HEIGHT - 6, anchor="end"))
-    for line in drawn:
+    for line in sorted(drawn, key=lambda one: not one.faint):
         content += _line(line, x_scale, y_scale)
-    content += _legend(drawn)
-    height = HEIGHT + _LEGEND_ROW * len(drawn)
-    return svg.drawing(WIDTH, height, content, f"{title} over {along}: {_told(drawn)}")
+    named = [line for line in drawn if line.named and not line.faint]
+    content += _legend(named)
+    height = HEIGHT + _LEGEND_ROW * len(named)
+    told = _told([line for line in drawn if not line.faint])
+    return svg.drawing(WIDTH, height, content, f"{title} over {along}: {told}")
 
 
 def _line(line: Line, x_scale: svg.Scale, y_scale: svg.Scale) -> list[str]:
     colour = svg.series_class(line.series)
     places = [(x_scale.place(x), y_scale.place(y)) for x, y in line.points]
-    content = [svg.path(places, f"line {colour}{' dashed' if line.dashed else ''}")]
+    shape = " faint" if line.faint else " dashed" if line.dashed else ""
+    content = [svg.path(places, f"line {colour}{shape}")]
+    if line.faint or not line.dots:
+        return content
     for (x, y), (step, value) in zip(places, line.points, strict=True):
         kept = line.best is not None and step == line.best
         if kept or len(places) <= _DOTS_UP_TO:

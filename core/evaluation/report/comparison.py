@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.evaluation.baselines import CONSTANT
 from core.evaluation.paper import BASE_MODEL
 from core.evaluation.report.blocks import Cell, Column, Mark, Picture, Section, Table, row_of
 from core.evaluation.report.forest import Bar, forest
@@ -250,7 +251,8 @@ def _theirs(line: Line | None, theirs: float | None) -> Cell:
 
 def experts_table(material: Material, lines: Lines) -> Table | None:
     """Return the study of experts: models side by side by number of experts and by grouping."""
-    if len(material.gates) < 2:
+    different = {(gate.facts.get("experts"), gate.groups) for gate in material.gates.values()}
+    if len(different) < 2:
         return None
     facts = {groups.reference: groups.facts for groups in material.groups}
     rows = []
@@ -290,16 +292,17 @@ def slices_section(material: Material) -> Section | None:
 
 
 def slice_table(lines: Lines, metric: str) -> Table:
-    """Return slices as rows and scorers as columns."""
+    """Return slices as rows and scorers as columns, without the constant: it has 0.5 everywhere."""
+    scorers = [scorer for scorer in lines.scorers if scorer != CONSTANT]
     rows = []
     for name in ("all", *lines.slices):
-        known = [one for s in lines.scorers if (one := lines.get(s, metric, name))]
+        known = [one for s in scorers if (one := lines.get(s, metric, name))]
         if not known:
             continue
         best = lines.best(metric, name)
         cells = [Cell(text=name.replace("=", " ")), Cell(text=count(known[0]["rows"]))]
         cells.append(Cell(text=count(known[0]["users"])))
-        for scorer in lines.scorers:
+        for scorer in scorers:
             value = lines.value(scorer, metric, name)
             strong = value is not None and value == best
             cells.append(metric_cell(lines.get(scorer, metric, name), strong=strong))
@@ -308,7 +311,7 @@ def slice_table(lines: Lines, metric: str) -> Table:
         Column(text="slice", number=False),
         Column(text="rows"),
         Column(text="users", note="that count"),
-        *(Column(text=s, note=lines.scores(s)) for s in lines.scorers),
+        *(Column(text=s, note=lines.scores(s)) for s in scorers),
     ]
     return Table(
         title=f"{name_of(metric)} by slice", name=f"slices-{metric}", columns=columns, rows=rows
@@ -343,9 +346,10 @@ def _against_bias(bias: str, lines: Lines) -> list[str]:
         above = [s for s in others if verdict(lines, s, metric) == "better"]
         if not others:
             continue
+        who = _listed(above) if above else "No scorer"
+        verb = "are" if len(above) > 1 else "is"
         told.append(
-            f"Above the honest counts ({bias}) in {name_of(metric)} by more than chance: "
-            f"{_listed(above) if above else 'nobody'}."
+            f"{who} {verb} above the honest counts ({bias}) in {name_of(metric)} by more than chance."
         )
     return told
 

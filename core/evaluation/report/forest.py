@@ -7,7 +7,7 @@ from core.evaluation.report import svg
 from core.evaluation.report.numbers import figure, span
 
 ROW, TOP, BOTTOM = 26.0, 34.0, 24.0
-NAMES, PANEL, GAP = 230.0, 340.0, 40.0
+NAMES, PANEL, GAP = 230.0, 370.0, 60.0
 _LONGEST_NAME = 34
 
 

@@ -74,17 +74,16 @@ def _panel(scorer: str, bins: Sequence[CalibrationBin], error: float | None, ind
 
 
 def _table(curves: Mapping[str, Sequence[CalibrationBin]], lines: Lines) -> Table:
-    rows = []
-    for scorer, bins in curves.items():
-        for one in bins:
-            rows.append(
-                [
-                    Cell(text=scorer, note=lines.scores(scorer), code=True),
-                    Cell(text=count(one.rows)),
-                    Cell(text=figure(one.probability), value=one.probability),
-                    Cell(text=figure(one.like_rate), value=one.like_rate),
-                ]
-            )
+    rows = [
+        [
+            Cell(text=scorer, note=lines.scores(scorer), code=True),
+            Cell(text=count(one.rows)),
+            Cell(text=figure(one.probability), value=one.probability),
+            Cell(text=figure(one.like_rate), value=one.like_rate),
+        ]
+        for scorer, bins in curves.items()
+        for one in bins
+    ]
     columns = [Column(text="scorer", note="scores", number=False), Column(text="rows")]
     columns += [Column(text="probability", note="mean"), Column(text="liked", note="share")]
     return Table(title="", columns=columns, rows=rows)

@@ -34,7 +34,7 @@ def to_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"drawing": Markup, "data_uri": _data_uri}
+    environment.filters |= {"drawing": Markup, "data_uri": _data_uri, "breakable": _breakable}
     environment.tests["kind"] = _is_kind
     return environment.get_template("report.html.j2").render(report=report) + "\n"
 
@@ -43,7 +43,7 @@ def to_markdown(report: Report) -> str:
     """Return the same as Markdown; drawings are left to their tables of numbers."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("core.evaluation.report"),
-        autoescape=False,  # noqa: S701 - finalize escapes everything that is not Markup, for Markdown
+        autoescape=False,  # finalize escapes everything that is not Markup, for Markdown
         finalize=escape_markdown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -65,7 +65,12 @@ def escape_markdown(value: Any) -> Any:
 def _code(value: str) -> Markup:
     """Return a code span; a bar would end the cell of a table, and backticks the span."""
     shown = clean(value).replace("`", "'").replace("|", "/")
-    return Markup(f"`{shown}`" if shown.strip() else "")  # noqa: S704 - nothing in a code span is markup
+    return Markup(f"`{shown}`" if shown.strip() else "")
+
+
+def _breakable(value: str) -> Markup:
+    """Return a reference that may go on in a new line after its kind."""
+    return Markup("/<wbr>").join(clean(value).split("/"))  # join() escapes the parts
 
 
 def _data_uri(svg: str) -> str:

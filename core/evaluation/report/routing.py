@@ -60,9 +60,7 @@ def groups_table(groups: Groups) -> Table:
         *row_of(facts.get("encoder", NONE), facts.get("method", NONE), facts.get("k", NONE), sizes),
         Cell(text=NONE if distance is None else f"{distance:.2f}", value=distance),
     ]
-    return Table(
-        title=f"Groups {groups.reference}", columns=columns, rows=[row], source=groups.reference
-    )
+    return Table(title="Groups of users", columns=columns, rows=[row], source=groups.reference)
 
 
 def gate_picture(gates: Mapping[str, Gate]) -> Picture:

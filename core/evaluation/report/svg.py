@@ -96,7 +96,7 @@ def drawing(width: float, height: float, content: Sequence[str], told: str) -> s
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         role="img",
         aria_label=told,
-        style=f"max-width:{width:.0f}px",
+        style=f"max-width:{width:.0f}px;min-width:{min(width, 640):.0f}px",
     )
 
 

@@ -9,6 +9,7 @@ from core.evaluation.report.chart import Line, chart
 from core.evaluation.report.material import Course, EncoderCourse, Material
 from core.evaluation.report.numbers import NONE, count, figure
 
+PARTS = (("loss of the answer", "rec_loss"), ("loss of the reason", "think_loss"))
 POINTS = 120
 """Most points of a loss curve: a line of more is noise on a page."""
 _SHORTEST = 2
@@ -29,49 +30,60 @@ def training_section(material: Material) -> Section | None:
 
 def _course_blocks(course: Course) -> list[Block]:
     stages = list(dict.fromkeys(row["stage"] for row in [*course.steps, *course.validations]))
-    loss_lines, valid_lines = [], []
-    for index, stage in enumerate(stages):
-        losses = [
-            (row["step"], row["loss"])
-            for row in course.steps
-            if row["stage"] == stage and _known(row["loss"])
-        ]
-        loss_lines.append(Line(name=stage, points=thinned(losses), series=index))
-        looks = [row for row in course.validations if row["stage"] == stage]
-        kept = _kept(looks)
-        for metric, dashed in (("auc", False), ("uauc", True)):
-            points = [(row["step"], row[metric]) for row in looks if _known(row[metric])]
-            valid_lines.append(
-                Line(
-                    name=f"{stage}: {metric.upper()}",
-                    points=points,
-                    series=index,
-                    dashed=dashed,
-                    best=kept["step"] if kept else None,
-                )
-            )
-    drawings = chart("training loss", loss_lines, along="step") + chart(
-        "AUC and UAUC on valid", valid_lines, along="step"
+    drawings = "".join(
+        chart(title, _loss_lines(course, stages, part), along="step") for title, part in PARTS
     )
+    title = "AUC and UAUC (dashed) on valid"
+    drawings += chart(title, _valid_lines(course, stages), along="step")
     if not drawings:
         return []
-    notes = []
-    if any(len(line.points) < _count(course.steps, line.name) for line in loss_lines):
-        notes.append("Points of the loss are means of neighbouring steps.")
-    table = _course_table(course, stages)
     return [
         Picture(
             title=f"Training of {course.reference}",
             svg=drawings,
-            table=table,
+            table=_course_table(course, stages),
             source=course.reference,
-            notes=notes,
+            notes=["Losses: faint is every step, strong the mean of its neighbours."],
         )
     ]
 
 
-def _count(steps: Sequence[Mapping[str, Any]], stage: str) -> int:
-    return sum(row["stage"] == stage for row in steps)
+def _losses(course: Course, stage: str, part: str) -> list[tuple[float, float]]:
+    """Return (step, loss) of a part of the loss; none if the part was not trained on."""
+    points = [
+        (row["step"], row[part])
+        for row in course.steps
+        if row["stage"] == stage and _known(row[part])
+    ]
+    return points if any(loss for _, loss in points) else []
+
+
+def _loss_lines(course: Course, stages: Sequence[str], part: str) -> list[Line]:
+    lines = []
+    for index, stage in enumerate(stages):
+        points = thinned(_losses(course, stage, part))
+        lines.append(Line(name=stage, points=points, series=index, faint=True))
+        lines.append(Line(name=stage, points=smoothed(points), series=index, dots=False))
+    return lines
+
+
+def _valid_lines(course: Course, stages: Sequence[str]) -> list[Line]:
+    lines = []
+    for index, stage in enumerate(stages):
+        looks = [row for row in course.validations if row["stage"] == stage]
+        kept = _kept(looks)
+        lines += [
+            Line(
+                name=stage if metric == "auc" else f"{stage}, UAUC",
+                points=[(row["step"], row[metric]) for row in looks if _known(row[metric])],
+                series=index,
+                dashed=metric == "uauc",
+                named=metric == "auc",
+                best=kept["step"] if kept else None,
+            )
+            for metric in ("auc", "uauc")
+        ]
+    return lines
 
 
 def _kept(looks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -84,8 +96,10 @@ def _course_table(course: Course, stages: Sequence[str]) -> Table:
     for stage in stages:
         steps = [row for row in course.steps if row["stage"] == stage]
         kept = _kept([row for row in course.validations if row["stage"] == stage])
-        losses = [row["loss"] for row in steps if _known(row["loss"])]
-        ends = (_mean(losses[: _tenth(losses)]), _mean(losses[-_tenth(losses) :]))
+        ends = []
+        for _, part in PARTS:
+            losses = [loss for _, loss in _losses(course, stage, part)]
+            ends += [_mean(losses[: _tenth(losses)]), _mean(losses[-_tenth(losses) :])]
         rows.append(
             [
                 Cell(text=stage),
@@ -98,7 +112,8 @@ def _course_table(course: Course, stages: Sequence[str]) -> Table:
         )
     columns = [Column(text="stage", number=False)]
     columns += [Column(text="steps"), Column(text="tokens")]
-    columns += [Column(text="loss", note="first tenth"), Column(text="loss", note="last tenth")]
+    for title, _ in PARTS:
+        columns += [Column(text=title, note="first tenth"), Column(text=title, note="last tenth")]
     columns += [Column(text="kept step"), Column(text="AUC", note="valid")]
     columns += [Column(text="UAUC", note="valid"), Column(text="log loss", note="valid")]
     columns += [Column(text="valid rows")]
@@ -132,6 +147,17 @@ def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [
         (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts
     ]
+
+
+def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return as many points: each the mean of a window around it, a tenth of all wide."""
+    half = len(points) // 20
+    out = []
+    for index, (x, _) in enumerate(points):
+        reach = min(half, index, len(points) - 1 - index)
+        window = points[index - reach : index + reach + 1]
+        out.append((x, sum(y for _, y in window) / len(window)))
+    return out
 
 
 def _encoder_blocks(encoders: Sequence[EncoderCourse]) -> list[Block]:

@@ -34,7 +34,7 @@ def reasons_section(material: Material) -> Section | None:
         "different n-grams.",
         *_paper_notes(material),
     ]
-    table = Table(title="Reasons", name="reason-metrics", columns=columns, rows=rows, notes=notes)
+    table = Table(title="", name="reason-metrics", columns=columns, rows=rows, notes=notes)
     return Section(name="reasons", title="Reasons", lead=[], blocks=[table])
 
 
