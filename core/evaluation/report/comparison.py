@@ -228,8 +228,7 @@ def paper_table(material: Material, lines: Lines) -> Table:
             f"The paper's language models are {BASE_MODEL}; ours are what the artifact names. The paper "
             "gives no intervals: below its figure stands whether ours is above or below it by more than "
             "our own interval.",
-            "The paper's rows are the full test split of ML-1M in its window; "
-            f"ours are {count(_rows(lines))} rows of it.",
+            _sample_note(material, _rows(lines)),
         ],
     )
 
@@ -237,6 +236,18 @@ def paper_table(material: Material, lines: Lines) -> Table:
 def _rows(lines: Lines) -> int:
     line = lines.get(lines.scorers[0], "auc")
     return int(line["rows"]) if line else 0
+
+
+def _sample_note(material: Material, rows: int) -> str:
+    """Say whether ours are the rows that the paper measured."""
+    whole = (material.facts.get("splits") or {}).get("test")
+    if whole == rows:
+        return f"Both are measured on the whole test split, {count(rows)} rows."
+    of_all = f"{count(rows)} of its {count(whole)} rows" if whole else f"{count(rows)} rows of it"
+    return (
+        f"The paper's rows are the whole test split, ours are {of_all}: where users have fewer rows, "
+        "NDCG and MAP are means over shorter lists."
+    )
 
 
 def _theirs(line: Line | None, theirs: float | None) -> Cell:
