@@ -26,7 +26,7 @@ from core.data.histories import Histories
 RECENT = 10
 """How many of the last rows count as recent; as many as a prompt shows."""
 SMOOTHING = 5.0
-"""Pseudo-rows at the crowd's like-rate that are added to an item's rows; best of 1..20 on valid."""
+"""Pseudo-rows at the crowd's like-rate that are added to an item's rows; of 1..20, 3 and 5 tie on valid."""
 GENRE_SMOOTHING = 5.0
 """Pseudo-rows of no preference that are added to every genre of a user."""
 
