@@ -7,6 +7,7 @@ the copy covers: number of versions, when it was made, of which store.
 
 import hashlib
 import json
+import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ def export(layout: Layout, index: Index, kinds: Kinds) -> str | None:
     """Bring the copy up to date. Returns: None, or a warning if it could not be done."""
     import duckdb
 
+    if not os.access(layout.root, os.W_OK):
+        return None  # a store to read from: nothing new can have come
     try:
         # Whoever comes second waits, then sees that the first has covered its artifact as well, or
         # covers both.

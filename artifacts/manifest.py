@@ -110,6 +110,11 @@ class Artifact:
             )
         return found
 
+    def check_files(self) -> None:
+        """Look at the size of every payload file. Raises: CorruptArtifact; see file()."""
+        for path in self.manifest.files:
+            self.file(path)
+
 
 @dataclass(kw_only=True)
 class Draft:

@@ -1,5 +1,18 @@
-"""`python -m thinkrec_cli` is `thinkrec`."""
+"""`thinkrec`, also as `python -m thinkrec_cli`: signals are taken before the slow imports."""
 
-from thinkrec_cli.app import main
+import os
+import signal
 
-main()
+
+def main() -> None:
+    """Import the program and run it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Nothing has begun yet, so there is nothing to unwind.
+        signal.signal(number, lambda got, frame: os._exit(128 + got))
+    from thinkrec_cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The `thinkrec` program: global options, late loaded commands, one error boundary."""
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from thinkrec_cli import console, version
-from thinkrec_cli.boundary import error_boundary, install, leave_if_stopped
+from thinkrec_cli.boundary import (
+    error_boundary,
+    install,
+    leave_if_stopped,
+    open_closed_streams,
+    print_usage_error,
+)
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.pipes import FAILED, mark_output
 from thinkrec_cli.session import Switches
@@ -108,14 +115,17 @@ def options(
 
 def main() -> None:
     """Run the program and leave with its exit code."""
+    open_closed_streams()
     install()
     try:
-        typer.main.get_command(app)(prog_name="thinkrec")
-    except SystemExit as end:
-        if end.code:
-            mark_output(FAILED)  # wrong usage, too, has to stop what comes after it in a pipe
-        leave_if_stopped()
-        raise
+        code = typer.main.get_command(app)(prog_name="thinkrec", standalone_mode=False) or 0
+    except typer.TyperException as problem:
+        print_usage_error(problem)
+        code = getattr(problem, "exit_code", 2)
+    if code:
+        mark_output(FAILED)  # wrong usage, too, has to stop what comes after it in a pipe
+    leave_if_stopped()
+    sys.exit(code)
 
 
 def _examples(lines: tuple[str, ...]) -> str:

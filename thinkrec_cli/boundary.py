@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 
 import typer
@@ -23,6 +25,14 @@ EXIT_TERMINATED = 143
 
 _SIGNALS: list[int] = []
 """Signals this process got, in order."""
+
+
+def open_closed_streams() -> None:
+    """Give closed standard streams the null device, before any file of ours gets their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open to the end
+            setattr(sys, name, null)
 
 
 def install() -> None:
@@ -71,6 +81,22 @@ def report_bug(
         f"this is a bug in thinkrec ({kind.__name__})",
         hint="Please report it with the lines above and the command you ran.",
     )
+
+
+def print_usage_error(problem: typer.TyperException) -> None:
+    """Tell wrong usage as every other failure: a problem and a remedy."""
+    context = getattr(problem, "ctx", None)
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        return  # the help was printed
+    said = problem.format_message().replace("Value error, ", "")  # pydantic's word before ours
+    hint = f"See {context.command_path if context else 'thinkrec'} --help."
+    # Typer's own suggestion stands behind the problem: it belongs into the hint.
+    if near := re.fullmatch(r"(.*?) \(?((?:Possible options: |Did you mean ).*?)\)?", said):
+        said, hint = (
+            near[1],
+            f"{near[2].removesuffix('.')}{'' if near[2][-1] == '?' else '.'} {hint}",
+        )
+    console.print_error(said, hint=hint)
 
 
 def _stopped(*, by_signal: int) -> typer.Exit:

@@ -52,7 +52,7 @@ def read_piped_references() -> list[str]:
 
 
 def parse_references(text: str) -> list[str]:
-    """Split text into references. Raises: PipedInputError for a word that is none."""
+    """Split piped text into references. Raises: PipedInputError for a word that is none."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         for word in line.split():

@@ -84,8 +84,10 @@ class Session:
         progress = make_progress(quiet=self.switches.quiet)
         try:
             yield Context(store=self.store, progress=progress, force=force)
-        finally:
-            self.export_catalog()
+        except (Exception, KeyboardInterrupt):
+            self.store.export_catalog()  # what the failure has to say is not drowned in warnings
+            raise
+        self.export_catalog()
 
     def export_catalog(self) -> None:
         """Bring catalog.duckdb up to date; whoever holds that file open only delays it."""

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, MissingFileError
+from core.errors import ConfigError, EncodingError, MissingFileError
 from core.stages.base import Stage
 from thinkrec_cli.commands import COMMANDS
 
@@ -14,13 +14,19 @@ def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
 
     Keys at the top are settings; a table with a command's name holds settings of that command
     only, so that one file can serve a whole pipeline.
-    Raises: MissingFileError, ConfigError.
+    Raises: MissingFileError, EncodingError, ConfigError.
     """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
+    except OSError as problem:
         raise MissingFileError(
-            f"settings file {file} cannot be read: {problem}", hint="Name an existing TOML file."
+            f"settings file {file} cannot be read: {problem.strerror}",
+            hint="Name an existing TOML file.",
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise EncodingError(
+            f"settings file {file} is not UTF-8 text: {problem.reason} at byte {problem.start}",
+            hint="Save it as UTF-8; TOML knows no other encoding.",
         ) from problem
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(

@@ -71,7 +71,7 @@ def _run(
     ctx: typer.Context, session: Session, stage: Stage[Any], shape: Shape, values: dict[str, Any]
 ) -> None:
     from core.stages.base import plan_stage, run_plan
-    from thinkrec_cli.pipes import parse_references, read_piped_references
+    from thinkrec_cli.pipes import read_piped_references
 
     config = _read_config(stage, values["run_config"], typed(values, ctx, "set_"))
     references = {
@@ -80,9 +80,10 @@ def _run(
         if values[f"input_{name}"] is not None
     }
     piped = read_piped_references()
-    named = parse_references("\n".join(as_list(values.get("references"))))
+    named = as_list(values.get("references"))
     started = perf_counter()
     with session.context(force=values["run_force"]) as context:
+        named = _resolve_named(context, stage, named)
         plan = plan_stage(
             context,
             stage,
@@ -103,6 +104,12 @@ def _run(
             extras=extras,
         )
         _finish(session, shape, done)
+
+
+def _resolve_named(context: Context, stage: Stage[Any], named: Sequence[str]) -> list[str]:
+    """Return references given as arguments in full. Raises: ArtifactNotFound if one serves no input."""
+    kinds = list(dict.fromkeys(kind for wanted in stage.inputs.values() for kind in wanted.kinds))
+    return [context.store.resolve(reference, kinds=kinds).reference for reference in named]
 
 
 def _finish(session: Session, shape: Shape, done: Done) -> None:

@@ -18,21 +18,24 @@ class AugmentConfig(Config):
     )
     max_tokens: int = option(120, "longest answer of the model, in tokens")
     temperature: float | None = option(
-        None, "sampling temperature; left out: the endpoint's own, greedy for a local model"
+        None,
+        "sampling temperature; left out: the endpoint's own, greedy for a local model",
+        least=0,
     )
-    seed: int = option(0, "seed of sampling with a local model")
+    seed: int = option(0, "seed of sampling with a local model", least=0)
     endpoint: str | None = option(
         None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False
     )
     concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
     batch_size: int = option(8, "items at a time through a local model")
     request_timeout: float = option(
-        120.0, "longest wait for one reply of the endpoint, in seconds", keyed=False
+        120.0, "longest wait for one reply of the endpoint, in seconds", keyed=False, above=0
     )
     request_retries: int = option(
         5,
         "how often a request is repeated after an overload, a server error or a lost connection",
         keyed=False,
+        least=0,
     )
     max_requests: int = option(
         100_000, "most requests to the endpoint in one run, repeated ones included", keyed=False

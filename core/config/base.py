@@ -2,14 +2,24 @@
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from core.errors import ConfigError, UnknownKeyError
 
 
-def option(default: Any, text: str, *, keyed: bool = True, flag: str | None = None) -> Any:
+def option(
+    default: Any,
+    text: str,
+    *,
+    keyed: bool = True,
+    flag: str | None = None,
+    least: float | None = None,
+    above: float | None = None,
+) -> Any:
     """Declare a setting.
 
     Args:
@@ -17,8 +27,10 @@ def option(default: Any, text: str, *, keyed: bool = True, flag: str | None = No
         text: what it means, with its unit; becomes the help of the command-line option.
         keyed: whether the setting changes the result and so belongs to the artifact's key.
         flag: spelling of the command-line option where it differs from the field's name.
+        least: a number below this is refused.
+        above: a number that is not above this is refused.
     """
-    metadata = {"text": text, "keyed": keyed, "flag": flag}
+    metadata = {"text": text, "keyed": keyed, "flag": flag, "least": least, "above": above}
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -29,7 +41,10 @@ class Config:
     """Base of all settings: strict about names and choices."""
 
     def __post_init__(self) -> None:
-        """Refuse values outside a field's Literal choices. Raises: ConfigError."""
+        """Refuse values outside a field's choices or range, and what is no finite number.
+
+        Raises: ConfigError.
+        """
         hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
             choices = literal_choices(hints[field.name])
@@ -39,6 +54,23 @@ class Config:
                     f"{field.name} = {value!r} is not one of {', '.join(map(str, choices))}",
                     hint=f"Use {suggestion(str(value), map(str, choices)) or choices[0]!r}.",
                 )
+            if isinstance(value, (int, float)):
+                self._check_number(field, value)
+
+    def _check_number(self, field: dataclasses.Field[Any], value: float) -> None:
+        least, above = field.metadata.get("least"), field.metadata.get("above")
+        shown = f"{field.name} = {value}"
+        self.check(math.isfinite(value), f"{shown} is no finite number", hint="Give a number.")
+        self.check(
+            least is None or value >= least,
+            f"{shown} is below {least}",
+            hint=f"Use {least} or more.",
+        )
+        self.check(
+            above is None or value > above,
+            f"{shown} is not above {above}",
+            hint=f"Use more than {above}.",
+        )
 
     def check(self, condition: bool, problem: str, *, hint: str) -> None:
         """Raise ConfigError unless the condition holds."""
@@ -76,7 +108,10 @@ class Config:
                     else f"Known keys: {', '.join(sorted(known))}.",
                 )
             settings[key] = _coerce(value, hints[key], f"{where}: {raw_key}")
-        return cls(**settings)
+        try:
+            return cls(**settings)
+        except ConfigError as problem:
+            raise ConfigError(f"{where}: {problem}", hint=problem.hint) from problem
 
 
 def suggestion(word: str, known: Any) -> str | None:
@@ -95,6 +130,15 @@ def literal_choices(annotation: Any) -> tuple[Any, ...]:
     return ()
 
 
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    bool: "true or false",
+    tuple: "a list",
+}
+
+
 def _coerce(value: Any, annotation: Any, where: str) -> Any:
     """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types."""
     types = (
@@ -111,8 +155,8 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
     if (simple and not isinstance(value, simple)) or (
         isinstance(value, bool) and bool not in simple
     ):
-        wanted = " or ".join(t.__name__ for t in simple)
-        raise ConfigError(f"{where} = {value!r} is not a {wanted}", hint=f"Give a {wanted}.")
+        wanted = " or ".join(_WORDS.get(t, t.__name__) for t in simple if t is not NoneType)
+        raise ConfigError(f"{where} = {value!r} is not {wanted}", hint=f"Give {wanted}.")
     return value
 
 

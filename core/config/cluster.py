@@ -15,7 +15,7 @@ class ClusterConfig(Config):
         None, "Number of groups; the best silhouette from 2 to k-max if not given.", flag="-k"
     )
     k_max: int = option(6, "Most groups to try if k is not given.")
-    seed: int = option(0, "Seed of k-means, of the silhouette's sample and of t-SNE.")
+    seed: int = option(0, "Seed of k-means, of the silhouette's sample and of t-SNE.", least=0)
     projection: Literal["pca", "tsne"] = option("pca", "How the picture lays users out in a plane.")
 
     def __post_init__(self) -> None:

@@ -29,18 +29,19 @@ class EncodeConfig(Config):
     encoder: EncoderName = option("sasrec", "Which collaborative model to train.")
     dim: int = option(64, "Width of the user and item vectors.")
     learning_rate: float | None = option(
-        None, "Step size of Adam; the encoder's own default if not given."
+        None, "Step size of Adam; the encoder's own default if not given.", least=0
     )
     weight_decay: float | None = option(
         None,
         "L2 penalty, for bias the inverse of C; the encoder's own default if not given.",
+        least=0,
     )
     epochs: int | None = option(
         None, "Most passes over train; the encoder's own default if not given."
     )
     patience: int = option(6, "Stop after this many epochs without a better valid AUC.")
     batch_size: int = option(1024, "Rows per step.")
-    seed: int = option(0, "Seed of initial weights, shuffling and dropout.")
+    seed: int = option(0, "Seed of initial weights, shuffling and dropout.", least=0)
     blocks: int = option(2, "Transformer blocks of sasrec and gsasrec.")
     heads: int = option(1, "Attention heads of sasrec and gsasrec.")
     dropout: float = option(0.2, "Dropout of sasrec and gsasrec.")
@@ -50,10 +51,10 @@ class EncodeConfig(Config):
         "Tell sasrec and gsasrec which rows of the history were liked: AUC rises, UAUC falls.",
     )
     layers: int = option(2, "Propagation layers of lightgcn.")
-    negatives: int = option(64, "Items drawn at random per liked row by gsasrec.")
+    negatives: int = option(64, "Items drawn at random per liked row by gsasrec.", least=1)
     calibration: float = option(0.75, "t of gsasrec's gBCE: 0 is plain BCE, 1 is fully calibrated.")
     negative_weight: float = option(
-        1.0, "Weight of gsasrec's gBCE beside the BCE on likes and dislikes."
+        1.0, "Weight of gsasrec's gBCE beside the BCE on likes and dislikes.", least=0
     )
     fit_on: Literal["train", "valid"] = option(
         "train", "Rows that the bias regression is fitted on."

@@ -17,11 +17,13 @@ class ExplainConfig(Config):
         "History of somebody who is not in the data: a file with columns item and label (or rating).",
     )
     sample: int = option(
-        0, "Explain so many held-out rows that a teacher gave a reason for, instead of one pair."
+        0,
+        "Explain so many held-out rows that a teacher gave a reason for, instead of one pair.",
+        least=0,
     )
-    max_new_tokens: int = option(90, "Longest reason, in tokens.")
+    max_new_tokens: int = option(90, "Longest reason, in tokens.", least=1)
     influence: bool = option(True, "Score with each history item left out.")
-    seed: int = option(0, "Seed of the sample.")
+    seed: int = option(0, "Seed of the sample.", least=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 

@@ -27,9 +27,9 @@ class FuseConfig(OptimConfig):
         "auto",
         "Train the projector of collaborative vectors; auto keeps it only if valid AUC is better with it.",
     )
-    lr_start: float = option(1e-4, "Learning rate at the first step of the warm-up.")
+    lr_start: float = option(1e-4, "Learning rate at the first step of the warm-up.", least=0)
     lr_peak: float = option(1e-3, "Learning rate after the warm-up.")
-    lr_final: float = option(1e-4, "Learning rate at the last step; at most lr_peak.")
+    lr_final: float = option(1e-4, "Learning rate at the last step; at most lr_peak.", least=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 

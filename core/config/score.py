@@ -26,7 +26,7 @@ class ScoreConfig(Config):
         0, "Score only so many users of the split, drawn by seed; 0 takes all."
     )
     limit: int = option(0, "Score only so many rows of the split, drawn by seed; 0 takes all.")
-    seed: int = option(0, "Seed of sample_users and limit.")
+    seed: int = option(0, "Seed of sample_users and limit.", least=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
     max_tokens: int = option(4096, "Token budget of one forward pass.", keyed=False)

@@ -59,9 +59,11 @@ class SynthesizeConfig(Config):
     token_growth: float = option(2.0, "factor of max-tokens after an empty or cut-off answer")
     most_tokens: int = option(8000, "longest answer in tokens that growth leads to")
     temperature: float | None = option(
-        None, "sampling temperature; left out: the endpoint's own, greedy for a local model"
+        None,
+        "sampling temperature; left out: the endpoint's own, greedy for a local model",
+        least=0,
     )
-    seed: int = option(0, "seed of the choice of rows, of wording and of sampling")
+    seed: int = option(0, "seed of the choice of rows, of wording and of sampling", least=0)
     batch_size: int = option(8, "rows at a time through a local model")
     endpoint: str | None = option(
         None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False

@@ -12,16 +12,20 @@ class OptimConfig(Config):
     """The optimiser, its schedule, and when to look at the valid split."""
 
     epochs: float = option(1.0, "Passes over the recommendation rows.")
-    max_steps: int | None = option(None, "Stop after this many steps, whatever the epochs say.")
+    max_steps: int | None = option(
+        None, "Stop after this many steps, whatever the epochs say.", least=1
+    )
     batch_size: int = option(16, "Instances per step.")
-    lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.")
+    lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.", least=0)
     lr_peak: float = option(1e-4, "Learning rate after the warm-up.")
-    lr_final: float = option(8e-5, "Learning rate at the last step; at most lr_peak.")
+    lr_final: float = option(8e-5, "Learning rate at the last step; at most lr_peak.", least=0)
     warmup_steps: int = option(
         200, "Steps of linear warm-up; at most a fifth of all steps is used."
     )
-    weight_decay: float = option(1e-3, "Weight decay of AdamW.")
-    clip_norm: float = option(1.0, "Gradients are scaled down to this norm; 0 leaves them alone.")
+    weight_decay: float = option(1e-3, "Weight decay of AdamW.", least=0)
+    clip_norm: float = option(
+        1.0, "Gradients are scaled down to this norm; 0 leaves them alone.", least=0
+    )
     eval_steps: int = option(50, "Steps between two validations.")
     patience: int = option(
         5, "Validations without a better AUC before training stops; 0 never stops early."
@@ -33,7 +37,7 @@ class OptimConfig(Config):
         0, "Rows of the train split to train on, drawn once by seed; 0 uses all."
     )
     checkpoint_steps: int = option(25, "Steps between two checkpoints.", keyed=False)
-    seed: int = option(0, "Seed of sampling, order and dropout.")
+    seed: int = option(0, "Seed of sampling, order and dropout.", least=0)
 
     def __post_init__(self) -> None:
         """Check ranges. Raises: ConfigError."""
@@ -84,7 +88,9 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 
     base: str = option("smollm2-135m-instruct", "Base model: a resource, a folder, or a hub id.")
     rank: int = option(8, "Rank r of the LoRA.")
-    lora_alpha: int = option(16, "Scaling alpha of the LoRA; the delta is scaled by alpha / r.")
+    lora_alpha: int = option(
+        16, "Scaling alpha of the LoRA; the delta is scaled by alpha / r.", least=1
+    )
     lora_dropout: float = option(0.05, "Dropout before the LoRA.")
     target_modules: tuple[str, ...] = option(("q_proj", "v_proj"), "Linear layers that get a LoRA.")
     dtype: Literal["auto", "float32", "bfloat16"] = option(
@@ -105,18 +111,20 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 class TrainExpertsConfig(OptimConfig, LossConfig):
     """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers."""
 
-    lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.")
+    lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.", least=0)
     lr_peak: float = option(1e-5, "Learning rate after the warm-up.")
-    lr_final: float = option(8e-6, "Learning rate at the last step; at most lr_peak.")
+    lr_final: float = option(8e-6, "Learning rate at the last step; at most lr_peak.", least=0)
     layers: int = option(8, "LoRA layers that train, counted from the last.")
     add_group: int | None = option(
         None,
         "Train one more expert, for this group alone, and keep the experts given by --experts.",
+        least=0,
     )
     activation_cache_mb: int = option(
         2000,
         "Memory for hidden states below the trained layers, in MB; beyond it they are recomputed.",
         keyed=False,
+        least=0,
     )
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)

@@ -81,7 +81,7 @@ def _connect(config: IngestConfig, scratch: Path) -> Iterator[Any]:
         except duckdb.IOException as problem:
             if "No space left" in str(problem):
                 raise DiskFullError(
-                    "no space left on the device", hint="Free some space and run again."
+                    f"no space left to write in {scratch}", hint="Free some space and run again."
                 ) from problem
             raise
 

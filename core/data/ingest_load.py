@@ -116,7 +116,10 @@ def out_of_memory(problem: Exception) -> ThinkRecError:
 
 def _file_error(file: TableFile, text: str) -> ThinkRecError:
     if "No space left" in text:
-        return DiskFullError("no space left on the device", hint="Free some space and run again.")
+        return DiskFullError(
+            f"no space left on the device while reading {file.path}",
+            hint="Free some space and run again.",
+        )
     line = int(found.group(1)) if (found := re.search(r"CSV Error on Line: (\d+)", text)) else None
     if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
         return wrong_encoding(file.path, file.encoding)

@@ -157,10 +157,16 @@ def plan_stage(
 
 
 def run_plan(context: Context, plan: Plan) -> Outcome:
-    """Return the artifact of a plan, computing it if no artifact of that key is there."""
+    """Return the artifact of a plan, computing it if no artifact of that key is there.
+
+    Raises: CorruptArtifact if a file of an input, or of the artifact found, is missing or cut short.
+    """
     store, stage = context.store, plan.stage
     if not context.force and (found := store.find(stage.kind, plan.key)):
+        found.check_files()
         return Outcome(artifact=store.name_object(found, plan.name), hit=True)
+    for source in (a for given in plan.inputs.values() for a in given):
+        source.check_files()
     with store.run_folder(stage.kind, plan.key) as run_folder:
         # Whoever held the folder before us may have done the very same work.
         if not context.force and (found := store.find(stage.kind, plan.key)):
@@ -222,13 +228,18 @@ def dataset_of(store: Store, artifact: Artifact) -> Artifact | None:
     return ancestor(store, artifact, "dataset")
 
 
-def ancestor(store: Store, artifact: Artifact, kind: str) -> Artifact | None:
-    """Return the nearest ancestor of a kind, breadth first, or None."""
+def ancestor(
+    store: Store,
+    artifact: Artifact,
+    kind: str,
+    fits: Callable[[Artifact], bool] = lambda artifact: True,
+) -> Artifact | None:
+    """Return the nearest ancestor of a kind that fits, breadth first, or None."""
     queue = [store.by_object(i) for ids in artifact.manifest.inputs.values() for i in ids]
     seen: set[str] = set()
     while queue:
         parent = queue.pop(0)
-        if parent.kind == kind:
+        if parent.kind == kind and fits(parent):
             return parent
         if parent.object_id not in seen:
             seen.add(parent.object_id)
@@ -268,7 +279,7 @@ def _default_input(
     dataset: Artifact | None,
 ) -> list[Artifact]:
     if wanted.through and chosen.get(wanted.through):
-        found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0])
+        found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0], wanted.fits)
         if found:
             return [found]
     if "dataset" in wanted.kinds and dataset:

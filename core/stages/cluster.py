@@ -5,6 +5,7 @@ import json
 from core.config.cluster import ClusterConfig
 from core.errors import EmptySplitError, MismatchError
 from core.stages.base import Input, Stage, Work
+from core.stages.encode import has_vectors
 from core.stages.kinds import GROUPS
 
 
@@ -71,6 +72,10 @@ STAGE = Stage(
     kind="groups",
     config=ClusterConfig,
     make=make,
-    inputs={"encoder": Input(kinds=("encoder",), text="Encoder whose user vectors are grouped.")},
+    inputs={
+        "encoder": Input(
+            kinds=("encoder",), text="Encoder whose user vectors are grouped.", fits=has_vectors
+        )
+    },
     name=lambda config, inputs: f"{inputs['encoder'][0].name}-{config.k or 'auto'}",
 )

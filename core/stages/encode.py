@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifacts.store import Artifact
 from core.config.encode import EncodeConfig
 from core.stages.base import Input, Stage, Work
 from core.stages.kinds import ENCODER
@@ -71,6 +72,11 @@ def write_epochs(folder: Path, training: "Training") -> None:
     epochs = [asdict(epoch) for epoch in training.epochs]
     columns = {name: [epoch[name] for epoch in epochs] for name in types}
     write_table(folder / "epochs.parquet", columns, types)
+
+
+def has_vectors(artifact: Artifact) -> bool:
+    """Whether an encoder has user and item vectors; the counts of bias are none."""
+    return artifact.manifest.parameters.get("encoder") != "bias"
 
 
 STAGE = Stage(

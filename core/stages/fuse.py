@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
 from core.stages.base import Context, Input, Stage, Work, ancestor, dataset_of
+from core.stages.encode import has_vectors
 from core.stages.language import (
     Contract,
     keywords_of,
@@ -174,7 +175,10 @@ STAGE = Stage(
     inputs={
         "experts": Input(kinds=("experts",), text="Experts to fuse."),
         "encoder": Input(
-            kinds=("encoder",), text="Encoder the groups were made from.", through="experts"
+            kinds=("encoder",),
+            text="Encoder the groups were made from.",
+            through="experts",
+            fits=has_vectors,
         ),
         "dataset": Input(kinds=("dataset",), text="Data set of the users.", through="experts"),
     },

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.base import Config, suggestion
-from core.errors import MissingFileError, RecipeError
+from core.errors import EncodingError, MissingFileError, RecipeError
 from core.stages.base import Input, Stage
 
 STAGE_COMMANDS = (
@@ -107,13 +107,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         path: the TOML file.
         overrides: settings to change, each `step.key=value` with a TOML value (or a bare word).
-    Raises: MissingFileError, RecipeError, UnknownKeyError, ConfigError.
+    Raises: MissingFileError, EncodingError, RecipeError, UnknownKeyError, ConfigError.
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+    except OSError as problem:
         raise MissingFileError(
-            f"recipe {path} cannot be read: {problem}", hint=_recipes_beside(path)
+            f"recipe {path} cannot be read: {problem.strerror}", hint=_recipes_beside(path)
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise EncodingError(
+            f"recipe {path} is not UTF-8 text: {problem.reason} at byte {problem.start}",
+            hint="Save it as UTF-8; TOML knows no other encoding.",
         ) from problem
     try:
         content = tomllib.loads(text)

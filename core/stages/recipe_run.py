@@ -129,6 +129,8 @@ def _from_ancestors(
         child = next(iter(references.get(wanted.through, ())), "none")
         parent = None
         if child != "none":
-            parent = ancestor(context.store, context.store.resolve(child), wanted.kinds[0])
+            parent = ancestor(
+                context.store, context.store.resolve(child), wanted.kinds[0], wanted.fits
+            )
         found[name] = [parent.reference if parent else "none"]
     return found

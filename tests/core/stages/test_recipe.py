@@ -103,7 +103,7 @@ DATA = '[step.data]\ncommand = "ingest"\n'
         ("[step.a]\ncommand = 'encod'", RecipeError, "unknown command 'encod'", "'encode'"),
         (DATA + "sorce = 'x'", RecipeError, "[step.data]: unknown key 'sorce'", "'source'"),
         (DATA + "source = 'imdb'", ConfigError, "source = 'imdb'", "Use"),
-        (DATA + "threshold = 'x'", ConfigError, "threshold = 'x' is not a float", "float"),
+        (DATA + "threshold = 'x'", ConfigError, "threshold = 'x' is not a number", "a number"),
         ("[settings]\nsed = 1\n" + DATA, RecipeError, "unknown setting 'sed'", "Did you mean"),
         (
             DATA + "[step.k]\ncommand = 'augment'\ndataset = 'dta'",
