@@ -286,14 +286,19 @@ def _default_input(
         return [dataset]
     if not (wanted.required or wanted.latest):
         return []
+    unfit: list[Artifact] = []
     for artifact in reversed(store.artifacts()):
-        if artifact.kind not in wanted.kinds or not wanted.fits(artifact):
+        if artifact.kind not in wanted.kinds:
             continue
         source = dataset_of(store, artifact)
         if dataset is None or (source and source.object_id == dataset.object_id):
-            return [artifact]
+            if wanted.fits(artifact):
+                return [artifact]
+            unfit.append(artifact)
     if not wanted.required:
         return []
+    if unfit:
+        return unfit[:1]  # the stage knows to say why it does not fit
     of = f" made from {dataset.reference}" if dataset else ""
     kinds = " or ".join(wanted.kinds)
     raise ArtifactNotFound(
