@@ -122,7 +122,7 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
     # so the text is asked too.
     if getattr(problem, "errno", None) == errno.ENOSPC or "No space left on device" in str(problem):
         friendly = DiskFullError(
-            f"no space left on the device: {problem}",
+            f"no space left on the device: {getattr(problem, 'filename', None) or problem}",
             hint="Free some space (thinkrec gc --yes removes leftovers); nothing done is lost.",
         )
     elif isinstance(problem, OSError) and problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -63,6 +63,14 @@ def load_base(
     )
 
 
+def _not_opened(folder: Path, problem: Exception) -> ModelFolderError:
+    reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+    return ModelFolderError(
+        f"{folder} cannot be opened as a language model: {reason}",
+        hint="Give a folder with a causal language model made by save_pretrained.",
+    )
+
+
 def _open(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -70,6 +78,9 @@ def _open(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     with quiet_transformers():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as problem:  # tokenizers has no class of its own for a broken file
+            raise _not_opened(folder, problem) from problem
+        try:
             model, facts = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -78,11 +89,7 @@ def _open(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
                 output_loading_info=True,
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as problem:
-            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
-            raise ModelFolderError(
-                f"{folder} cannot be opened as a language model: {reason}",
-                hint="Give a folder with a causal language model made by save_pretrained.",
-            ) from problem
+            raise _not_opened(folder, problem) from problem
     if missing := sorted(facts["missing_keys"]):
         raise ModelFolderError(
             f"{folder} lacks {len(missing)} weights of its own architecture, {missing[0]} first",

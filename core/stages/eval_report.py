@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.stages.base import Work, ancestor, dataset_of
+from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 
 if TYPE_CHECKING:
@@ -230,20 +231,18 @@ def copy_report(evaluation: Artifact, folder: Path) -> list[Path]:
     """Copy an evaluation's report into a folder, made if there is none.
 
     Returns: the files written.
-    Raises: ConfigError if the evaluation has no report, or the path is a file.
+    Raises: ConfigError if the evaluation has no report, or the folder cannot be made.
     """
     import shutil
 
     from core.errors import ConfigError
 
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file", hint="Name a folder for the report.")
     names = ("report.html", "report.md")
     if not all((evaluation.folder / name).exists() for name in names):
         raise ConfigError(
             f"{evaluation.reference} has no report: it was made before there were any",
             hint="Measure again with --force.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    output_folder(folder)
     # Contents only: what the store keeps is read-only, the copy is the user's.
     return [Path(shutil.copyfile(evaluation.file(name), folder / name)) for name in names]

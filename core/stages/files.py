@@ -1,9 +1,9 @@
-"""Digests of files that users name: they belong to the key of what is made from them."""
+"""Files and folders that users name: digests of what is read, folders to write to."""
 
 import hashlib
 from pathlib import Path
 
-from core.errors import MissingFileError
+from core.errors import ConfigError, MissingFileError
 
 
 def file_digest(path: str) -> str:
@@ -13,3 +13,20 @@ def file_digest(path: str) -> str:
         raise MissingFileError(f"no file {path}", hint="Check the path.")
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def output_folder(folder: Path, *, empty: bool = False) -> Path:
+    """Make a folder that the user named for files to write, if there is none.
+
+    Raises: ConfigError if it cannot be made, or holds something although it has to be empty.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as problem:
+        why = "it is a file" if folder.is_file() else problem.strerror
+        raise ConfigError(
+            f"cannot write to a folder {folder}: {why}", hint="Name a new or an empty folder."
+        ) from problem
+    if empty and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty", hint="Name a new or an empty folder.")
+    return folder

@@ -8,6 +8,7 @@ from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
 from core.stages.base import Context, Input, Stage, Work, ancestor, dataset_of
 from core.stages.encode import has_vectors
+from core.stages.files import output_folder
 from core.stages.language import (
     Contract,
     keywords_of,
@@ -156,8 +157,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
             f"{model.reference} puts projected vectors into its prompts, which a plain adapter cannot hold",
             hint="Fuse again with --projector off.",
         )
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty", hint="Name a new or an empty folder.")
+    output_folder(folder, empty=True)
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns()[index]
     adapter = ancestor(context.store, model, "adapter")

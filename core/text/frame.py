@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import ModelFolderError
+
 SYSTEM = "You predict whether a person will enjoy an item, and say why."
 _MARK = "\u2402question\u2403"
 
@@ -18,13 +20,23 @@ class Frame:
 
 
 def frame_of(tokenizer: Any) -> Frame:
-    """Take the frame from a tokenizer's chat template; without one, a plain question and answer."""
+    """Take the frame from a tokenizer's chat template; without one, a plain question and answer.
+
+    Raises: ModelFolderError if the template is broken.
+    """
+    from jinja2 import TemplateSyntaxError
+
     if not getattr(tokenizer, "chat_template", None):
         return Frame(head=f"{SYSTEM}\n", tail="\nAnswer:", lead=" ")
     try:
         text = _render(
             tokenizer, [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _MARK}]
         )
+    except TemplateSyntaxError as problem:
+        raise ModelFolderError(
+            f"the chat template of the base model is broken: {problem.message}, line {problem.lineno}",
+            hint="Correct chat_template.jinja in the model's folder, or use another base model.",
+        ) from problem
     except Exception as refusal:
         text = _render(tokenizer, [{"role": "user", "content": f"{SYSTEM}\n{_MARK}"}])
         if _MARK not in text:

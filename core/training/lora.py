@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.errors import ConfigError
 from core.llm.quiet import quiet_transformers
 from core.training import dropout
 
@@ -26,9 +27,13 @@ class LoraSettings:
 
 
 def attach(model: Any, settings: LoraSettings, seed: int) -> Any:
-    """Return a PEFT model with a fresh LoRA; B is zero, so its outputs are those of the base."""
+    """Return a PEFT model with a fresh LoRA; B is zero, so its outputs are those of the base.
+
+    Raises: ConfigError if the base has no layer of a name in target_modules.
+    """
     from peft import LoraConfig, get_peft_model
 
+    _check_targets(model, settings.target_modules)
     torch.manual_seed(seed)
     config = LoraConfig(
         r=settings.rank,
@@ -39,6 +44,20 @@ def attach(model: Any, settings: LoraSettings, seed: int) -> Any:
     )
     with quiet_transformers():
         return get_peft_model(model, config)
+
+
+def _check_targets(model: Any, wanted: Sequence[str]) -> None:
+    layers = {
+        name.rpartition(".")[2]
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    }
+    for name in wanted:
+        if name.rpartition(".")[2] not in layers:
+            raise ConfigError(
+                f"target_modules: the base model has no linear layer '{name}'",
+                hint=f"It has {', '.join(sorted(layers))}.",
+            )
 
 
 def reopen(model: Any, folder: Path) -> Any:
