@@ -23,10 +23,8 @@ from tests.core.llm.tiny import tiny_folder  # noqa: F401 - a fixture
 pytestmark = pytest.mark.slow
 
 INGEST = ("ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv")
-TRAIN = tuple(
-    "train-global --base tiny --train-rows 40 --valid-rows 0 --batch-size 4 --eval-steps 5"
-    " --checkpoint-steps 1 --dtype float32".split()
-)
+SHORT = "--train-rows 40 --valid-rows 0 --batch-size 4 --eval-steps 5 --checkpoint-steps 1"
+TRAIN = ("train-global", "--base", "tiny", "--dtype", "float32", *SHORT.split())
 
 
 def start(work: Path, *arguments: str, store: str = "store") -> subprocess.Popen[str]:
