@@ -12,7 +12,9 @@ from core.stages.kinds import DATASET
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance"]
 
 
-def write_dataset(folder: Path, *, users: int = 20, items: int = 30, rows: int = 600, seed: int = 0) -> Path:
+def write_dataset(
+    folder: Path, *, users: int = 20, items: int = 30, rows: int = 600, seed: int = 0
+) -> Path:
     """Write a dataset folder with a taste to learn: each user likes two of five genres."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,10 @@ def write_dataset(folder: Path, *, users: int = 20, items: int = 30, rows: int =
         },
         schema["items.parquet"],
     )
-    counts, train_counts = np.bincount(user, minlength=users), np.bincount(user[train], minlength=users)
+    counts, train_counts = (
+        np.bincount(user, minlength=users),
+        np.bincount(user[train], minlength=users),
+    )
     write_table(
         folder / "users.parquet",
         {

@@ -46,6 +46,8 @@ class Shape:
     """Shows the artifact to a person, before the reference is printed; not called with --json."""
     act: Callable[[Session, Done], None] | None = None
     """Does something more with the artifact."""
+    instead: Callable[[Context, Mapping[str, Any], Sequence[str]], Outcome | None] | None = None
+    """Given what was typed and piped, may answer with an artifact that is there, so that nothing is run."""
     as_json: Callable[[Done], Any] | None = None
     """What --json prints instead of the facts about the artifact."""
 
@@ -84,17 +86,24 @@ def _run(
     started = perf_counter()
     with session.context(force=values["run_force"]) as context:
         named = _resolve_named(context, stage, named)
-        plan = plan_stage(
-            context,
-            stage,
-            config,
-            references=references,
-            piped=[*piped, *named],
-            name=values["run_name"],
+        chosen = {**typed(values, ctx, "set_"), **references, **_run_choices(values)}
+        outcome = (
+            shape.instead(context, {**chosen, **values}, [*piped, *named])
+            if shape.instead and not chosen
+            else None
         )
-        if session.verbose:
-            _say_plan(session, config, plan.inputs, plan.key)
-        outcome = run_plan(context, plan)
+        if outcome is None:
+            plan = plan_stage(
+                context,
+                stage,
+                config,
+                references=references,
+                piped=[*piped, *named],
+                name=values["run_name"],
+            )
+            if session.verbose:
+                _say_plan(session, config, plan.inputs, plan.key)
+            outcome = run_plan(context, plan)
         extras = {p.name: values[p.name] for p in shape.extras}
         done = Done(
             context=context,
@@ -104,6 +113,11 @@ def _run(
             extras=extras,
         )
         _finish(session, shape, done)
+
+
+def _run_choices(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was said of how to run: a config file, a name, --force."""
+    return {k: values[k] for k in ("run_config", "run_name", "run_force") if values.get(k)}
 
 
 def _resolve_named(context: Context, stage: Stage[Any], named: Sequence[str]) -> list[str]:

@@ -88,10 +88,16 @@ class BiasEncoder:
         return self._logits(self._counts.for_pairs(users, items))
 
     def score_history(
-        self, history_items: IntArray, history_labels: IntArray, items: IntArray
+        self,
+        history_items: IntArray,
+        history_labels: IntArray,
+        items: IntArray,
+        *,
+        user: int | None = None,
     ) -> Logits:
-        """See Encoder."""
-        return self._logits(self._counts.for_history(history_items, history_labels, items))
+        """See Encoder; with `user` his own train rows do not count as the crowd's."""
+        counts = self._counts.for_history(history_items, history_labels, items, user=user)
+        return self._logits(counts)
 
     def user_vectors(self) -> Vectors:
         """Return (U, 0)."""

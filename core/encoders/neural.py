@@ -18,6 +18,7 @@ from core.encoders.metric import valid_auc
 from core.encoders.training import train
 from core.encoders.weights import read_weights, require_shapes, write_weights
 from core.errors import EmptySplitError
+from core.llm.device import pick_device
 from core.progress import Progress
 
 
@@ -31,8 +32,7 @@ class NeuralEncoder(ABC):
         self.config = config.resolved()
         self.dataset, self.histories = dataset, histories
         self.train_rows = dataset.rows("train")
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(auto if config.device == "auto" else config.device)
+        self.device = pick_device(config.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.module = self.build().to(self.device)

@@ -2,20 +2,19 @@
 
 from core.data.dataset import Dataset
 from core.errors import BadValueError, MissingColumnError
-from core.scoring.questions import read_pairs
+from core.scoring.questions import read_texts
 
 _YES = {"1", "yes", "true", "like", "liked"}
 _NO = {"0", "no", "false", "dislike", "disliked"}
-RATING_THRESHOLD = 3.0
 
 
-def read_history(path: str, dataset: Dataset) -> tuple[list[int], list[int]]:
+def read_history(path: str, dataset: Dataset, threshold: float) -> tuple[list[int], list[int]]:
     """Return item positions and labels, oldest first as in the file.
 
-    The file has a column item, and a column label (yes/no, 1/0, true/false) or rating (liked above 3).
+    The file has a column item, and a column label (yes/no, 1/0, true/false) or rating (liked above the threshold).
     Raises: MissingFileError, MissingColumnError, BadValueError, UnknownItemError.
     """
-    table = read_pairs(path, ("item",))
+    table = read_texts(path, ("item",))
     column = "label" if "label" in table else "rating"
     if column not in table:
         raise MissingColumnError(
@@ -24,18 +23,19 @@ def read_history(path: str, dataset: Dataset) -> tuple[list[int], list[int]]:
         )
     items = [dataset.item_index(item) for item in table["item"]]
     labels = [
-        _label(value, column, f"{path}: row {n + 1}") for n, value in enumerate(table[column])
+        _label(value, column, threshold, f"{path}: row {n + 1}")
+        for n, value in enumerate(table[column])
     ]
     return items, labels
 
 
-def _label(value: str, column: str, where: str) -> int:
+def _label(value: str, column: str, threshold: float, where: str) -> int:
     word = value.strip().lower()
     if column == "label" and word in _YES | _NO:
         return int(word in _YES)
     if column == "rating":
         try:
-            return int(float(word) > RATING_THRESHOLD)
+            return int(float(word) > threshold)
         except ValueError:
             pass
     wanted = "yes or no" if column == "label" else "a number"

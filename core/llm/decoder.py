@@ -13,6 +13,10 @@ from torch import Tensor
 from core.errors import ModelFolderError
 from core.llm.ragged import Layout, register
 
+_SCALES = ("logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier")
+LONGEST_PROMPT = 2048
+"""A sliding window shorter than this would cut prompts, and the layers here see whole prompts."""
+
 
 class Decoder:
     """Runs a causal language model layer by layer. Holds no state of a batch."""
@@ -28,6 +32,7 @@ class Decoder:
                 f"the base model ({type(model).__name__}) has no {', '.join(missing)}",
                 hint="Use a Llama, Mistral or Qwen type of model.",
             )
+        _refuse_scaled(model.config)
         model.config._attn_implementation = register()
         self.model = model
         self._body = body
@@ -90,3 +95,16 @@ class Decoder:
         # Two rows of the head: in float32, because bf16 has three digits and margins are small.
         chosen: Tensor = normed.float() @ self._head[tokens].float().T
         return chosen
+
+
+def _refuse_scaled(config: Any) -> None:
+    """Raises: ModelFolderError for models whose own loop does more than ours: their scores would be wrong unseen."""
+    odd = [name for name in _SCALES if getattr(config, name, None) not in (None, 1, 1.0)]
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "use_sliding_window", True) and window and window < LONGEST_PROMPT:
+        odd.append("sliding_window")
+    if odd:
+        raise ModelFolderError(
+            f"the base model ({config.model_type}) uses {', '.join(odd)}, which is not supported",
+            hint="Use a Llama, Mistral or Qwen type of model without it.",
+        )

@@ -1,7 +1,7 @@
 """Score in blocks that are written as they are done, so that memory stays and a kill costs one block."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 from core.data.tables import write_table
 from core.progress import Progress
 from core.scoring.language import Scored
-from core.scoring.questions import Index, Questions
+from core.scoring.questions import FiledQuestions, Index, Questions
 
 _TYPES = {
     "row": "BIGINT",
@@ -38,33 +38,35 @@ class RowOrPairScorer(Protocol):
 
 def score_blocks(
     scorer: RowOrPairScorer,
-    questions: Questions,
+    questions: Questions | FiledQuestions,
     dataset: Dataset,
     block_rows: int,
     folder: Path,
     progress: Progress,
-) -> int:
+) -> tuple[list[Path], int]:
     """Score all questions, skipping blocks that an earlier run left in the folder.
 
-    Returns: how many pairs were scored now.
+    Returns: the files of all blocks in order, and how many pairs were scored now.
     """
-    scored = 0
+    scored, paths = 0, []
     with progress.bar(f"score {questions.about}", len(questions), "pair") as bar:
         for start in range(0, len(questions), block_rows):
             stop = min(start + block_rows, len(questions))
-            # Where a block begins and ends is in its name: another block size never mixes with it.
+            # Where a block begins and ends is in its name: those of another block size are not joined with it.
             path = folder / f"block-{start:012d}-{stop:012d}.parquet"
+            paths.append(path)
             if not path.exists():
-                _write(
-                    path, _score(scorer, questions, start, stop), questions, dataset, (start, stop)
-                )
+                block = questions.block(start, stop)
+                _write(path, _score(scorer, block), block, dataset)
                 scored += stop - start
             bar.advance(stop - start)
-    return scored
+    return paths, scored
 
 
-def join_blocks(folder: Path, path: Path, columns: Mapping[str, str], *, top: int | None) -> int:
-    """Write all blocks as one table with each user's ranks, in row order or by rank; return its number of rows.
+def join_blocks(
+    blocks: Sequence[Path], path: Path, columns: Mapping[str, str], *, top: int | None
+) -> int:
+    """Write blocks as one table with each user's ranks, in row order or by rank; return its number of rows.
 
     DuckDB does it out of core. Ties in score go by item id.
     """
@@ -73,7 +75,7 @@ def join_blocks(folder: Path, path: Path, columns: Mapping[str, str], *, top: in
     names = ", ".join(columns)
     order = "user, rank" if top else "row nulls last, user, rank"
     keep = f"where rank <= {int(top)}" if top else ""
-    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+    with duckdb.connect(config={"temp_directory": str(blocks[0].parent / "spill")}) as connection:
         connection.execute(
             f"""copy (
                 select {names} from (
@@ -81,33 +83,30 @@ def join_blocks(folder: Path, path: Path, columns: Mapping[str, str], *, top: in
                     from read_parquet(?)
                 ) {keep} order by {order}
             ) to '{str(path).replace("'", "''")}' (format parquet, compression zstd)""",
-            [[str(block) for block in sorted(folder.glob("block-*.parquet"))]],
+            [[str(block) for block in blocks]],
         )
         found = connection.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
     assert found is not None
     return int(found[0])
 
 
-def _score(scorer: RowOrPairScorer, questions: Questions, start: int, stop: int) -> Scored:
-    if questions.rows is not None:
-        return scorer.score_rows(questions.rows[start:stop])
-    return scorer.score_pairs(questions.users[start:stop], questions.items[start:stop])
+def _score(scorer: RowOrPairScorer, block: Questions) -> Scored:
+    if block.rows is not None:
+        return scorer.score_rows(block.rows)
+    return scorer.score_pairs(block.users, block.items)
 
 
-def _write(
-    path: Path, scored: Scored, questions: Questions, dataset: Dataset, part: tuple[int, int]
-) -> None:
-    where = slice(*part)
-    count = part[1] - part[0]
-    rows = None if questions.rows is None else questions.rows[where]
+def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> None:
+    count = len(block)
+    rows = block.rows
     nothing: list[Any] = [None] * count
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     write_table(
         scratch,
         {
             "row": nothing if rows is None else rows,
-            "user": [dataset.users[u] for u in questions.users[where]],
-            "item": [dataset.items[i] for i in questions.items[where]],
+            "user": [dataset.users[u] for u in block.users],
+            "item": [dataset.items[i] for i in block.items],
             "label": nothing if rows is None else dataset.label[rows],
             "score": scored.score,
             "probability": 1 / (1 + np.exp(-scored.score)),
@@ -117,4 +116,6 @@ def _write(
         },
         _TYPES,
     )
+    with scratch.open("rb") as written:
+        os.fsync(written.fileno())
     scratch.rename(path)

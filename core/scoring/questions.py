@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from core.config.score import ScoreConfig
 from core.data.dataset import Dataset
-from core.errors import BadValueError, EmptyFileError, MissingColumnError, MissingFileError
+from core.errors import (
+    BadValueError,
+    EmptyFileError,
+    MissingColumnError,
+    MissingFileError,
+    ThinkRecError,
+)
 from core.scoring.language import Scored
 from core.text.examples import Examples
 
@@ -30,6 +36,47 @@ class Questions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def block(self, start: int, stop: int) -> "Questions":
+        """Return the questions start..stop-1."""
+        return Questions(
+            users=self.users[start:stop],
+            items=self.items[start:stop],
+            rows=None if self.rows is None else self.rows[start:stop],
+            about=self.about,
+        )
+
+
+class FiledQuestions:
+    """Pairs that lie in a Parquet file, read block by block: memory does not grow with their number."""
+
+    def __init__(self, path: Path, about: str) -> None:
+        """Take a file with columns user_index and item_index."""
+        import pyarrow.parquet as pq
+
+        self._path = path
+        self._count = int(pq.read_metadata(path).num_rows)
+        self.about = about
+
+    def __len__(self) -> int:
+        return self._count
+
+    def block(self, start: int, stop: int) -> Questions:
+        """Return the questions start..stop-1."""
+        import duckdb
+
+        with duckdb.connect() as connection:
+            found = connection.execute(
+                "select user_index, item_index from read_parquet(?) "
+                "where file_row_number >= ? and file_row_number < ? order by file_row_number",
+                [str(self._path), start, stop],
+            ).fetchnumpy()
+        return Questions(
+            users=found["user_index"].astype(np.int64),
+            items=found["item_index"].astype(np.int64),
+            rows=None,
+            about=self.about,
+        )
 
 
 def of_split(config: ScoreConfig, dataset: Dataset) -> Questions:
@@ -82,27 +129,59 @@ def for_user(
     )
 
 
-def from_file(path: str, dataset: Dataset) -> Questions:
-    """Ask the pairs of a file with columns user and item.
+def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
+    """Ask the pairs of a file with columns user and item, ordered by user so that histories are shared.
 
+    Args:
+        folder: where the pairs are kept with the positions of their users and items.
     Raises: MissingFileError, MissingColumnError, EmptyFileError, BadValueError, UnknownUserError, UnknownItemError.
     """
-    pairs = read_pairs(path, ("user", "item"))
-    if not len(pairs["user"]):
+    import duckdb
+    import pyarrow as pa
+
+    asked = folder / "asked.parquet"
+    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+        _open_table(connection, path, ("user", "item"))
+        for what, names in (("user", dataset.users), ("item", dataset.items)):
+            known = pa.table({what: names, f"{what}_index": range(len(names))})
+            connection.register(f"{what}s", known)
+        connection.execute(
+            """create view joined as select n, given.user, given.item, user_index, item_index
+            from given left join users on given.user = users.user left join items on given.item = items.item"""
+        )
+        odd = connection.execute(
+            """select n, "user", item, user_index is null from joined
+            where user_index is null or item_index is null order by n limit 1"""
+        ).fetchone()
+        if odd is not None:
+            _refuse(path, dataset, *odd)
+        connection.execute(
+            f"""copy (select user_index, item_index from joined order by user_index, n)
+            to '{_quoted(asked)}' (format parquet)"""
+        )
+    questions = FiledQuestions(asked, f"pairs of {Path(path).name}")
+    if not len(questions):
         raise EmptyFileError(f"{path} holds no pairs", hint="Give rows of user and item.")
-    users = np.array([dataset.user_index(user) for user in pairs["user"]], dtype=np.int64)
-    items = np.array([dataset.item_index(item) for item in pairs["item"]], dtype=np.int64)
-    order = np.argsort(
-        users, kind="stable"
-    )  # candidates of one user share their history's computation
-    return Questions(
-        users=users[order], items=items[order], rows=None, about=f"pairs of {Path(path).name}"
-    )
+    return questions
 
 
-def read_pairs(path: str, columns: tuple[str, ...]) -> dict[str, Any]:
-    """Read named columns of a CSV, TSV, JSONL or Parquet file as text.
+def _refuse(path: str, dataset: Dataset, row: int, user: Any, item: Any, no_user: bool) -> None:
+    """Raise what is wrong with the first pair that cannot be asked."""
+    for what, value in (("user", user), ("item", item)):
+        if value in (None, ""):
+            raise BadValueError(
+                f"{path}: row {row} has no {what}", hint="Fill it in, or drop the row."
+            )
+    try:
+        _ = dataset.user_index(user) if no_user else dataset.item_index(item)
+    except ThinkRecError as problem:
+        raise type(problem)(f"{path}: row {row}: {problem}", hint=problem.hint) from None
 
+
+def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[str]:
+    """Make a view `given` of a CSV, TSV, JSONL or Parquet file: row number n from 1, and all columns as text.
+
+    Returns: the names of its columns.
     Raises: MissingFileError, MissingColumnError, BadValueError.
     """
     import duckdb
@@ -110,32 +189,54 @@ def read_pairs(path: str, columns: tuple[str, ...]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise MissingFileError(f"no file {path}", hint="Check the path.")
     suffixes = Path(path).suffixes
-    reader = "read_csv(?, all_varchar = true)"
+    reader = f"read_csv('{_quoted(path)}', all_varchar = true)"
     if ".parquet" in suffixes:
-        reader = "read_parquet(?)"
+        reader = f"read_parquet('{_quoted(path)}')"
     elif ".jsonl" in suffixes or ".json" in suffixes:
-        reader = "read_json(?, format = 'newline_delimited')"
+        reader = f"read_json('{_quoted(path)}', format = 'newline_delimited')"
+    try:
+        names = [
+            row[0] for row in connection.execute(f"describe select * from {reader}").fetchall()
+        ]
+        for column in columns:
+            if column not in names:
+                raise MissingColumnError(
+                    f"{path} has no column '{column}' (it has {', '.join(names)})",
+                    hint=f"Name its columns {', '.join(columns)}.",
+                )
+        texts = ", ".join(f'cast("{name}" as varchar) as "{name}"' for name in names)
+        connection.execute(
+            f"create table given as select row_number() over () as n, {texts} from {reader}"
+        )
+    except duckdb.Error as problem:
+        raise BadValueError(
+            f"{path} cannot be read: {str(problem).splitlines()[0]}",
+            hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
+        ) from problem
+    return names
+
+
+def _quoted(path: Path | str) -> str:
+    return str(path).replace("'", "''")
+
+
+def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
+    """Read a small CSV, TSV, JSONL or Parquet file as text, column by column.
+
+    Args:
+        columns: columns it must have, with a value in every row.
+    Raises: MissingFileError, MissingColumnError, BadValueError.
+    """
+    import duckdb
+
     with duckdb.connect() as connection:
-        try:
-            relation = connection.execute(f"select * from {reader}", [path])
-            names = [column[0] for column in relation.description or ()]
-            rows = relation.fetchall()
-        except duckdb.Error as problem:
-            raise BadValueError(
-                f"{path} cannot be read: {str(problem).splitlines()[0]}",
-                hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
-            ) from problem
-    for column in columns:
-        if column not in names:
-            raise MissingColumnError(
-                f"{path} has no column '{column}' (it has {', '.join(names)})",
-                hint=f"Name its columns {', '.join(columns)}.",
-            )
-    table = {name: [row[names.index(name)] for row in rows] for name in names}
+        names = _open_table(connection, path, columns)
+        rows = connection.execute("select * exclude n from given order by n").fetchall()
+    table = {name: [row[at] for row in rows] for at, name in enumerate(names)}
     for column in columns:
         empty = next((n for n, value in enumerate(table[column]) if value in (None, "")), None)
         if empty is not None:
             raise BadValueError(
                 f"{path}: row {empty + 1} has no {column}", hint="Fill it in, or drop the row."
             )
-    return {name: [str(value) for value in values] for name, values in table.items()}
+    return {name: [v or "" for v in values] for name, values in table.items()}

@@ -33,6 +33,8 @@ class Input:
     """Whether an optional input that nobody names is the latest that fits; else it is left out."""
     fits: Callable[[Artifact], bool] = lambda artifact: True
     """Which artifacts of these kinds are taken unasked, from a pipe or as the latest."""
+    wanted: Callable[[Any], bool] = lambda config: True
+    """Whether these settings use the input at all; if not, it is left out and does not change the key."""
 
 
 @dataclass(kw_only=True)
@@ -82,6 +84,8 @@ class Stage(Generic[C]):
     inputs: Mapping[str, Input] = field(default_factory=dict)
     name: Callable[[C, Mapping[str, Sequence[Artifact]]], str] = lambda config, inputs: "default"
     """Default name of the artifact, [a-z0-9._-]."""
+    crosses: bool = False
+    """Whether a scorer may be asked about another data set than it was trained on."""
     resources: Callable[[C], Mapping[str, str]] = lambda config: {}
     """What else the result depends on: name -> digest (files of the user, the base model)."""
 
@@ -138,7 +142,10 @@ def plan_stage(
     name: str | None = None,
 ) -> Plan:
     """Resolve inputs and compute the key, without computing anything else."""
-    inputs = resolve_inputs(context.store, stage, references, piped)
+    unused = {n: ["none"] for n, i in stage.inputs.items() if not (i.required or i.wanted(config))}
+    inputs = resolve_inputs(context.store, stage, {**unused, **references}, piped)
+    if not stage.crosses:
+        require_same_dataset(context.store, *(a for given in inputs.values() for a in given))
     resources = dict(stage.resources(config))
     key = context.store.key(
         kind=stage.kind,

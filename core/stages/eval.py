@@ -244,13 +244,22 @@ def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
     return scores[0].name if len(scores) == 1 else "comparison"
 
 
+def _has_labels(scores: Artifact) -> bool:
+    """Whether rows of a split were scored: candidates of a user and pairs of a file have no labels."""
+    parameters = scores.manifest.parameters
+    return not (parameters.get("user") or parameters.get("pairs"))
+
+
 STAGE = Stage(
     command="eval",
     kind="evaluation",
     config=EvalConfig,
     inputs={
         "scores": Input(
-            kinds=("scores",), text="Scores to measure, all on the same rows.", many=True
+            kinds=("scores",),
+            text="Scores to measure, all on the same rows.",
+            many=True,
+            fits=_has_labels,
         ),
         "explanations": Input(
             kinds=("explanation",),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config.explain import ExplainConfig
 from core.stages.base import Input, Stage, Work
+from core.stages.names import slug
 
 if TYPE_CHECKING:
     from core.explaining.explain import Question
@@ -83,11 +84,19 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     assert config.item is not None
     item = dataset.item_index(config.item)
     if config.history is not None:
-        items, labels = read_history(config.history, dataset)
+        items, labels = read_history(
+            config.history,
+            dataset,
+            float(work.input("dataset").manifest.parameters.get("threshold", 3.0)),
+        )
         return [(None, None, item, items, labels, None)]
     assert config.user is not None
     user = dataset.user_index(config.user)
-    return [(None, user, item, None, None, None)]
+    import numpy as np
+
+    # A pair that is in the data is asked as it stood then: now its history would hold the answer.
+    rows = np.flatnonzero((dataset.user == user) & (dataset.item == item))
+    return [(int(rows[-1]) if len(rows) else None, user, item, None, None, None)]
 
 
 def _questions(asked: list[tuple[Any, ...]], examples: "Examples", length: int) -> "list[Question]":
@@ -159,17 +168,25 @@ def _resources(config: ExplainConfig) -> dict[str, str]:
 STAGE = Stage(
     command="explain",
     kind="explanation",
+    crosses=True,
     config=ExplainConfig,
     inputs={
         "scorer": Input(kinds=("model", "adapter"), text="Model or adapter that answers."),
         "dataset": Input(kinds=("dataset",), text="Data set of the user.", through="scorer"),
         "traces": Input(
-            kinds=("traces",), text="Reasons of held-out rows, for --sample.", required=False
+            kinds=("traces",),
+            text="Reasons of held-out rows, for --sample.",
+            required=False,
+            through="scorer",
+            latest=False,
+            wanted=lambda config: bool(config.sample),
         ),
         "keywords": Input(
             kinds=("keywords",),
             text="Keywords of the data set, if it is not the one trained on.",
             required=False,
+            through="scorer",
+            latest=False,
         ),
     },
     name=lambda config, inputs: (
@@ -177,9 +194,9 @@ STAGE = Stage(
         + (
             f"sample-{config.sample}"
             if config.sample
-            else f"{config.user or 'history'}-{config.item}"
+            else f"{slug(config.user or 'history')}-{slug(config.item or '')}"
         )
-    ).lower(),
+    ),
     resources=_resources,
     make=make,
 )

@@ -118,16 +118,16 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
         progress=work.progress,
     )
     without = projection.valid_auc_without() if config.projector == "auto" else None
-    if without is not None and not math.isfinite(without):
-        without = None  # nothing to compare by: one label only among the valid rows
     run = projection.run()
     write_training_tables(work.draft.folder, [run])
     facts = training_summary(run)
+    # With "auto" and no AUC to compare by (one label only) nothing says that it helps.
     kept = without is None or bool(run.best_auc > without)
     if kept:
         projection.save(work.draft.folder / "projector.safetensors", run.best)
     work.draft.summary |= {"machine": describe_machine()}
-    return {**facts, "kept": kept, "valid_auc_without": without}
+    shown = without if without is not None and math.isfinite(without) else None
+    return {**facts, "kept": kept, "valid_auc_without": shown}
 
 
 def export_user(context: Context, model: Artifact, user: str, folder: Path) -> Path:

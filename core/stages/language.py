@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact, Store
 from core.config.prompt import PromptConfig
@@ -16,7 +16,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.llm.load import Base
-    from core.text.examples import Examples
+    from core.text.examples import Examples, Prior
     from core.text.prompts import PromptBuilder
     from core.training.loop import TrainingRun
 
@@ -106,7 +106,8 @@ def open_examples(dataset: Artifact, prior: Artifact | None) -> "Examples":
                 f"{prior.reference} is an encoder of type {facts['encoder']}; a prior has to be of type bias",
                 hint="Make one: thinkrec encode --encoder bias",
             )
-        examples.prior = open_encoder(prior.folder, examples.dataset, examples.histories)
+        prior_encoder = open_encoder(prior.folder, examples.dataset, examples.histories)
+        examples.prior = cast("Prior", prior_encoder)  # its type was checked above
     return examples
 
 

@@ -1,7 +1,10 @@
 """score: scorer, rows or pairs -> scores. Streams in blocks; a killed run continues after its last block."""
 
+from typing import Any
+
 from core.config.score import ScoreConfig
 from core.stages.base import Input, Stage, Work
+from core.stages.names import slug
 
 
 def make(work: Work[ScoreConfig]) -> None:
@@ -32,21 +35,25 @@ def make(work: Work[ScoreConfig]) -> None:
         keywords=work.optional("keywords"),
         max_tokens=config.max_tokens,
     )
-    picker = work.optional("encoder")
+    picker = scorer_artifact if scorer_artifact.kind == "encoder" else work.optional("encoder")
     if config.user is not None:
         first_pass = open_scorer(picker, opening) if picker is not None else None
-        asked = questions.for_user(config, examples, first_pass.score_pairs if first_pass else None)
+        asked: Any = questions.for_user(
+            config, examples, first_pass.score_pairs if first_pass else None
+        )
     elif config.pairs is not None:
-        asked = questions.from_file(config.pairs, dataset)
+        asked = questions.from_file(config.pairs, dataset, work.run_folder)
     else:
         asked = questions.of_split(config, dataset)
     scorer = open_scorer(scorer_artifact, opening)
     started = time.perf_counter()
     columns = SCORES.payload("scores.parquet").columns
-    done = score_blocks(scorer, asked, dataset, config.block_rows, work.run_folder, work.progress)
+    blocks, done = score_blocks(
+        scorer, asked, dataset, config.block_rows, work.run_folder, work.progress
+    )
     seconds = time.perf_counter() - started
     path = work.draft.folder / "scores.parquet"
-    rows = join_blocks(work.run_folder, path, columns, top=config.top if config.user else None)
+    rows = join_blocks(blocks, path, columns, top=config.top if config.user else None)
     facts = {
         "scorer": scorer_artifact.reference,
         "asked": asked.about,
@@ -78,6 +85,7 @@ def _resources(config: ScoreConfig) -> dict[str, str]:
 STAGE = Stage(
     command="score",
     kind="scores",
+    crosses=True,
     config=ScoreConfig,
     inputs={
         "scorer": Input(
@@ -90,17 +98,26 @@ STAGE = Stage(
             text="With --user: the encoder that picks the candidates.",
             required=False,
             through="scorer",
+            wanted=lambda config: config.user is not None,
         ),
         "keywords": Input(
             kinds=("keywords",),
             text="Keywords of the data set, if it is not the one trained on.",
             required=False,
+            through="scorer",
+            latest=False,
         ),
     },
     name=lambda config, inputs: (
         f"{inputs['scorer'][0].name}-"
-        + (f"user-{config.user}" if config.user else "pairs" if config.pairs else config.split)
-    ).lower(),
+        + (
+            f"user-{slug(config.user)}"
+            if config.user
+            else "pairs"
+            if config.pairs
+            else config.split
+        )
+    ),
     resources=_resources,
     make=make,
 )

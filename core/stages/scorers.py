@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from artifacts.store import Artifact, Store
+from core.errors import MismatchError
 from core.progress import Progress
 from core.stages.base import ancestor, dataset_of
 from core.stages.language import Contract, keywords_of, open_examples, open_keywords, prior_of
@@ -78,8 +79,15 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     else:
         rule = json.loads(artifact.file("fusion.json").read_text())["fusion"]
         gates = install_mixture(base.model, open_adapters(opening.store, artifact), rule)
-        routing = read_routing(artifact, examples.dataset.users)
+        abroad = _is_abroad(artifact, opening)
+        # Users of another data set are strangers, whatever their ids: all go to the global adapter.
+        routing = read_routing(artifact, examples.dataset.users, cold=abroad)
         injector = _open_injector(artifact, opening, base.device)
+        if abroad and injector is not None:
+            raise MismatchError(
+                f"{artifact.reference} reads vectors of its own data set, not of {opening.dataset.reference}",
+                hint="Score with its adapter, or fuse again with --projector off.",
+            )
     builder = PromptBuilder(
         base.tokenizer,
         examples.dataset,
@@ -112,8 +120,8 @@ def open_adapters(store: Store, model: Artifact) -> "list[LoraWeights]":
     return [LoraWeights.open(folder) for folder in [adapter.file("best"), *folders]]
 
 
-def read_routing(model: Artifact, users: Sequence[str]) -> "Routing":
-    """Read weights and routes of a model for these users; those it does not know are cold."""
+def read_routing(model: Artifact, users: Sequence[str], *, cold: bool = False) -> "Routing":
+    """Read weights and routes of a model for these users; those it does not know, or all of them, are cold."""
     import numpy as np
 
     from core.data.tables import read_rows
@@ -121,10 +129,8 @@ def read_routing(model: Artifact, users: Sequence[str]) -> "Routing":
 
     found = {row["user"]: row for row in read_rows(model.file("weights.parquet"))}
     count = max((len(row["weights"]) for row in found.values()), default=0)
-    rows: list[dict[str, Any]] = [
-        found.get(u, {"weights": [], "entropy": 0.0, "route": "cold", "expert": None})
-        for u in users
-    ]
+    stranger = {"weights": [], "entropy": 0.0, "route": "cold", "expert": None}
+    rows: list[dict[str, Any]] = [found.get(u, stranger) if not cold else stranger for u in users]
     return Routing(
         weights=np.array([row["weights"] or [0.0] * count for row in rows], dtype=np.float64),
         entropy=np.array([row["entropy"] for row in rows], dtype=np.float64),

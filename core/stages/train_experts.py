@@ -149,14 +149,19 @@ STAGE = Stage(
     kind="experts",
     config=TrainExpertsConfig,
     inputs={
-        "adapter": Input(kinds=("adapter",), text="Global adapter to start from."),
+        "adapter": Input(
+            kinds=("adapter",), text="Global adapter to start from.", through="experts"
+        ),
         "groups": Input(kinds=("groups",), text="User groups, one expert each."),
         "dataset": Input(kinds=("dataset",), text="Data set to train on.", through="adapter"),
         "traces": Input(
             kinds=("traces",), text="Reasons to learn from.", required=False, through="adapter"
         ),
         "experts": Input(
-            kinds=("experts",), text="Experts to keep, with --add-group.", required=False
+            kinds=("experts",),
+            text="Experts to keep, with --add-group.",
+            required=False,
+            latest=False,
         ),
     },
     name=lambda config, inputs: inputs["groups"][0].name,

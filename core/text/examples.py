@@ -46,6 +46,8 @@ class Prior(Protocol):
         history_items: npt.NDArray[Any],
         history_labels: npt.NDArray[Any],
         items: npt.NDArray[Any],
+        *,
+        user: int | None = None,
     ) -> npt.NDArray[np.float64]:
         """Return (n,) logits of items for a history given as it is."""
 
@@ -96,7 +98,9 @@ class Examples:
         )
         prior = None
         if self.prior is not None:
-            prior = self.prior.score_history(all_items, all_labels, np.array(items, dtype=np.int64))
+            prior = self.prior.score_history(
+                all_items, all_labels, np.array(items, dtype=np.int64), user=user
+            )
         shown = slice(max(0, len(all_items) - length), None)
         return [
             Example(

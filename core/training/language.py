@@ -64,21 +64,24 @@ class LanguageLoss:
                 slots = [one.slots for one in chosen]
                 hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
             return hidden
-        if any(int(position) not in self._kept for position in batch):
-            with torch.no_grad():
-                hidden = self.decoder.run(
-                    self.decoder.embed(layout.ids), layout, stop=self.frozen_layers
-                )
-            self._keep(batch, torch.split(hidden, [one.tokens for one in chosen]))
-            return hidden
-        return torch.cat([self._kept[int(position)] for position in batch])
+        return torch.cat([self._frozen(int(position)) for position in batch])
 
-    def _keep(self, batch: npt.NDArray[np.int64], parts: Sequence[Tensor]) -> None:
-        for position, part in zip(batch, parts, strict=True):
-            size = part.numel() * part.element_size()
-            if int(position) not in self._kept and size <= self.cache_bytes:
-                self._kept[int(position)] = part.clone()
+    def _frozen(self, position: int) -> Tensor:
+        """Return what the frozen layers give for one instance.
+
+        Each runs by itself: in a batch the last digits would depend on its batch mates, and a resumed run, which
+        meets an instance first in another batch, would not repeat the uninterrupted one.
+        """
+        found = self._kept.get(position)
+        if found is None:
+            one = Layout.of([Trunk(ids=self.instances[position].ids)], device=self.decoder.device)
+            with torch.no_grad():
+                found = self.decoder.run(self.decoder.embed(one.ids), one, stop=self.frozen_layers)
+            size = found.numel() * found.element_size()
+            if size <= self.cache_bytes:
+                self._kept[position] = found
                 self.cache_bytes -= size
+        return found
 
     def _loss(self, hidden: Tensor, layout: Layout, chosen: Sequence[Instance]) -> Losses:
         device = hidden.device

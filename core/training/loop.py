@@ -147,11 +147,12 @@ def _look(run: TrainingRun) -> None:
     found = run.validate()
     auc = float(found["auc"])
     better = math.isfinite(auc) and auc > run.best_auc
-    if better or not run.best:
+    # Where AUC is not defined (no rows, one label) nothing can be chosen by it: the last weights count.
+    if better or not run.best or not math.isfinite(auc):
         run.best = {name: p.detach().clone() for name, p in run.parameters.items()}
     if better:
         run.best_auc, run.waited = auc, 0
-    else:
+    elif math.isfinite(auc):
         run.waited += 1
     run.validations.append(
         ValidationRecord(

@@ -39,7 +39,8 @@ def test_an_unknown_setting_is_refused_with_the_nearest(thinkrec, ingested, rati
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [("limit = 'four'\n", "is not a whole number"), ("limit =\n", "is not TOML")]
+    ("content", "problem"),
+    [("limit = 'four'\n", "is not a whole number"), ("limit =\n", "is not TOML")],
 )
 def test_a_setting_that_cannot_be_read_is_refused(thinkrec, ingested, ratings, content, problem):
     (ratings / "settings.toml").write_text(content)

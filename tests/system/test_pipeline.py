@@ -208,6 +208,7 @@ def test_a_recipe_killed_while_training_continues_to_the_same_artifacts(work):
             break
         time.sleep(0.002)
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
     done = json.loads(shell(work, "thinkrec run recipe.toml --until global --json").stdout)
     assert [step["hit"] for step in done][:-1] == [True] * (len(done) - 1)
 

@@ -1,10 +1,12 @@
 """`thinkrec fuse`: experts, encoder -> model."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from core.stages.base import Context, Outcome
 from core.stages.fuse import STAGE
 from thinkrec_cli.options import parameter
 from thinkrec_cli.session import Session
@@ -31,6 +33,17 @@ _EXPORT = parameter(
 )
 
 
+def _latest_model(
+    context: Context, values: Mapping[str, Any], piped: Sequence[str]
+) -> Outcome | None:
+    """Export from the model that is there, when nothing but the export was asked for."""
+    if not values["export_user"]:
+        return None
+    models = [a for a in map(context.store.resolve, piped) if a.kind == "model"]
+    models = models or ([] if piped else context.store.artifacts("model"))
+    return Outcome(artifact=models[-1], hit=True) if models else None
+
+
 def _export(session: Session, done: Done) -> None:
     if wanted := done.extras["export_user"]:
         from core.stages.fuse import export_user
@@ -40,4 +53,4 @@ def _export(session: Session, done: Done) -> None:
         session.say(f"adapter of user {user}: {folder}")
 
 
-command = stage_command(STAGE, Shape(extras=(_EXPORT,), act=_export))
+command = stage_command(STAGE, Shape(extras=(_EXPORT,), act=_export, instead=_latest_model))

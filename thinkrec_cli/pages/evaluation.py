@@ -29,6 +29,7 @@ REASON_FAMILIES = {
     "agreement": "agrees with score",
 }
 LESS_IS_BETTER = {"log_loss"}
+WIDE_ENOUGH = 118  # columns for five figures with their intervals on one line
 
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
@@ -47,12 +48,12 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
         if chosen:
-            target.print(_table(chosen, families))
+            target.print(_table(chosen, families, narrow=target.width < WIDE_ENOUGH))
     for line in _user_lines(overall):
         target.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def _table(figures: list[Figure], families: dict[str, str]) -> Table:
+def _table(figures: list[Figure], families: dict[str, str], *, narrow: bool) -> Table:
     """Return scorers as rows and metrics as columns."""
     order = list(families)
     metrics = sorted({f.metric for f in figures}, key=lambda m: order.index(m.partition("@")[0]))
@@ -62,7 +63,9 @@ def _table(figures: list[Figure], families: dict[str, str]) -> Table:
         table.add_column(_heading(metric, families), justify="right")
     values = {(figure.scorer, figure.metric): figure for figure in figures}
     for scorer in dict.fromkeys(figure.scorer for figure in figures):
-        table.add_row(Text(scorer), *(_cell(values, scorer, metric) for metric in metrics))
+        table.add_row(
+            Text(scorer), *(_cell(values, scorer, metric, narrow=narrow) for metric in metrics)
+        )
     return table
 
 
@@ -71,7 +74,7 @@ def _heading(metric: str, families: dict[str, str]) -> str:
     return families[family] + at + rank
 
 
-def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str) -> Text:
+def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, *, narrow: bool) -> Text:
     figure = values.get((scorer, metric))
     if figure is None or figure.value is None:
         return Text("-", style="dim")
@@ -79,7 +82,8 @@ def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str) -> Te
     best = min(known) if metric in LESS_IS_BETTER else max(known)
     text = Text(f"{figure.value:.4f}", style="bold green" if figure.value == best else "")
     if figure.low is not None and figure.high is not None:
-        text.append(f" {figure.low:.3f}-{figure.high:.3f}", style="dim not bold")
+        text.append("\n" if narrow else " ")
+        text.append(f"{figure.low:.3f}-{figure.high:.3f}", style="dim not bold")
     return text
 
 

@@ -117,19 +117,28 @@ def _history(history: list[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("history, oldest first", overflow="fold", ratio=1)
     table.add_column("liked")
+    if all(row.get("influence") is None for row in history):
+        for row in history:
+            table.add_row(*_told(row))
+        return table
     table.add_column("against · for", no_wrap=True)
     table.add_column("influence", justify="right")
     influences = [row.get("influence") or 0.0 for row in history]
     largest = max((abs(value) for value in influences), default=0.0) or 1.0
     for row, influence in zip(history, influences, strict=True):
-        liked = row.get("label")
         table.add_row(
-            Text(str(row.get("title") or row.get("item") or "?")),
-            Text("") if liked is None else Text("Yes", "green") if liked else Text("No", "red"),
+            *_told(row),
             two_sided_bar(influence / largest, INFLUENCE_CELLS),
             Text(f"{influence:+.3f}"),
         )
     return table
+
+
+def _told(row: Mapping[str, Any]) -> tuple[Text, Text]:
+    """Return title and label of a history item."""
+    liked = row.get("label")
+    label = Text("") if liked is None else Text("Yes", "green") if liked else Text("No", "red")
+    return Text(str(row.get("title") or row.get("item") or "?")), label
 
 
 def _next(content: Mapping[str, Any]) -> Text:

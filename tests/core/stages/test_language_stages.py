@@ -212,7 +212,9 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
 
     done = []
     real = blocks._score
-    monkeypatch.setattr(blocks, "_score", lambda *a: done.append(a[2:]) or real(*a))
+    monkeypatch.setattr(
+        blocks, "_score", lambda scorer, block: done.append(len(block)) or real(scorer, block)
+    )
     config = ScoreConfig(split="valid", limit=40, block_rows=16, dtype="float32")
 
     class Killed(Exception):
@@ -241,23 +243,24 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
             config,
             references=made.by_model,
         )
-    assert done == [(0, 16), (16, 32)]
+    assert done == [16, 16]
     rows = read_rows(
         run_stage(made.context, score.STAGE, config, references=made.by_model).artifact.file(
             "scores.parquet"
         )
     )
-    assert done == [(0, 16), (16, 32), (32, 40)]
+    assert done == [16, 16, 8]
     assert len(rows) == 40
 
 
 def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
-    config = ExplainConfig(user="u4", item="i7", max_new_tokens=8, dtype="float32")
-    artifact = made.run(explain.STAGE, config, references=made.by_model)
-    found = json.loads(artifact.file("explanation.json").read_text())
     scorer = _opened(made, made["model"])
     data = scorer.examples.dataset
-    user, item = data.user_index("u4"), data.item_index("i7")
+    user = data.user_index("u4")
+    item = int(np.setdiff1d(np.arange(len(data.items)), data.item[data.user == user])[0])
+    config = ExplainConfig(user="u4", item=data.items[item], max_new_tokens=8, dtype="float32")
+    artifact = made.run(explain.STAGE, config, references=made.by_model)
+    found = json.loads(artifact.file("explanation.json").read_text())
     score_now = scorer.score_pairs(np.array([user]), np.array([item])).score[0]
     assert found["score"] == pytest.approx(score_now, abs=1e-4)
     assert found["reason"].startswith(found["answer"] + ".")
@@ -270,6 +273,60 @@ def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
     expected = score_now - scorer.score_examples(without).score[0]
     assert found["history"][-1]["influence"] == pytest.approx(expected, abs=1e-4)
     assert len(found["token_ids"]) == found["prompt_token_count"]
+
+
+def test_a_pair_of_the_data_is_explained_as_it_stood_before(made):
+    data = Dataset.open(made["dataset"].folder)
+    row = int(data.rows("test")[-1])
+    user, item = data.users[data.user[row]], data.items[data.item[row]]
+    config = ExplainConfig(user=user, item=item, max_new_tokens=2, influence=False, dtype="float32")
+    artifact = run_stage(made.context, explain.STAGE, config, references=made.by_model).artifact
+    found = json.loads(artifact.file("explanation.json").read_text())
+    before = Examples(data).histories.before(row, int(data.user[row]), 4)
+    assert found["row"] == row
+    assert [h["item"] for h in found["history"]] == [data.items[i] for i in data.item[before]]
+
+
+def test_blocks_of_another_size_are_not_joined(made, tmp_path):
+    from core.data.tables import read_table
+    from core.progress import Silent
+    from core.scoring.blocks import join_blocks, score_blocks
+    from core.scoring.questions import of_split
+    from core.stages.kinds import SCORES
+
+    scorer = _opened(made, made["adapter"])
+    data = scorer.examples.dataset
+    asked = of_split(ScoreConfig(split="valid", limit=20), data)
+    for size in (8, 5):
+        blocks, _ = score_blocks(scorer, asked, data, size, tmp_path, Silent())
+    columns = SCORES.payload("scores.parquet").columns
+    assert join_blocks(blocks, tmp_path / "out.parquet", columns, top=None) == 20
+    assert len(set(read_table(tmp_path / "out.parquet", ["row"])["row"].tolist())) == 20
+
+
+def test_users_of_another_data_set_are_strangers(made, tmp_path):
+    key = made.store.key(kind="dataset", parameters={"other": 1}, inputs={}, resources={})
+    settings = {"kind": "dataset", "name": "other", "key": key, "parameters": {}}
+    with made.store.publish(**settings, inputs={}, resources={}) as draft:
+        write_dataset(draft.folder, users=25, items=40, rows=300, seed=9)
+    config = ScoreConfig(split="test", limit=10, dtype="float32")
+    references = {**made.by_model, "dataset": [draft.artifact.reference]}
+    rows = read_rows(
+        run_stage(made.context, score.STAGE, config, references=references).artifact.file(
+            "scores.parquet"
+        )
+    )
+    assert {row["route"] for row in rows} == {"cold"}
+    with pytest.raises(MismatchError, match="different data sets"):
+        run_stage(
+            made.context,
+            train_experts.STAGE,
+            TrainExpertsConfig(**SHORT),
+            references={
+                "dataset": [draft.artifact.reference],
+                "groups": [made["groups"].reference],
+            },
+        )
 
 
 def test_a_history_from_a_file_goes_to_the_global_adapter(made, tmp_path):

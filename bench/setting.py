@@ -1,0 +1,140 @@
+"""What the scoring benchmarks share: real prompts, experts that differ in the last 8 layers, the machine's limit."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from artifacts.store import Store
+from core.config.augment import AugmentConfig
+from core.config.ingest import IngestConfig
+from core.config.prompt import PromptConfig
+from core.fusion.adapters import LoraWeights
+from core.llm.load import Base, load_base
+from core.stages import augment, ingest
+from core.stages.base import Context, run_stage
+from core.stages.kinds import KINDS
+from core.stages.language import open_examples, open_keywords
+from core.text.examples import Examples
+from core.text.prompts import PromptBuilder
+from core.training.lora import LoraSettings, attach
+
+MODEL = "smollm2-135m-instruct"
+EXPERTS = 3
+TOP_LAYERS = 8
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One measured piece of work."""
+
+    seconds: float
+    pairs: int
+
+    @property
+    def pairs_per_second(self) -> float:
+        """Pairs of user and item scored in a second."""
+        return self.pairs / self.seconds
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, prompts and adapters."""
+
+    examples: Examples
+    builder: PromptBuilder
+    folders: list[Path]
+    """PEFT directories: the global adapter, then the experts."""
+
+    def adapters(self) -> list[LoraWeights]:
+        """Open all adapters."""
+        return [LoraWeights.open(folder) for folder in self.folders]
+
+
+def prepare(root: Path) -> Setting:
+    """Ingest MovieLens-100K, extract keywords, and write a global adapter and experts with random weights."""
+    store = Store.open(root / "store", KINDS, program_version="bench")
+    context = Context(store=store)
+    dataset = run_stage(context, ingest.STAGE, IngestConfig(source="ml-100k")).artifact
+    keywords = run_stage(context, augment.STAGE, AugmentConfig()).artifact
+    examples = open_examples(dataset, None)
+    base = load_base(MODEL, dtype="float32")
+    builder = PromptBuilder(
+        base.tokenizer,
+        examples.dataset,
+        PromptConfig(history_length=10, keywords_per_item=3),
+        keywords=open_keywords(keywords, examples.dataset),
+    )
+    return Setting(examples, builder, _write_adapters(base, root))
+
+
+def fresh_base() -> Base:
+    """Load the base model anew, in the number format that is fast here."""
+    return load_base(MODEL, dtype="auto")
+
+
+def best_of(work: Callable[[], int], times: int = 2) -> Timed:
+    """Run once to warm up, then a few times; keep the fastest."""
+    pairs = work()
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return Timed(min(seconds), pairs)
+
+
+def matrix_limit(dtype: torch.dtype) -> float:
+    """Return the FLOP/s of plain matrix products of the model's largest shape."""
+    a, b = torch.randn(2048, 576, dtype=dtype), torch.randn(576, 1536, dtype=dtype)
+    for _ in range(20):
+        a @ b
+    started = time.perf_counter()
+    for _ in range(200):
+        a @ b
+    return 200 * 2 * 2048 * 576 * 1536 / (time.perf_counter() - started)
+
+
+def model_flops(base: Base) -> float:
+    """Return the FLOPs per token of the layers' matrix products, without attention and head."""
+    weights = sum(
+        p.numel() for n, p in base.model.named_parameters() if ".layers." in n and p.ndim == 2
+    )
+    return 2.0 * weights
+
+
+def _write_adapters(base: Base, root: Path) -> list[Path]:
+    settings = LoraSettings(rank=8, alpha=16, dropout=0.0, target_modules=("q_proj", "v_proj"))
+    model = attach(base.model, settings, seed=0)
+    lora = {n: p for n, p in model.named_parameters() if "lora_" in n}
+    layers = base.model.config.num_hidden_layers
+    generator = torch.Generator().manual_seed(0)
+
+    def disturb(first: int) -> None:
+        with torch.no_grad():
+            for name, parameter in lora.items():
+                if int(name.split(".layers.")[1].split(".")[0]) >= first:
+                    parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+
+    disturb(0)
+    start = {n: p.detach().clone() for n, p in lora.items()}
+    folders = []
+    for index in range(EXPERTS + 1):
+        with torch.no_grad():
+            for name, parameter in lora.items():
+                parameter.copy_(start[name])
+        if index:
+            disturb(layers - TOP_LAYERS)
+        folders.append(root / f"adapter-{index}")
+        model.save_pretrained(folders[-1], save_embedding_layers=False)
+    return folders
+
+
+def random_columns(count: int, seed: int = 0) -> Any:
+    """Return (count, 1 + experts) weights: every row fused from all experts, each differently."""
+    weights = np.random.default_rng(seed).dirichlet(np.full(EXPERTS, 3.0), count)
+    return np.concatenate([np.zeros((count, 1)), weights], axis=1)
