@@ -30,6 +30,11 @@ class ExplainConfig(Config):
     def __post_init__(self) -> None:
         """Check that there is something to explain. Raises: ConfigError."""
         super().__post_init__()
+        self.check(
+            0 < self.max_new_tokens <= 1000,
+            f"max_new_tokens = {self.max_new_tokens} is not between 1 and 1000",
+            hint="A reason takes about 60 tokens.",
+        )
         if self.sample:
             self.check(
                 not (self.user or self.item or self.history),

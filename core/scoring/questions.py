@@ -13,6 +13,7 @@ from core.data.dataset import Dataset
 from core.errors import (
     BadValueError,
     EmptyFileError,
+    EncodingError,
     MissingColumnError,
     MissingFileError,
     ThinkRecError,
@@ -188,6 +189,8 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
 
     if not Path(path).is_file():
         raise MissingFileError(f"no file {path}", hint="Check the path.")
+    if not Path(path).stat().st_size:
+        raise EmptyFileError(f"{path} is empty", hint=f"Give rows of {', '.join(columns)}.")
     suffixes = Path(path).suffixes
     reader = f"read_csv('{_quoted(path)}', all_varchar = true)"
     if ".parquet" in suffixes:
@@ -209,6 +212,10 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
             f"create table given as select row_number() over () as n, {texts} from {reader}"
         )
     except duckdb.Error as problem:
+        if "utf-8" in str(problem).lower() or "utf8" in str(problem).lower():
+            raise EncodingError(
+                f"{path} is not UTF-8 text", hint="Save it as UTF-8, and try again."
+            ) from problem
         raise BadValueError(
             f"{path} cannot be read: {str(problem).splitlines()[0]}",
             hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",

@@ -325,6 +325,7 @@ def test_users_of_another_data_set_are_strangers(made, tmp_path):
             references={
                 "dataset": [draft.artifact.reference],
                 "groups": [made["groups"].reference],
+                "adapter": [made["adapter"].reference],
             },
         )
 
@@ -372,7 +373,13 @@ def test_the_same_work_is_a_hit_and_other_settings_are_not(made):
 
 
 def test_a_prior_is_told_by_its_bias_encoder_wherever_the_adapter_asks(made):
-    bias = run_stage(made.context, encode.STAGE, EncodeConfig(encoder="bias"), name="bias").artifact
+    bias = run_stage(
+        made.context,
+        encode.STAGE,
+        EncodeConfig(encoder="bias"),
+        references={"dataset": [made["dataset"].reference]},
+        name="bias",
+    ).artifact
     config = TrainGlobalConfig(base=made.base, history_length=2, max_steps=2, **SHORT)
     references = {"prior": [bias.reference]}
     adapter = run_stage(
