@@ -12,6 +12,7 @@ from core.config.score import ScoreConfig
 from core.data.dataset import Dataset
 from core.errors import (
     BadValueError,
+    ConfigError,
     EmptyFileError,
     EncodingError,
     MissingColumnError,
@@ -109,7 +110,7 @@ def for_user(
 
     Args:
         first_pass: scores of an encoder; without one the most rated items are taken.
-    Raises: UnknownUserError.
+    Raises: UnknownUserError, ConfigError if he has rated every item.
     """
     dataset = examples.dataset
     assert config.user is not None
@@ -117,6 +118,11 @@ def for_user(
     items = np.arange(len(dataset.items), dtype=np.int64)
     if not config.seen:
         items = items[~np.isin(items, dataset.item[examples.histories.latest(user)])]
+    if not len(items):
+        raise ConfigError(
+            f"user {config.user} has rated every item: nothing is left to score",
+            hint="Add --seen to rank rated items, too.",
+        )
     users = np.full(len(items), user, dtype=np.int64)
     if 0 < config.candidates < len(items):
         if first_pass is None:
