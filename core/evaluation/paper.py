@@ -73,6 +73,8 @@ class Scorer:
     encoder: str | None = None
     thinks: bool = True
     """Whether its adapter was trained on reasons."""
+    experts: bool = True
+    """Whether a model has experts, or reads its adapter with a projector only."""
 
 
 def method_of(scorer: Scorer) -> str | None:
@@ -86,9 +88,9 @@ def method_of(scorer: Scorer) -> str | None:
     for word, method in (("tallrec", "TALLRec"), ("collm", "CoLLM"), ("prompt4nr", "Prompt4NR")):
         if any(word in name for name in scorer.names):
             return method
-    fused = scorer.kind in ("model", "experts")
+    fused = scorer.kind in ("model", "experts") and scorer.experts
     if fused:
         return "ThinkRec" if scorer.thinks else "ThinkRec without thinking"
-    if scorer.kind == "adapter":
+    if scorer.kind in ("adapter", "model"):
         return f"ThinkRec without {'experts' if scorer.thinks else 'thinking and experts'}"
     return None

@@ -164,6 +164,7 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
             kind=artifact.kind,
             names=(artifact.name, measured.references.get(name, "")),
             encoder=artifact.manifest.parameters.get("encoder"),
+            experts=artifact.kind == "experts" or ancestor(store, artifact, "experts") is not None,
             thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
         )
         method = method_of(scorer)

@@ -166,7 +166,7 @@ ADAPTER = Kind(
     schema_version=1,
     about="the global LoRA: a PEFT directory, with its prompt contract and losses",
     payloads=(
-        Payload(path="best", format="folder"),  # PEFT directory of the best validation
+        Payload(path="best", format="folder"),  # PEFT directory of the best validation; soft prompt
         Payload(path="last", format="folder"),  # PEFT directory of the last step
         Payload(
             path="contract.json", format="json"
@@ -247,10 +247,10 @@ MODEL = Kind(
             columns={
                 "user": "VARCHAR",
                 "user_index": "INTEGER",
-                "route": "VARCHAR",  # concentrated, averaged, fused or cold
+                "route": "VARCHAR",  # concentrated, averaged, fused or cold; global without experts
                 "expert": "INTEGER",  # the one expert of a concentrated user, else null
                 "entropy": "DOUBLE",
-                "weights": "FLOAT[]",  # one per expert, equation (8); empty for a cold user
+                "weights": "FLOAT[]",  # one per expert, equation (8); empty for a cold user and without experts
             },
         ),
         Payload(

@@ -86,6 +86,7 @@ def _train_groups(
 
     from core.data.tables import read_rows
     from core.llm.device import describe_machine
+    from core.llm.soft import SoftPrompt
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune
     from core.training.lora import put_weights, reopen
@@ -130,6 +131,7 @@ def _train_groups(
             optim=config,
             folder=work.run_folder / f"expert-{name}",
             progress=work.progress,
+            soft=SoftPrompt.open(adapter.file("best")),
             users=users,
             first_layer=max(0, layers - config.layers),
             cache_bytes=config.activation_cache_mb * 1_000_000,

@@ -20,7 +20,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     from core.llm.device import describe_machine
     from core.llm.load import load_base
     from core.text.prompts import PromptBuilder
-    from core.training.finetune import FineTune, new_lora
+    from core.training.finetune import FineTune, new_lora, new_soft
 
     config = work.config
     prior = work.optional("prior")
@@ -34,7 +34,10 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     builder = PromptBuilder(
         base.tokenizer, dataset, prompt, keywords=open_keywords(keywords, dataset)
     )
+    # Before the LoRA is put in: PEFT wraps the model.
+    soft = new_soft(base, config)
     tuning = FineTune(
+        soft=soft,
         model=new_lora(base, config),
         examples=examples,
         builder=builder,
