@@ -199,9 +199,16 @@ def _is_abroad(artifact: Artifact, opening: Opening) -> bool:
 
 
 def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artifact | None:
-    """Take the keywords trained with, or on another data set its own, but only if training had any."""
+    """Take the keywords trained with, or on another data set its own, but only if training had any.
+
+    What comes from the scorer's lineage belongs to items of the data set at home, some of which share their ids.
+    """
     trained = keywords_of(opening.store, contract)
-    return opening.keywords if trained is not None and _is_abroad(artifact, opening) else trained
+    if trained is None or not _is_abroad(artifact, opening):
+        return trained
+    given = opening.keywords
+    source = None if given is None else dataset_of(opening.store, given)
+    return given if source and source.object_id == opening.dataset.object_id else None
 
 
 class _EncoderScorer:
