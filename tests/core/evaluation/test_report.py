@@ -247,6 +247,11 @@ def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> N
         (Scorer(kind="model", names=("full",)), "ThinkRec"),
         (Scorer(kind="model", names=("full",), thinks=False), "ThinkRec without thinking"),
         (Scorer(kind="adapter", names=("global",)), "ThinkRec without experts"),
+        (Scorer(kind="model", names=("x",), experts=False), "ThinkRec without experts"),
+        (
+            Scorer(kind="model", names=("x",), experts=False, thinks=False),
+            "ThinkRec without thinking and experts",
+        ),
     ],
 )
 def test_a_scorer_is_compared_with_the_method_it_is(scorer: Scorer, method: str | None) -> None:

@@ -21,58 +21,18 @@ from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUse
 from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
 from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
-from core.stages.scorers import Opening, open_language_scorer
 from core.text.examples import Examples
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-
-SHORT = {"train_rows": 60, "batch_size": 8, "eval_steps": 4, "valid_rows": 30, "dtype": "float32"}
-
-
-class Made:
-    """A store with one artifact of every stage."""
-
-    def __init__(self, store: Store, base: str) -> None:
-        self.store = store
-        self.context = Context(store=store)
-        self.base = base
-        self.artifacts: dict[str, object] = {}
-
-    def run(self, stage, config, **settings):
-        outcome = run_stage(self.context, stage, config, **settings)
-        self.artifacts[stage.kind] = outcome.artifact
-        return outcome.artifact
-
-    @property
-    def by_model(self):
-        """References of the model that most tests ask; the latest may be one of another test."""
-        return {"scorer": [self.artifacts["model"].reference]}
-
-    def __getitem__(self, kind):
-        return self.artifacts[kind]
-
-
-def _publish_dataset(store: Store):
-    key = store.key(kind="dataset", parameters={}, inputs={}, resources={})
-    settings = {
-        "kind": "dataset",
-        "name": "toy",
-        "key": key,
-        "parameters": {},
-        "inputs": {},
-        "resources": {},
-    }
-    with store.publish(**settings) as draft:
-        write_dataset(draft.folder)
-    return draft.artifact
+from tests.core.stages.making import SHORT, Made, opened, publish_dataset
 
 
 @pytest.fixture(scope="module")
 def made(tiny_folder, tmp_path_factory):  # noqa: F811
     store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
     made = Made(store, str(tiny_folder))
-    made.artifacts["dataset"] = _publish_dataset(store)
+    made.artifacts["dataset"] = publish_dataset(store)
     made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
     made.run(cluster.STAGE, ClusterConfig(k=2))
     config = TrainGlobalConfig(
@@ -89,25 +49,12 @@ def made(tiny_folder, tmp_path_factory):  # noqa: F811
     return made
 
 
-def _opened(made, artifact):
-    examples = Examples(Dataset.open(made["dataset"].folder))
-    opening = Opening(
-        store=made.store,
-        dataset=made["dataset"],
-        examples=examples,
-        dtype="float32",
-        device="cpu",
-        progress=made.context.progress,
-    )
-    return open_language_scorer(artifact, opening)
-
-
 def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
     scores = made.run(
         score.STAGE, ScoreConfig(split="test", dtype="float32"), references=made.by_model
     )
     rows = read_rows(scores.file("scores.parquet"))
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     dataset = scorer.examples.dataset
     assert [row["row"] for row in rows] == dataset.rows("test").tolist()
     routes = {row["route"] for row in rows}
@@ -167,12 +114,12 @@ def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
     config = FuseConfig(projector="on", dtype="float32", **settings)
     model = run_stage(made.context, fuse.STAGE, config, name="projected").artifact
     assert model.summary["projector"]["kept"]
-    scorer = _opened(made, model)
+    scorer = opened(made, model)
     rows = scorer.examples.dataset.rows("test")[:12]
     with_vectors = scorer.score_rows(rows).score
     alone = [scorer.score_rows(rows[n : n + 1]).score[0] for n in range(len(rows))]
     np.testing.assert_allclose(with_vectors, alone, atol=1e-4)
-    plain = _opened(made, made["model"]).score_rows(rows).score
+    plain = opened(made, made["model"]).score_rows(rows).score
     assert np.abs(with_vectors - plain).max() > 1e-3
     with pytest.raises(ConfigError, match="projected vectors"):
         fuse.export_user(made.context, model, "u1", made.store.root / "nowhere")
@@ -198,7 +145,7 @@ def test_pairs_of_a_file_are_scored_as_asked_now(made, tmp_path):
     config = ScoreConfig(pairs=str(pairs), dtype="float32")
     artifact = run_stage(made.context, score.STAGE, config, references=made.by_model).artifact
     found = {(r["user"], r["item"]): r["score"] for r in read_rows(artifact.file("scores.parquet"))}
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     data = scorer.examples.dataset
     users = np.array([data.user_index(u) for u, _ in found])
     items = np.array([data.item_index(i) for _, i in found])
@@ -254,7 +201,7 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
 
 
 def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     data = scorer.examples.dataset
     user = data.user_index("u4")
     item = int(np.setdiff1d(np.arange(len(data.items)), data.item[data.user == user])[0])
@@ -294,7 +241,7 @@ def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     from core.scoring.questions import of_split
     from core.stages.kinds import SCORES
 
-    scorer = _opened(made, made["adapter"])
+    scorer = opened(made, made["adapter"])
     data = scorer.examples.dataset
     asked = of_split(ScoreConfig(split="valid", limit=20), data)
     for size in (8, 5):
@@ -385,7 +332,7 @@ def test_a_prior_is_told_by_its_bias_encoder_wherever_the_adapter_asks(made):
     adapter = run_stage(
         made.context, train_global.STAGE, config, references=references, name="primed"
     ).artifact
-    scorer = _opened(made, adapter)
+    scorer = opened(made, adapter)
     examples, dataset = scorer.examples, scorer.examples.dataset
     assert examples.prior is not None
     rows = dataset.rows("test")[:3]

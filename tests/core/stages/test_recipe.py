@@ -269,6 +269,22 @@ def test_every_recipe_of_the_project_is_sound(path):
     assert load_recipe(path).steps
 
 
+def test_recipes_of_one_table_share_their_steps():
+    """A step of one name has one meaning in all of them, so that what one recipe computed serves the others."""
+    folder = Path(__file__).parents[3] / "recipes" / "ml-1m"
+    meanings: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(folder.rglob("*.toml")):
+        for step in load_recipe(path).steps:
+            if step.stage.command == "eval":
+                continue
+            # The data set is what is left where nobody names one.
+            inputs = {k: v for k, v in step.inputs.items() if k != "dataset" and v != ("none",)}
+            meaning = repr((step.stage.command, step.config, sorted(inputs.items()), step.artifact))
+            meanings.setdefault(step.id, {}).setdefault(meaning, []).append(path.stem)
+    assert meanings["tallrec"]
+    assert {name: found for name, found in meanings.items() if len(found) > 1} == {}
+
+
 def test_the_quickstart_uses_every_command():
     recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "quickstart.toml")
     assert {step.stage.command for step in recipe.steps} == set(STAGE_COMMANDS)
