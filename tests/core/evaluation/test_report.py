@@ -287,6 +287,11 @@ def test_a_command_names_what_is_not_the_default() -> None:
     assert command_line("evaluation", {"slices": False, "k": 5}, given) == (
         "thinkrec eval --no-slices --scores scores/a@1 --scores scores/b@2"
     )
+    # Typed without "none", the command would take the latest keywords and traces of the store.
+    given = {"dataset": ["dataset/my-data@1"], "keywords": [], "traces": [], "prior": []}
+    assert command_line("adapter", {"rank": 8}, given) == (
+        "thinkrec train-global --dataset dataset/my-data@1 --keywords none --traces none"
+    )
     assert command_line("dataset", {"source": "ml-1m", "threshold": 4.0}, {}) == (
         "thinkrec ingest ml-1m --threshold 4.0"
     )
