@@ -137,6 +137,26 @@ ENCODER = Kind(
                 "seconds": "DOUBLE",
             },
         ),
+        Payload(
+            path="trials.parquet",  # of encode --search: every combination that was trained
+            format="parquet",
+            view="trials",
+            columns={
+                "trial": "INTEGER",  # 1.., in the order of the grid
+                "encoder": "VARCHAR",
+                "learning_rate": "DOUBLE",
+                "dim": "INTEGER",
+                "weight_decay": "DOUBLE",
+                "status": "VARCHAR",  # done or diverged
+                "epochs": "INTEGER",
+                "best_epoch": "INTEGER",
+                "valid_auc": "DOUBLE",  # of the best epoch; null if it diverged
+                "valid_uauc": "DOUBLE",
+                "seconds": "DOUBLE",
+                "best": "BOOLEAN",  # the one whose weights the artifact holds
+            },
+            required=False,
+        ),
     ),
 )
 
