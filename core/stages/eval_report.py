@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.stages.base import Work, ancestor, dataset_of
+from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 
@@ -27,6 +28,8 @@ class Measured:
 
     lines: Sequence[Mapping[str, Any]]
     """Rows of metrics.parquet."""
+    comparisons: Sequence[Mapping[str, Any]]
+    """Rows of comparisons.parquet."""
     scorers: "Mapping[str, Scores]"
     """Scorer -> scores on the rows that were measured."""
     made_by: Mapping[str, Artifact | None]
@@ -34,6 +37,9 @@ class Measured:
     references: Mapping[str, str]
     """Scorer -> reference of its scores."""
     bias: str | None
+    """Scorer that is the honest counts."""
+    against: str | None
+    """Scorer that the others are compared with."""
 
 
 def write_report(work: Work[EvalConfig], measured: Measured) -> list[str]:
@@ -58,7 +64,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
     from core.evaluation.report.material import EncoderCourse, Groups, Material
 
     store, config, dataset = work.context.store, work.config, work.input("dataset")
-    given = [*work.inputs["scores"], *work.inputs["explanations"]]
+    given = [*all_scores(work), *work.inputs["explanations"]]
     examples = _examples(work, measured)
     shown = [store.resolve(told.reference) for told in examples]
     line = lineage(store, [dataset, *given, *shown])
@@ -73,7 +79,9 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         k=config.k,
         samples=config.bootstrap_samples,
         lines=measured.lines,
+        comparisons=measured.comparisons,
         bias=measured.bias,
+        against=measured.against,
         calibration={
             name: calibration_curve(scores.scored_rows())
             for name, scores in measured.scorers.items()

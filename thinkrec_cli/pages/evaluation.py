@@ -34,7 +34,7 @@ WIDE_ENOUGH = 118  # columns for five figures with their intervals on one line
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
     """Return scorer -> metric -> value."""
-    return nested(read_metrics(done.outcome.artifact))
+    return nested(done.outcome.artifact)
 
 
 def show_evaluation(session: "Session", done: "Done") -> None:

@@ -94,7 +94,11 @@ class Material:
     """Draws of the bootstrap."""
     lines: Rows
     """Rows of metrics.parquet."""
+    comparisons: Rows
+    """Rows of comparisons.parquet."""
     bias: str | None
+    """Scorer that is the honest counts."""
+    against: str | None
     """Scorer that the others are compared with."""
     calibration: Mapping[str, Sequence[CalibrationBin]]
     paper: Mapping[str, PaperRow] = field(default_factory=dict)

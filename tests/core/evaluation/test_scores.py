@@ -14,7 +14,7 @@ from core.evaluation.baselines import bias_scores, constant_scores
 from core.evaluation.metrics import Drawing, measure_all
 from core.evaluation.scores import Scores, on_same_rows, read_scores
 from core.evaluation.slices import slices_of
-from core.evaluation.summary import AGAINST_BIAS, summarize
+from core.evaluation.summary import summarize
 from core.progress import Silent
 from core.stages.kinds import SCORES
 
@@ -149,14 +149,24 @@ def test_summary_nests_what_the_table_lists() -> None:
         "users": 5,
         "users_left_out": 0,
     }
+    gap = {
+        "scorer": "encoder/mf@1",
+        "other": "bias",
+        "slice": "all",
+        "metric": "auc",
+        "difference": -0.1,
+        "low": -0.2,
+        "high": 0.1,
+        "p": 0.5,
+    }
     uauc = {"metric": "uauc", "value": 0.6, "users": 3, "users_left_out": 2}
     nested = summarize(
         [
             row,
             row | uauc,
             row | {"slice": "warm", "value": 0.75, "rows": 4, "low": None, "high": None},
-            row | {"slice": AGAINST_BIAS, "value": -0.1, "low": -0.2, "high": 0.1},
-        ]
+        ],
+        [gap, gap | {"slice": "warm"}],
     )
     assert nested == {
         "encoder/mf@1": {
@@ -170,16 +180,15 @@ def test_summary_nests_what_the_table_lists() -> None:
             "users_left_out_of": {"uauc": 2},
             "intervals": {"auc": [0.6, 0.8], "uauc": [0.6, 0.8]},
             "slices": {"warm": {"auc": 0.75, "rows": 4, "users": 5, "users_left_out": 0}},
-            "against_bias": {"auc": {"difference": -0.1, "low": -0.2, "high": 0.1}},
+            "minus": {"bias": {"auc": {"difference": -0.1, "low": -0.2, "high": 0.1, "p": 0.5}}},
         }
     }
 
 
 def test_no_bootstrap_gives_values_without_intervals(dataset: Dataset) -> None:
     rows = scores_of(dataset, dataset.rows("test").tolist()).scored_rows()
-    figures = measure_all(
-        {"it": rows, "other": rows}, drawing=Drawing(samples=0), compare_with="it"
-    )
-    assert figures["it"]["auc"].value is not None
-    assert figures["it"]["auc"].interval is None
-    assert figures["other"]["auc"].against is None
+    measured = measure_all({"it": rows, "other": rows}, drawing=Drawing(samples=0))
+    assert measured.value("it", "auc") is not None
+    assert measured.figures("it")["auc"].interval is None
+    assert measured.gap("other", "it", "auc") == 0
+    assert measured.difference("other", "it", "auc") is None
