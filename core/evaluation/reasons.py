@@ -16,6 +16,7 @@ from core.evaluation.rows import Floats, Integers, Statistic, row_mean, value_of
 from core.progress import Progress
 
 _WORD = re.compile(r"\w+")
+_ANSWER = re.compile(r"^\s*(?:yes|no)\s*(?:[.,:;!]+\s*|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,11 @@ def measure_reasons(
     figures = {"agreement": _row_figure(reasons.user, agreements(reasons), drawing)}
     for n in (1, 2):
         figures[f"distinct_{n}"] = _plain_figure(distinct(reasons.reason, n), reasons.user)
-    pairs = [(h, r) for h, r in zip(reasons.reason, reasons.reference, strict=True) if r]
+    pairs = [
+        (without_answer(h), without_answer(r))
+        for h, r in zip(reasons.reason, reasons.reference, strict=True)
+        if r
+    ]
     if not pairs:
         return figures
     users = [u for u, r in zip(reasons.user, reasons.reference, strict=True) if r]
@@ -73,6 +78,11 @@ def _first_answer(reasons: Reasons, index: int) -> str:
     found = _WORD.match(reasons.reason[index].lstrip())
     first = found[0].lower() if found else ""
     return first if first in ("yes", "no") else reasons.answer[index].lower()
+
+
+def without_answer(text: str) -> str:
+    """Return a reason without the "Yes." or "No." before it: a teacher's reason is kept without."""
+    return _ANSWER.sub("", text, count=1).strip()
 
 
 def distinct(texts: Sequence[str], n: int) -> float | None:

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.evaluation.metrics import Drawing
-from core.evaluation.reasons import Reasons, distinct, measure_reasons, meteors, rouge_l
+from core.evaluation.reasons import (
+    Reasons,
+    distinct,
+    measure_reasons,
+    meteors,
+    rouge_l,
+    without_answer,
+)
 from core.progress import Silent
 
 
@@ -118,6 +125,29 @@ def test_only_reasons_with_a_reference_are_compared() -> None:
     assert figures["rouge_l"].rows == 2
     assert figures["agreement"].rows == 3
     assert figures["rouge_l"].value == pytest.approx((1 + 3 / 4) / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Yes. They like drama.", "They like drama."),
+        ("no, never", "never"),
+        ("Yes.", ""),
+        ("Yes", ""),
+        ("Nobody likes it.", "Nobody likes it."),
+        ("No drama here.", "No drama here."),
+    ],
+)
+def test_the_answer_before_a_reason_is_not_compared(text: str, wanted: str) -> None:
+    assert without_answer(text) == wanted
+    found = measured(some_reasons(reason=[text] * 3, reference=[wanted or "x"] * 3))
+    assert found["rouge_l"] == (1 if wanted else 0)
+
+
+def test_an_empty_reason_is_worth_nothing(tmp_path: Path) -> None:
+    assert meteor("", "a good film", write_wordnet(tmp_path / "wn")) == 0
+    found = measured(some_reasons(reason=["Yes."] * 3))
+    assert (found["bleu"], found["chrf"], found["rouge_l"]) == (0, 0, 0)
 
 
 def test_without_any_reference_only_what_needs_none_is_measured() -> None:
