@@ -3,10 +3,12 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
+from core.errors import ConfigError
 from core.stages.base import Input, Stage, Work, ancestor, require_same_dataset
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ def make(work: Work[EvalConfig]) -> None:
     from core.stages.eval_report import write_report
 
     store = work.context.store
+    if work.config.bleurt and not work.inputs["explanations"]:
+        raise ConfigError(
+            "--bleurt measures reasons, and no explanation was named",
+            hint="Name explanations, too: thinkrec explain --sample 200 makes some.",
+        )
     scored, explained = all_scores(work), work.inputs["explanations"]
     require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
@@ -230,6 +237,7 @@ def _measure_explanations(work: Work[EvalConfig], dataset: "Dataset") -> list[di
         figures = measure_reasons(
             reasons,
             wordnet=fetch("wordnet", work.progress) if wanted else None,
+            bleurt=Path(config.bleurt) if config.bleurt else None,
             drawing=drawing,
             progress=work.progress,
         )
@@ -287,6 +295,12 @@ def _has_labels(scores: Artifact) -> bool:
     return not (parameters.get("user") or parameters.get("pairs"))
 
 
+def _resources(config: EvalConfig) -> dict[str, str]:
+    from core.stages.files import folder_files_digest
+
+    return {"bleurt": folder_files_digest(config.bleurt)} if config.bleurt else {}
+
+
 STAGE = Stage(
     command="eval",
     kind="evaluation",
@@ -315,5 +329,6 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set of the scores.", through="scores"),
     },
     name=_name,
+    resources=_resources,
     make=make,
 )

@@ -14,12 +14,9 @@ from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 
 if TYPE_CHECKING:
-    from core.evaluation.paper import PaperRow
+    from core.evaluation.paper import PaperRow, Scorer
     from core.evaluation.report.material import Course, Gate, Material, Told
     from core.evaluation.scores import Scores
-
-PAPER_SOURCE = "ml-1m"
-"""Data set of the paper whose window and split `ingest` makes by a preset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,50 +143,71 @@ def gate_of(store: Store, model: Artifact) -> "Gate":
 
     rows = _rows(model, "weights.parquet")
     weighed = [row["weights"] for row in rows if row["weights"]]
-    groups = ancestor(store, model, "groups")
+    groups, adapter = ancestor(store, model, "groups"), ancestor(store, model, "adapter")
     return Gate(
         reference=model.reference,
         users=dict(sorted(Counter(row["route"] for row in rows).items())),
         weights=[sum(column) / len(weighed) for column in zip(*weighed, strict=True)],
         groups=groups.reference if groups else None,
+        adapter=adapter.reference if adapter else None,
         facts=json.loads(model.file("fusion.json").read_text()),
     )
 
 
 def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, PaperRow]":
     """Return what the paper has for each scorer, if the rows are of its test split."""
-    from core.evaluation.paper import Scorer, method_of, paper_row
+    from core.evaluation.paper import method_of, paper_row
 
     on_test = {line["split"] for line in measured.lines if line["metric"] == "auc"} == {"test"}
-    if not (on_test and is_papers(dataset)):
+    source = paper_source(dataset)
+    if source is None or not on_test:
         return {}
     found = {}
     for name, artifact in measured.made_by.items():
         if artifact is None:
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-        scorer = Scorer(
-            kind=artifact.kind,
-            names=(artifact.name, measured.references.get(name, "")),
-            encoder=artifact.manifest.parameters.get("encoder"),
-            thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
-        )
-        method = method_of(scorer)
-        if method and (row := paper_row(method)):
+        method = method_of(_described(artifact, adapter, measured.references.get(name, "")))
+        caution = ""
+        if method and adapter and adapter.manifest.parameters.get("style") == "evidence":
+            caution = "ours is told counts (style evidence)"
+        if method and (row := paper_row(method, source, caution=caution)):
             found[name] = row
     return found
 
 
-def is_papers(dataset: Artifact) -> bool:
-    """Whether a data set is the paper's: its source, and its window and cuts as the preset has them."""
+def _described(artifact: Artifact, adapter: Artifact | None, scores: str) -> "Scorer":
+    from core.evaluation.paper import Scorer
+
+    experts = None
+    if artifact.kind == "model":
+        experts = json.loads(artifact.file("fusion.json").read_text()).get("experts")
+    return Scorer(
+        kind=artifact.kind,
+        names=(artifact.name, scores),
+        encoder=artifact.manifest.parameters.get("encoder"),
+        adapter=None if adapter is None or adapter is artifact else adapter.name,
+        thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
+        experts=experts,
+    )
+
+
+def paper_source(dataset: Artifact) -> str | None:
+    """Return the source whose preset a data set was made by, if the paper has that data: window and cuts unchanged."""
     from core.config.ingest import PRESETS
+    from core.evaluation.paper import DATA_SETS
 
     parameters = dataset.manifest.parameters
+    source = str(parameters.get("source"))
+    if source not in DATA_SETS:
+        return None
     whole = {"threshold": 3.0, "min_user_rows": 0, "min_item_rows": 0}
-    wanted = {**whole, **PRESETS[PAPER_SOURCE]}
-    return parameters.get("source") == PAPER_SOURCE and all(
-        parameters.get(name, value) == value for name, value in wanted.items()
-    )
+    wanted = {**whole, **PRESETS[source]}
+    if any(parameters.get(name, value) != value for name, value in wanted.items()):
+        return None
+    files = json.loads(dataset.file("report.json").read_text(encoding="utf-8")).get("files", [])
+    # The preset fits any category of Amazon's; the paper has the books.
+    return source if source != "amazon" or any(n.startswith("Books") for n in files) else None
 
 
 def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":

@@ -23,6 +23,7 @@ SCORE_FAMILIES = {
 }
 REASON_FAMILIES = {
     "meteor": "METEOR",
+    "bleurt": "BLEURT",
     "bleu": "BLEU",
     "chrf": "chrF",
     "rouge_l": "ROUGE-L",

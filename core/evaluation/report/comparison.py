@@ -113,7 +113,7 @@ def paper_table(material: Material, lines: Lines) -> Table:
     for scorer, paper in material.paper.items():
         cells = [
             Cell(text=scorer, note=lines.scores(scorer), code=True),
-            Cell(text=paper.method, note=paper.where),
+            Cell(text=paper.method, note=paper.where, second_note=paper.caution),
         ]
         for metric in metrics:
             line, theirs = lines.get(scorer, metric), paper.figures.get(metric)

@@ -65,6 +65,8 @@ class Gate:
     """Mean weight of each expert over users that have weights."""
     groups: str | None
     """Reference of the groups it was made from."""
+    adapter: str | None
+    """Reference of the global adapter it was made from."""
     facts: Mapping[str, Any]
     """The artifact's fusion.json."""
 

@@ -1,21 +1,23 @@
 """The study of experts: models side by side by number of experts and by grouping."""
 
+from collections.abc import Mapping
+
 from core.evaluation.report.blocks import Block, Cell, Column, Picture, Table, row_of
 from core.evaluation.report.chart import Line, chart
 from core.evaluation.report.lines import MAIN_METRICS, Lines, scorer_cell
-from core.evaluation.report.material import Material
+from core.evaluation.report.material import Gate, Material
 from core.evaluation.report.numbers import NONE, metric_cell, name_of
 
 
 def experts_study(material: Material, lines: Lines) -> list[Block]:
-    """Return the study as a picture and a table; nothing unless models differ in experts or groups."""
-    different = {(gate.facts.get("experts"), gate.groups) for gate in material.gates.values()}
-    if len(different) < 2:
+    """Return the study as a picture and a table; nothing unless models of one adapter differ in experts or groups."""
+    studied = _studied(material)
+    if not studied:
         return []
-    table = _table(material, lines)
-    if len({experts for experts, _ in different}) < 2:
+    table = _table(material, studied, lines)
+    drawings = "".join(_chart(material, studied, lines, metric) for metric in MAIN_METRICS)
+    if not drawings:
         return [table]
-    drawings = "".join(_chart(material, lines, metric) for metric in MAIN_METRICS)
     picture = Picture(
         title="AUC and UAUC over the number of experts",
         svg=drawings,
@@ -25,14 +27,27 @@ def experts_study(material: Material, lines: Lines) -> list[Block]:
     return [picture, table]
 
 
-def _chart(material: Material, lines: Lines, metric: str) -> str:
-    """Return one metric over the number of experts, a line for each way of grouping."""
-    by_grouping: dict[str, dict[int, list[str]]] = {}
-    for scorer, gate in material.gates.items():
-        by_number = by_grouping.setdefault(_grouping(material, gate.groups), {})
-        by_number.setdefault(int(gate.facts.get("experts", 0)), []).append(scorer)
+def _studied(material: Material) -> dict[str, Gate]:
+    """Return the models with experts whose adapter has other experts, too."""
+    known = {s: gate for s, gate in material.gates.items() if gate.facts.get("experts")}
+    ways: dict[str | None, set[tuple[int, str | None]]] = {}
+    for gate in known.values():
+        ways.setdefault(gate.adapter, set()).add((gate.facts["experts"], gate.groups))
+    return {s: gate for s, gate in known.items() if len(ways[gate.adapter]) > 1}
+
+
+def _chart(material: Material, studied: Mapping[str, Gate], lines: Lines, metric: str) -> str:
+    """Return one metric over the number of experts, a line for each adapter and way of grouping."""
+    by_way: dict[str, dict[int, list[str]]] = {}
+    adapters = {gate.adapter for gate in studied.values()}
+    for scorer, gate in studied.items():
+        way = f"grouped by {_grouping(material, gate.groups)}"
+        way += f", {gate.adapter}" if len(adapters) > 1 else ""
+        by_way.setdefault(way, {}).setdefault(gate.facts["experts"], []).append(scorer)
     drawn = []
-    for index, (grouping, by_number) in enumerate(sorted(by_grouping.items())):
+    for index, (way, by_number) in enumerate(sorted(by_way.items())):
+        if len(by_number) < 2:
+            continue
         points, ranges = [], []
         for number, scorers in sorted(by_number.items()):
             found = [line for s in scorers if (line := lines.get(s, metric))]
@@ -41,9 +56,7 @@ def _chart(material: Material, lines: Lines, metric: str) -> str:
                 points.append((float(number), sum(values) / len(values)))
             if len(found) == 1 and found[0]["low"] is not None:
                 ranges.append((float(number), found[0]["low"], found[0]["high"]))
-        drawn.append(
-            Line(name=f"grouped by {grouping}", points=points, series=index, ranges=ranges)
-        )
+        drawn.append(Line(name=way, points=points, series=index, ranges=ranges))
     return chart(name_of(metric), drawn, along="experts")
 
 
@@ -52,11 +65,11 @@ def _grouping(material: Material, reference: str | None) -> str:
     return f"{facts.get('encoder', 'unknown')}, {facts.get('method', 'unknown')}"
 
 
-def _table(material: Material, lines: Lines) -> Table:
+def _table(material: Material, studied: Mapping[str, Gate], lines: Lines) -> Table:
     """Return the study of experts: models side by side by number of experts and by grouping."""
     facts = {groups.reference: groups.facts for groups in material.groups}
     rows = []
-    gates = sorted(material.gates.items(), key=lambda one: one[1].facts.get("experts", 0))
+    gates = sorted(studied.items(), key=lambda one: one[1].facts.get("experts", 0))
     for scorer, gate in gates:
         grouping = facts.get(gate.groups or "", {})
         distance = grouping.get("cohens_d")

@@ -12,12 +12,13 @@ from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.data.dataset import Dataset
 from core.data.tables import read_rows, write_table
-from core.errors import MismatchError
+from core.errors import ConfigError, MismatchError, MissingFileError
 from core.evaluation.summary import summarize
 from core.stages.base import Context, run_stage
 from core.stages.eval import STAGE
 from core.stages.kinds import EXPLANATION, KINDS, SCORES
 from tests.conftest import write_dataset
+from tests.core.evaluation.checkpoints import write_checkpoint
 
 
 class Shop:
@@ -29,8 +30,10 @@ class Shop:
         self.dataset_artifact = self.publish("dataset", "small", {}, write_dataset)
         self.dataset = Dataset.open(self.dataset_artifact.folder)
 
-    def publish(self, kind: str, name: str, inputs: dict[str, list[str]], write: Any) -> Artifact:
-        parameters = {"encoder": name} if kind == "encoder" else {"name": name}
+    def publish(
+        self, kind: str, name: str, inputs: dict[str, list[str]], write: Any, **more: Any
+    ) -> Artifact:
+        parameters = {"encoder": name} if kind == "encoder" else {"name": name, **more}
         key = self.store.key(kind=kind, parameters=parameters, inputs=inputs, resources={})
         with self.store.publish(
             kind=kind, name=name, key=key, parameters=parameters, inputs=inputs, resources={}
@@ -230,6 +233,25 @@ def test_explanations_are_measured_only_when_named(shop: Shop) -> None:
     found = nested(shop.evaluate("scores/mf", "explanation/one"))["explanation/one@1"]
     assert found["rouge_l"] == pytest.approx(8 / 9)
     assert found["agreement"] == 1
+
+
+def test_a_bleurt_checkpoint_is_part_of_the_key_and_needs_reasons(
+    shop: Shop, tmp_path: Path
+) -> None:
+    folder = write_checkpoint(tmp_path / "bleurt", embedding_size=None)
+    shop.scores("mf")
+    shop.explanation()
+    with pytest.raises(ConfigError, match="no explanation was named"):
+        shop.evaluate("scores/mf", bleurt=str(folder))
+    with pytest.raises(MissingFileError, match="nowhere"):
+        shop.evaluate("scores/mf", "explanation/one", bleurt=str(tmp_path / "nowhere"))
+    first = shop.evaluate("scores/mf", "explanation/one", bleurt=str(folder))
+    assert isinstance(nested(first)["explanation/one@1"]["bleurt"], float)
+    again = shop.evaluate("scores/mf", "explanation/one", bleurt=str(folder.rename(tmp_path / "b")))
+    assert again.object_id == first.object_id
+    (tmp_path / "b" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
+    other = shop.evaluate("scores/mf", "explanation/one", bleurt=str(tmp_path / "b"))
+    assert other.object_id != first.object_id
 
 
 def test_same_evaluation_is_a_hit_with_the_same_bytes(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,6 +165,35 @@ def test_equal_texts_have_the_highest_bleu_and_chrf() -> None:
     assert found["bleu"] == pytest.approx(100)
     assert found["chrf"] == pytest.approx(100)
     assert found["rouge_l"] == 1
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu_also_for_drawn_users() -> None:
+    rng = np.random.default_rng(0)
+    words = ["the", "user", "likes", "long", "quiet", "drama", "films", "and", "good", "horror"]
+    texts = [" ".join(rng.choice(words, rng.integers(1, 12))) for _ in range(12)]
+    references = [" ".join(rng.choice(words, 10)) for _ in range(12)]
+    users = list("aabbbcdddeef")
+    reasons = Reasons(
+        user=users,
+        answer=["Yes"] * 12,
+        probability=np.full(12, 0.9),
+        reason=texts,
+        reference=references,
+    )
+    figures = measure_reasons(
+        reasons, wordnet=None, drawing=Drawing(samples=30, seed=3), progress=Silent()
+    )
+    corpus = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}
+    for name, public in corpus.items():
+        assert figures[name].value == pytest.approx(public(texts, [references]).score)
+        names = sorted(set(users))
+        drawn = []
+        for indices in np.random.default_rng(3).integers(0, len(names), (30, len(names))):
+            rows = [r for index in indices for r in range(12) if users[r] == names[index]]
+            drawn.append(public([texts[r] for r in rows], [[references[r] for r in rows]]).score)
+        found = figures[name].interval
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
 
 
 def test_one_user_gives_no_interval() -> None:

@@ -9,7 +9,6 @@ import pytest
 from artifacts.store import Artifact
 from core.data.tables import read_rows
 from core.errors import ConfigError
-from core.evaluation.paper import Scorer, method_of, paper_row
 from core.evaluation.report import svg
 from core.evaluation.report.numbers import name_of, span
 from core.evaluation.report.render import escape_markdown
@@ -252,35 +251,10 @@ def test_examples_come_from_what_is_given_and_else_from_the_store(shop: Showroom
     assert shop.evaluate("scores/thinkrec", examples=0).summary["examples"] == []
 
 
-def test_papers_figures_stand_beside_ours_on_the_papers_data_only(shop: Showroom) -> None:
-    shop.scores("sasrec")
-    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
-    shop.as_ml_1m()
-    shop.fused("thinkrec")
-    shop.scores("sasrec")
-    found = shop.evaluate("scores/sasrec", "scores/thinkrec")
-    rows = Page(html_of(found)).tables["paper"][1:]
-    numbers = {row[1].parts["value"]: [cell.number for cell in row[3::2]] for row in rows}
-    assert numbers == {
-        "SASRec": [0.6956, 0.6687, 0.7663, 0.4747],
-        "ThinkRec": [0.7764, 0.6775, 0.7747, 0.4774],
-    }
-
-
-@pytest.mark.parametrize(
-    "other", [{"since": "2001-07-01"}, {"threshold": 4.0}, {"min_user_rows": 5}]
-)
-def test_another_window_of_the_papers_data_is_not_compared(
-    shop: Showroom, other: dict[str, Any]
-) -> None:
-    shop.as_ml_1m(**other)
-    shop.scores("sasrec")
-    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
-
-
 def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> None:
-    for experts in (3, 2):
-        shop.fused(f"thinkrec-{experts}", experts=experts)
+    shop.fused("thinkrec-3", experts=3)
+    adapter = shop.store.resolve("adapter/thinkrec-3-global")
+    shop.fused("thinkrec-2", experts=2, adapter=adapter)
     found = shop.evaluate("scores/thinkrec-3", "scores/thinkrec-2")
     rows = Page(html_of(found)).tables["experts"][1:]
     assert [row[1].parts["value"] for row in rows] == ["2", "3"]
@@ -290,21 +264,13 @@ def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> N
         assert f'aria-label="{metric} over experts: grouped by sasrec, kmeans from ' in html
 
 
-@pytest.mark.parametrize(
-    ("scorer", "method"),
-    [
-        (Scorer(kind="encoder", names=("x",), encoder="gsasrec"), "gSASRec"),
-        (Scorer(kind="encoder", names=("bias",), encoder="bias"), None),
-        (Scorer(kind="adapter", names=("tallrec-seed-1",)), "TALLRec"),
-        (Scorer(kind="model", names=("collm",)), "CoLLM"),
-        (Scorer(kind="model", names=("full",)), "ThinkRec"),
-        (Scorer(kind="model", names=("full",), thinks=False), "ThinkRec without thinking"),
-        (Scorer(kind="adapter", names=("global",)), "ThinkRec without experts"),
-    ],
-)
-def test_a_scorer_is_compared_with_the_method_it_is(scorer: Scorer, method: str | None) -> None:
-    assert method_of(scorer) == method
-    assert method is None or paper_row(method) is not None
+def test_models_of_other_adapters_are_no_study_of_experts(shop: Showroom) -> None:
+    """The full method beside its ablation: experts differ, and so does everything else."""
+    shop.fused("thinkrec", experts=2)
+    shop.fused("without-think", experts=3)
+    html = html_of(shop.evaluate("scores/thinkrec", "scores/without-think"))
+    assert "experts" not in Page(html).tables
+    assert "over experts" not in html
 
 
 def test_the_report_is_copied_where_it_is_wanted(evaluation: Artifact, tmp_path: Path) -> None:
