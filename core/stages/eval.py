@@ -108,7 +108,7 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
         first,
         dataset,
         groups=_groups(work),
-        routes=next(iter(routes.values()), None),
+        routes=routes,
     )
     if not config.slices:
         masks = {"all": masks["all"]}
@@ -200,15 +200,17 @@ def _is_bias(scorer: Artifact | None) -> bool:
     )
 
 
-def _groups(work: Work[EvalConfig]) -> dict[str, int] | None:
-    """Return user -> group of the nearest groups that any of the scores was made with."""
+def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
+    """Return reference -> user -> group of the groups that the scores were made with."""
     from core.data.tables import read_table
 
+    found = {}
     for artifact in all_scores(work):
-        if found := ancestor(work.context.store, artifact, "groups"):
-            table = read_table(found.file("groups.parquet"), ["user", "group"])
-            return dict(zip(table["user"], table["group"].tolist(), strict=True))
-    return None
+        if groups := ancestor(work.context.store, artifact, "groups"):
+            table = read_table(groups.file("groups.parquet"), ["user", "group"])
+            own = dict(zip(table["user"], table["group"].tolist(), strict=True))
+            found[groups.reference] = own
+    return found
 
 
 def _split(scores: "Scores", dataset: "Dataset") -> str:

@@ -1,6 +1,7 @@
 """The report of an evaluation: everything its scores' lineage has to say, gathered and written."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +138,6 @@ def _gates(store: Store, measured: Measured) -> "dict[str, Gate]":
 
 def gate_of(store: Store, model: Artifact) -> "Gate":
     """Return how a model routed its users."""
-    from collections import Counter
-
     from core.evaluation.report.material import Gate
 
     rows = _rows(model, "weights.parquet")
@@ -229,7 +228,18 @@ def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
             told += told_of(artifact)
     # Where the history items' influence was measured there is more to see.
     told.sort(key=lambda one: not _has_influence(one.facts))
-    return told[: work.config.examples]
+    return _various(told)[: work.config.examples]
+
+
+def _various(told: "Sequence[Told]") -> "list[Told]":
+    """Return explanations in an order in which answers and routes differ first; else the order stays."""
+    seen: Counter[tuple[bool, str, str]] = Counter()
+    turns = []
+    for one in told:
+        kind = (_has_influence(one.facts), one.facts["answer"], one.facts.get("route") or "")
+        turns.append((not kind[0], seen[kind]))
+        seen[kind] += 1
+    return [told[place] for place in sorted(range(len(told)), key=lambda place: turns[place])]
 
 
 def told_of(artifact: Artifact) -> "list[Told]":

@@ -1,5 +1,6 @@
 """Paired differences: all scorers against one, and every scorer against every other."""
 
+from core.evaluation.baselines import CONSTANT
 from core.evaluation.report.blocks import Cell, Column, Table
 from core.evaluation.report.lines import MAIN_METRICS, Line, Lines, scorer_cell, verdict
 from core.evaluation.report.numbers import NONE, arrow_of, figure, name_of, span
@@ -27,22 +28,28 @@ def difference_table(lines: Lines, against: str) -> Table:
 
 
 def pair_tables(lines: Lines) -> list[Table]:
-    """Return the difference of every scorer to every other in the main metrics; none for one pair alone."""
-    if len(lines.scorers) < 3:
+    """Return the difference of every scorer to every other in the main metrics; none where there is one pair alone."""
+    if len(_compared(lines)) < 3:
         return []
     return [_pair_table(lines, metric) for metric in MAIN_METRICS]
 
 
+def _compared(lines: Lines) -> list[str]:
+    """Return the scorers, without the constant: whoever is near it is near 0.5."""
+    return [scorer for scorer in lines.scorers if scorer != CONSTANT]
+
+
 def _pair_table(lines: Lines, metric: str) -> Table:
+    scorers = _compared(lines)
     rows = [
         [
             scorer_cell(lines, scorer),
-            *(difference_cell(lines.gap(scorer, other, metric)) for other in lines.scorers),
+            *(difference_cell(lines.gap(scorer, other, metric)) for other in scorers),
         ]
-        for scorer in lines.scorers
+        for scorer in scorers
     ]
     columns = [Column(text="scorer", note="scores", number=False)]
-    columns += [Column(text=other, note="subtracted") for other in lines.scorers]
+    columns += [Column(text=other, note="subtracted") for other in scorers]
     return Table(
         title=f"{name_of(metric)}: row minus column",
         name=f"pairs-{metric}",
@@ -50,7 +57,7 @@ def _pair_table(lines: Lines, metric: str) -> Table:
         rows=rows,
         notes=[
             "Paired bootstrap over users. p is two-sided and not corrected for the number of pairs; the other "
-            "metrics are in the table `comparisons` of the catalog."
+            "metrics, and all slices, are in the catalog: select * from comparisons."
         ],
     )
 

@@ -76,6 +76,7 @@ def examples_section(material: Material) -> Section | None:
 def example_of(told: Told) -> Example:
     """Return one explanation as it is shown."""
     facts = told.facts
+    weights = list(facts.get("weights") or ())
     return Example(
         title=facts.get("title") or facts["item"],
         user=facts.get("user") or "a history from a file",
@@ -85,7 +86,8 @@ def example_of(told: Told) -> Example:
         reference=facts.get("reference") or "",
         evidence=list(facts.get("evidence") or ()),
         route=facts.get("route") or "",
-        weights=list(facts.get("weights") or ()),
+        # A user without a vector has weights of zero: nothing was weighed.
+        weights=weights if any(weights) else [],
         history=_history(facts.get("history") or ()),
         source=told.reference,
     )

@@ -98,7 +98,7 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     scores = scores_of(dataset, rows)
     groups = {user: index % 2 for index, user in enumerate(dataset.users)}
     routes = ["fused" if row % 2 else "averaged" for row in rows]
-    found = slices_of(scores, dataset, groups=groups, routes=routes)
+    found = slices_of(scores, dataset, groups={"g": groups}, routes={"m": routes})
     assert found["all"].all()
     assert np.array_equal(found["warm"], dataset.warm[rows])
     assert np.array_equal(found["group=1"], dataset.user[rows] % 2 == 1)
@@ -107,6 +107,33 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     assert np.array_equal(found["history=25+"], np.array(lengths) >= 25)
     buckets = [mask for name, mask in found.items() if name.startswith("history=")]
     assert (np.sum(buckets, axis=0) == 1).all()
+
+
+def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Dataset) -> None:
+    rows = dataset.rows("test").tolist()
+    scores = scores_of(dataset, rows)
+    one = {user: index % 2 for index, user in enumerate(dataset.users)}
+    two = {user: index % 3 for index, user in enumerate(dataset.users[:-1])}
+    everybody = dict.fromkeys(dataset.users, 0)
+    routes = {
+        "a": ["fused" for _ in rows],
+        "b": ["fused" for _ in rows],
+        "c": ["fused" if row % 2 else None for row in rows],
+    }
+    groups = {"groups/everybody@1": everybody, "groups/one@1": one, "groups/two@1": two}
+    found = slices_of(scores, dataset, groups=groups, routes=routes)
+    names = [name for name in found if name.startswith(("group", "route"))]
+    assert names == [
+        *(f"group={g} by groups/one@1" for g in (0, 1)),
+        *(f"group={g} by groups/two@1" for g in (0, 1, 2)),
+        "route=fused by a",  # b routes alike
+        "route=fused by c",
+    ]
+    user = dataset.user[rows]
+    assert np.array_equal(
+        found["group=0 by groups/two@1"], (user % 3 == 0) & (user < len(dataset.users) - 1)
+    )
+    assert np.array_equal(found["route=fused by c"], np.array(rows) % 2 == 1)
 
 
 def test_pairs_outside_the_data_set_are_warm_by_name(dataset: Dataset) -> None:
