@@ -40,7 +40,6 @@ def slices_of(
     grouped = {
         name: [None if (own := of_user.get(user)) is None else str(own) for user in scores.user]
         for name, of_user in (groups or {}).items()
-        if len(set(of_user.values())) > 1  # one group of everybody is no slice
     }
     found |= _partitions("group", grouped) | _partitions("route", routes or {})
     return {name: mask for name, mask in found.items() if mask.any()}
@@ -53,10 +52,14 @@ def _partitions(kind: str, values: Mapping[str, Sequence[str | None]]) -> dict[s
         kind: group or route.
         values: what parts the rows -> (n,) part of each row, None for rows in none.
     """
-    different = {tuple(parts): name for name, parts in reversed(list(values.items()))}
+    different = {
+        tuple(parts): name
+        for name, parts in reversed(list(values.items()))
+        if len(set(parts)) > 1  # one part that holds all rows is no slice
+    }
     found: dict[str, Mask] = {}
     for name, parts in values.items():
-        if different[tuple(parts)] != name:
+        if different.get(tuple(parts)) != name:
             continue
         by = f" by {name}" if len(different) > 1 else ""
         for part in sorted({part for part in parts if part}):

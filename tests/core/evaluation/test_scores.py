@@ -116,8 +116,9 @@ def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Datase
     two = {user: index % 3 for index, user in enumerate(dataset.users[:-1])}
     everybody = dict.fromkeys(dataset.users, 0)
     routes = {
-        "a": ["fused" for _ in rows],
-        "b": ["fused" for _ in rows],
+        "a": ["fused" if row % 3 else "cold" for row in rows],
+        "b": ["fused" if row % 3 else "cold" for row in rows],
+        "one way": ["global" for _ in rows],
         "c": ["fused" if row % 2 else None for row in rows],
     }
     groups = {"groups/everybody@1": everybody, "groups/one@1": one, "groups/two@1": two}
@@ -126,7 +127,8 @@ def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Datase
     assert names == [
         *(f"group={g} by groups/one@1" for g in (0, 1)),
         *(f"group={g} by groups/two@1" for g in (0, 1, 2)),
-        "route=fused by a",  # b routes alike
+        "route=cold by a",  # b routes alike
+        "route=fused by a",
         "route=fused by c",
     ]
     user = dataset.user[rows]
