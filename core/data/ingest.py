@@ -12,6 +12,7 @@ from core.data.ingest_items import count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
 from core.data.readers.files import literal
+from core.data.readers.markup import register_decoder
 from core.data.readers.source import Source
 from core.data.split import SplitRule, split_expression
 from core.errors import ConfigError, DiskFullError, EmptySplitError
@@ -60,6 +61,8 @@ def _connect(config: IngestConfig, scratch: Path) -> Iterator[Any]:
     import duckdb
 
     with duckdb.connect(":memory:") as connection:
+        # Before anything else: DuckDB makes no function while a result is not read to its end.
+        register_decoder(connection)
         connection.execute(f"SET temp_directory = {literal(str(scratch))}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")

@@ -4,6 +4,7 @@ Vectors are FLOAT[]; ids are VARCHAR everywhere (data sets disagree on types); t
 """
 
 from artifacts.kinds import Kind, Kinds, Payload
+from core.stages.views import VIEWS
 
 DATASET = Kind(
     name="dataset",
@@ -362,7 +363,7 @@ EXPLANATION = Kind(
 
 EVALUATION = Kind(
     name="evaluation",
-    schema_version=1,
+    schema_version=2,
     about="metrics with intervals, slices and comparisons",
     payloads=(
         Payload(
@@ -383,28 +384,31 @@ EVALUATION = Kind(
                 "users_left_out": "BIGINT",
             },
         ),
+        Payload(
+            path="comparisons.parquet",
+            format="parquet",
+            view="comparisons",
+            required=False,  # not in schema version 1
+            columns={
+                "scorer": "VARCHAR",
+                "other": "VARCHAR",  # every ordered pair of scorers on the same rows
+                "scores": "VARCHAR",  # reference of the scores artifact, null for constant
+                "other_scores": "VARCHAR",
+                "split": "VARCHAR",
+                "slice": "VARCHAR",
+                "metric": "VARCHAR",
+                "difference": "DOUBLE",  # scorer minus other
+                "low": "DOUBLE",  # 95 % interval by paired bootstrap over users
+                "high": "DOUBLE",
+                "p": "DOUBLE",  # two-sided, not corrected for the number of pairs
+                "rows": "BIGINT",
+                "users": "BIGINT",  # users that count
+            },
+        ),
         Payload(path="report.md", format="text", required=False),
         Payload(path="report.html", format="text", required=False),
     ),
 )
-
-VIEWS = {
-    # One line per scored pair, with the words a person reads: titles of the very data set that was scored.
-    "scored_items": (
-        "select s.*, i.title, i.categories, i.year from scores s "
-        "left join lineage l on l.child = s.artifact and l.input = 'dataset' "
-        "left join items_all i on i.artifact = l.parent and i.item = s.item"
-    ),
-    # Explanations with the weights of the very model that gave them.
-    "explained_scores": (
-        "select e.artifact, e.user, e.item, i.title, e.answer, e.probability, e.reason, e.route, w.weights "
-        "from explanations e "
-        "left join lineage d on d.child = e.artifact and d.input = 'dataset' "
-        "left join items_all i on i.artifact = d.parent and i.item = e.item "
-        "left join lineage m on m.child = e.artifact and m.input = 'scorer' "
-        "left join weights_all w on w.artifact = m.parent and w.user = e.user"
-    ),
-}
 
 KINDS = Kinds(
     DATASET,

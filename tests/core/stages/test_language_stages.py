@@ -234,6 +234,128 @@ def test_a_pair_of_the_data_is_explained_as_it_stood_before(made):
     assert [h["item"] for h in found["history"]] == [data.items[i] for i in data.item[before]]
 
 
+def _questions(made, scorer, count):
+    from core.explaining.explain import Question
+
+    data = scorer.examples.dataset
+    rows = data.rows("test")[:count]
+    examples = scorer.examples.of_rows(rows, 4)
+    return [
+        Question(example=example, full=example, user=data.users[example.user], row=int(row))
+        for row, example in zip(rows, examples, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_reasons_written_together_are_those_written_one_by_one(made, kind):
+    from core.explaining.explain import Manner, explain
+
+    scorer = _opened(made, made[kind])
+    questions = _questions(made, scorer, 13)
+    lengths = {len(scorer.builder.build(q.example).ids) for q in questions}
+    assert len(lengths) > 3  # so that batches are padded
+    alone, together = (
+        dict(explain(scorer, questions, Manner(max_new_tokens=12, influence=False, batch_size=n)))
+        for n in (1, 5)
+    )
+    assert [together[n]["reason"] for n in range(13)] == [alone[n]["reason"] for n in range(13)]
+    assert [together[n]["row"] for n in range(13)] == [q.row for q in questions]
+    assert len({one["reason"] for one in alone.values()}) > 3
+
+
+def test_a_reason_is_what_the_users_exported_adapter_goes_on_with(made, tmp_path):
+    from core.explaining.explain import Manner, explain
+    from core.explaining.generate import REPETITION_PENALTY
+
+    scorer = _opened(made, made["model"])
+    questions = _questions(made, scorer, 40)
+    chosen = {scorer.routing.route[q.example.user]: q for q in questions}
+    assert {"concentrated", "fused"} <= set(chosen)
+    manner = Manner(max_new_tokens=6, influence=False, batch_size=8)
+    found = dict(explain(scorer, list(chosen.values()), manner))
+    for place, (route, question) in enumerate(chosen.items()):
+        folder = fuse.export_user(made.context, made["model"], question.user, tmp_path / route)
+        peft = PeftModel.from_pretrained(open_tiny(made.base), folder).eval()
+        builder = scorer.builder
+        label = int(found[place]["answer"] == "Yes")
+        start = [*found[place]["token_ids"], *builder.answer(label), *builder.full_stop]
+        embedded = peft.get_input_embeddings()(torch.tensor([start]))
+        out = peft.generate(
+            inputs_embeds=embedded,
+            attention_mask=torch.ones(1, len(start)),
+            max_new_tokens=6,
+            do_sample=False,
+            repetition_penalty=REPETITION_PENALTY,
+        )
+        said = " ".join(builder.tokenizer.decode(out[0], skip_special_tokens=True).split())
+        reason = found[place]["reason"].removeprefix(found[place]["answer"] + ".").strip()
+        assert reason
+        assert said.startswith(reason)
+
+
+def _publish_traces(made, rows, split="test"):
+    from core.data.tables import write_table
+
+    data = Dataset.open(made["dataset"].folder)
+    types = KINDS["traces"].payload("traces.parquet").columns
+    columns = {
+        "row": rows,
+        "user": [data.users[u] for u in data.user[rows]],
+        "item": [data.items[i] for i in data.item[rows]],
+        "split": [split] * len(rows),
+        "label": data.label[rows],
+        "reason": [f"Reason {row}." for row in rows],
+        "teacher": ["t"] * len(rows),
+        "tries": [1] * len(rows),
+        "status": ["ok"] * len(rows),
+    }
+    inputs = {"dataset": [made["dataset"].object_id]}
+    key = made.store.key(kind="traces", parameters={}, inputs=inputs, resources={})
+    settings = {"kind": "traces", "name": "held", "key": key, "parameters": {}, "resources": {}}
+    with made.store.publish(**settings, inputs=inputs) as draft:
+        write_table(draft.folder / "traces.parquet", columns, types)
+    return draft.artifact
+
+
+def test_held_out_rows_are_explained_at_once_beside_the_teachers_reasons(made, monkeypatch):
+    from core.explaining import explain as explaining
+
+    rows = Dataset.open(made["dataset"].folder).rows("test")[:11]
+    traces = _publish_traces(made, rows)
+    batches = []
+    real = explaining.generate_reasons
+
+    def killed_in_the_third(scorer, builder, prompts, *rest):
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        batches.append(len(prompts))
+        return real(scorer, builder, prompts, *rest)
+
+    settings = {"max_new_tokens": 4, "batch_size": 4, "dtype": "float32"}
+    config = ExplainConfig(sample=100, **settings)
+    monkeypatch.setattr(explaining, "generate_reasons", killed_in_the_third)
+    # A model trained without reasons is asked about the rows of the latest traces.
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(made.context, explain.STAGE, config, references=made.by_model)
+    asked = []
+
+    def counted(scorer, builder, prompts, *rest):
+        asked.append(len(prompts))
+        return real(scorer, builder, prompts, *rest)
+
+    monkeypatch.setattr(explaining, "generate_reasons", counted)
+    artifact = run_stage(made.context, explain.STAGE, config, references=made.by_model).artifact
+    assert (batches, asked) == ([4, 4], [3])
+    found = read_rows(artifact.file("explanations.parquet"))
+    assert [row["row"] for row in found] == rows.tolist()
+    assert [row["reference"] for row in found] == [f"Reason {row}." for row in rows]
+    scores = _opened(made, made["model"]).score_rows(rows).score
+    np.testing.assert_allclose([row["score"] for row in found], scores, atol=1e-4)
+    assert artifact.manifest.inputs["traces"] == [traces.object_id]
+    assert artifact.summary["pairs"] == 11
+    assert {row["influence"] for row in read_rows(artifact.file("influences.parquet"))} == {None}
+
+
 def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     from core.data.tables import read_table
     from core.progress import Silent
