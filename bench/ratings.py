@@ -17,7 +17,7 @@ SECONDS = 10 * 365 * 86_400
 ROWS_PER_USER, ROWS_PER_ITEM = 100, 400
 STEEPNESS = 0.8
 USER_OFFSET, ITEM_OFFSET = 200, 20
-"""Rank r has a share that goes with 1 / (r + offset) ** STEEPNESS: at 20 million rows the busiest user has some 7,000."""
+"""Rank r has a share that goes with 1 / (r + offset) ** STEEPNESS: of 20 million rows the busiest user has 6,800."""
 
 
 class Ratings:
