@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.ingest_filter import Filtered, order_and_filter
+from core.data.ingest_filter import Filtered, fold_and_filter, order
 from core.data.ingest_items import count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
@@ -39,12 +39,13 @@ def ingest(
         bar.advance(1, rows=loaded.read)
         facts = load_items(connection, source, config)
         bar.advance()
-        filtered = order_and_filter(connection, source, config, rule)
+        filtered, line = fold_and_filter(connection, source, config, rule)
         bar.advance()
         rows = RowColumns(
-            split=split_expression(connection, rule),
+            split=split_expression(line, rule),
             label=f"(rating > {rules['threshold']!r})::TINYINT",
         )
+        order(line, rows.split)
         bar.advance()
         splits = write_payloads(connection, rows, folder, unrated_items=rules["unrated_items"])
         _check_splits(rule, splits)

@@ -195,8 +195,8 @@ def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -
     no_split = "split IS NULL" if text else "false"
     return f"""
         CREATE TABLE raw AS SELECT *, (CASE
-            WHEN "user" IS NULL OR trim("user") = '' THEN 1
-            WHEN item IS NULL OR trim(item) = '' THEN 2
+            WHEN {_blank('"user"')} THEN 1
+            WHEN {_blank("item")} THEN 2
             WHEN rating IS NULL OR NOT isfinite(rating) THEN 3
             WHEN time IS NULL THEN 4
             WHEN {no_split} THEN 5
@@ -205,6 +205,11 @@ def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -
             END)::UTINYINT AS reason
         FROM (SELECT ({identifier(source.user)})::VARCHAR AS "user", ({identifier(source.item)})::VARCHAR AS item,
             {rating} AS rating, {time} AS time, {split} AS split FROM {relation})"""
+
+
+def _blank(text: str) -> str:
+    """Return SQL that is true for no id; only ids that do not begin with a visible ASCII character are trimmed."""
+    return f"{text} IS NULL OR (({text} < '!' OR {text} > '~') AND trim({text}) = '')"
 
 
 def _time_expression(connection: Any, source: Source, config: IngestConfig) -> str:
