@@ -250,7 +250,7 @@ def _questions(made, scorer, count):
 def test_reasons_written_together_are_those_written_one_by_one(made, kind):
     from core.explaining.explain import Manner, explain
 
-    scorer = _opened(made, made[kind])
+    scorer = opened(made, made[kind])
     questions = _questions(made, scorer, 13)
     lengths = {len(scorer.builder.build(q.example).ids) for q in questions}
     assert len(lengths) > 3  # so that batches are padded
@@ -267,7 +267,7 @@ def test_a_reason_is_what_the_users_exported_adapter_goes_on_with(made, tmp_path
     from core.explaining.explain import Manner, explain
     from core.explaining.generate import REPETITION_PENALTY
 
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     questions = _questions(made, scorer, 40)
     chosen = {scorer.routing.route[q.example.user]: q for q in questions}
     assert {"concentrated", "fused"} <= set(chosen)
@@ -349,7 +349,7 @@ def test_held_out_rows_are_explained_at_once_beside_the_teachers_reasons(made, m
     found = read_rows(artifact.file("explanations.parquet"))
     assert [row["row"] for row in found] == rows.tolist()
     assert [row["reference"] for row in found] == [f"Reason {row}." for row in rows]
-    scores = _opened(made, made["model"]).score_rows(rows).score
+    scores = opened(made, made["model"]).score_rows(rows).score
     np.testing.assert_allclose([row["score"] for row in found], scores, atol=1e-4)
     assert artifact.manifest.inputs["traces"] == [traces.object_id]
     assert artifact.summary["pairs"] == 11
