@@ -12,12 +12,13 @@ from thinkrec_cli.session import Session
 from thinkrec_cli.stage_command import Done, Shape, stage_command
 
 DETAILS = """
-AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a constant; METEOR
-and BLEU of reasons. The report is one page that any browser opens, and the same as Markdown.
+AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a constant; every two
+scorers compared; METEOR and BLEU of reasons. The report is one page that any browser opens, and the same as Markdown.
 """
 EXAMPLES = (
     "thinkrec eval scores/mf scores/thinkrec",
     "thinkrec eval scores/mf scores/thinkrec --report report",
+    "thinkrec eval scores/collm scores/thinkrec --against scores/collm",
     "thinkrec score --split test | thinkrec eval --json",
 )
 
