@@ -35,6 +35,22 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """Evidence as Python numbers, rates in whole per cent: to read single entries of arrays takes ten times longer."""
+
+    user_seen: list[int]
+    user_percent: list[int]
+    recent_seen: list[int]
+    recent_likes: list[int]
+    item_seen: list[int]
+    item_percent: list[int]
+    crowd_percent: list[int]
+    genre_start: list[int]
+    genres: list[tuple[str, int, int]]
+    """(category, likes, seen), flat over all rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What was known before each of n rows or pairs. Rates are between 0 and 1."""
 
@@ -75,10 +91,25 @@ class Evidence:
 
     def genres_of(self, position: int) -> list[tuple[str, int, int]]:
         """Return "enjoyed k of n" for every category of one row's item: (category, k, n)."""
-        where = slice(self.genre_start[position], self.genre_start[position + 1])
-        names = [self.genre_names[index] for index in self.genre_index[where]]
-        likes, seen = self.genre_likes[where].tolist(), self.genre_seen[where].tolist()
-        return list(zip(names, likes, seen, strict=True))
+        told = self.told
+        return told.genres[told.genre_start[position] : told.genre_start[position + 1]]
+
+    @cached_property
+    def told(self) -> "Told":
+        """Return what sentences say, of all rows at once."""
+        names = [self.genre_names[index] for index in self.genre_index.tolist()]
+        likes, seen = self.genre_likes.tolist(), self.genre_seen.tolist()
+        return Told(
+            user_seen=self.user_seen.tolist(),
+            user_percent=_percent(self.user_likes / np.maximum(self.user_seen, 1)),
+            recent_seen=self.recent_seen.tolist(),
+            recent_likes=self.recent_likes.tolist(),
+            item_seen=self.item_seen.tolist(),
+            item_percent=_percent(self.item_likes / np.maximum(self.item_seen, 1)),
+            crowd_percent=_percent(self.crowd_likes_rate),
+            genre_start=self.genre_start.tolist(),
+            genres=list(zip(names, likes, seen, strict=True)),
+        )
 
     @cached_property
     def genres(self) -> list[list[tuple[str, int, int]]]:
@@ -332,6 +363,11 @@ class Counts:
         last = np.searchsorted(log.key, self._genre_key(user[owner], genre, end[owner]))
         likes = log.likes[last] - log.likes[first]
         return start, owner, genre, last - first, likes, log.residual[last] - log.residual[first]
+
+
+def _percent(rate: Floats) -> list[int]:
+    percent: list[int] = np.rint(100 * rate).astype(np.int64).tolist()
+    return percent
 
 
 def _integers(values: IntArray) -> Integers:

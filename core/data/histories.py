@@ -69,6 +69,11 @@ class Histories:
         """Return (n, length) the last rows of each of n users, as `windows` does."""
         return self._windows(self._starts[users], self._starts[users + 1], length)
 
+    def latest_counts(self, users: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return (n,) how many rows each of n users has."""
+        counts: npt.NDArray[np.int64] = self._starts[users + 1] - self._starts[users]
+        return counts
+
     def _windows(
         self, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64], length: int
     ) -> npt.NDArray[np.int64]:

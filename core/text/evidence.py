@@ -1,36 +1,62 @@
-"""Counts as plain sentences: what the prompt style `evidence` adds to the paper's prompt (method, section 10)."""
+"""Counts as plain sentences: what the prompt style `evidence` adds to the paper's prompt (method, section 10).
+
+Every sentence is also given in parts, cut where a number or a category begins or ends: of the parts there are few,
+of the sentences as many as rows, so that core/text/sentences.py can keep the token ids of parts.
+"""
 
 import math
 
 from core.data.counts import Evidence
 
+Parts = list[str]
+
 
 def user_sentence(evidence: Evidence, position: int) -> str:
     """Say what is known about the user before the row; the same for every item asked then."""
-    seen, likes = int(evidence.user_seen[position]), int(evidence.user_likes[position])
+    return "".join(user_parts(evidence, position))
+
+
+def user_parts(evidence: Evidence, position: int) -> Parts:
+    """Return user_sentence in parts."""
+    told = evidence.told
+    seen = told.user_seen[position]
     if not seen:
-        return "Nothing is known of this person's taste."
-    recent_seen, recent = int(evidence.recent_seen[position]), int(evidence.recent_likes[position])
-    others = _percent(evidence.crowd_likes_rate[position])
-    return (
-        f"This person enjoyed {_percent(likes / seen)} of {seen} items and {recent} of the last {recent_seen}; "
-        f"other people enjoy {others} of the same items."
-    )
+        return ["Nothing is known of this person's taste."]
+    return [
+        "This person enjoyed",
+        f" {told.user_percent[position]}",
+        "% of",
+        f" {seen}",
+        " items and",
+        f" {told.recent_likes[position]}",
+        " of the last",
+        f" {told.recent_seen[position]}",
+        "; other people enjoy",
+        f" {told.crowd_percent[position]}",
+        "% of the same items.",
+    ]
 
 
 def item_sentence(evidence: Evidence, position: int) -> str:
     """Say what is known about the item, and of the user's record with its categories."""
-    seen, likes = int(evidence.item_seen[position]), int(evidence.item_likes[position])
-    crowd = (
-        f"{_percent(likes / seen)} of {seen} other people enjoyed it."
-        if seen
-        else "Nobody else rated it."
-    )
-    known = [(n, k, s) for n, k, s in evidence.genres_of(position) if s]
-    if not known:
-        return crowd
-    listing = ", ".join(f"{likes_} of {seen_} {name.lower()}" for name, likes_, seen_ in known[:4])
-    return f"{crowd} This person enjoyed {listing}."
+    return "".join(item_parts(evidence, position))
+
+
+def item_parts(evidence: Evidence, position: int) -> Parts:
+    """Return item_sentence in parts; every category is a part with the mark that follows it."""
+    told = evidence.told
+    seen = told.item_seen[position]
+    if seen:
+        parts = [f"{told.item_percent[position]}", "% of", f" {seen}", " other people enjoyed it."]
+    else:
+        parts = ["Nobody else rated it."]
+    known = [genre for genre in evidence.genres_of(position) if genre[2]][:4]
+    if known:
+        parts.append(" This person enjoyed")
+        for name, likes, with_category in known:
+            parts += (f" {likes}", " of", f" {with_category}", f" {name.lower()},")
+        parts[-1] = parts[-1][:-1] + "."
+    return parts
 
 
 def prior_sentence(chance: float) -> str:
@@ -39,7 +65,7 @@ def prior_sentence(chance: float) -> str:
     A small model reads the word at once; the number it has to learn.
     """
     word = next(word for bound, word in _CHANCES if chance < bound)
-    return f"By counts alone a Yes is {word} ({_percent(chance)})."
+    return f"By counts alone a Yes is {word} ({round(100 * float(chance))}%)."
 
 
 _CHANCES = (
@@ -49,7 +75,3 @@ _CHANCES = (
     (0.8, "likely"),
     (math.inf, "very likely"),
 )
-
-
-def _percent(rate: float) -> str:
-    return f"{round(100 * float(rate))}%"

@@ -65,23 +65,22 @@ class Examples:
     def of_rows(self, rows: npt.NDArray[Any], length: int) -> list[Example]:
         """Make one example per row, with the last `length` items before it."""
         users = self.dataset.user[rows]
-        before = [
-            self.histories.before(int(row), int(user), length)
-            for row, user in zip(rows, users, strict=True)
-        ]
+        longest = int(self.histories.counts(rows, self.dataset.user).max(initial=0))
+        windows = self.histories.windows(rows, self.dataset.user, min(length, longest))
         prior = None if self.prior is None else self.prior.score_rows(rows)
         evidence = self.counts.for_rows(rows)
-        return self._assemble(users, self.dataset.item[rows], before, evidence, prior)
+        return self._assemble(users, self.dataset.item[rows], windows, evidence, prior)
 
     def of_pairs(
         self, users: npt.NDArray[Any], items: npt.NDArray[Any], length: int
     ) -> list[Example]:
         """Make one example per pair asked now: the history is all the user ever did."""
-        latest = {int(user): self.histories.latest(int(user), length) for user in np.unique(users)}
-        before = [latest[int(user)] for user in users]
+        asked, place = np.unique(users, return_inverse=True)
+        longest = int(self.histories.latest_counts(asked).max(initial=0))
+        windows = self.histories.latest_windows(asked, min(length, longest))[place]
         prior = None if self.prior is None else self.prior.score_pairs(users, items)
         evidence = self.counts.for_pairs(users, items)
-        return self._assemble(users, items, before, evidence, prior)
+        return self._assemble(users, items, windows, evidence, prior)
 
     def of_history(
         self,
@@ -119,22 +118,26 @@ class Examples:
         self,
         users: npt.NDArray[Any],
         items: npt.NDArray[Any],
-        before: Sequence[npt.NDArray[np.int64]],
+        windows: npt.NDArray[np.int64],
         evidence: Evidence,
         prior: npt.NDArray[np.float64] | None,
     ) -> list[Example]:
-        item, label = self.dataset.item, self.dataset.label
+        """Make examples of (n, length) rows of histories, -1 before the first."""
+        shown = self.dataset.item[windows].astype(np.int64)
+        liked = self.dataset.label[windows].astype(np.int64)
+        first = (windows < 0).sum(1).tolist()
+        pairs = zip(users.tolist(), items.tolist(), strict=True)
         return [
             Example(
-                user=int(users[n]),
-                item=int(items[n]),
-                history=item[rows].astype(np.int64),
-                labels=label[rows].astype(np.int64),
+                user=user,
+                item=item,
+                history=shown[n, first[n] :],
+                labels=liked[n, first[n] :],
                 evidence=evidence,
                 position=n,
                 prior=_chance(prior, n),
             )
-            for n, rows in enumerate(before)
+            for n, (user, item) in enumerate(pairs)
         ]
 
 

@@ -28,6 +28,11 @@ class PlainEncoder:
         # An added token can also be matched through normalisation; what is left of it is dropped, never sent.
         return [i for i in ids if i not in self._control_ids]
 
+    def is_safe(self, text: str) -> bool:
+        """Whether a text holds no added token and is written in printable ASCII: it is encoded as it stands."""
+        printable = text.isascii() and text.isprintable()
+        return printable and (self._control is None or self._control.search(text) is None)
+
     def _pieces(self, text: str) -> list[str]:
         """Cut a text inside every occurrence of an added token, until no piece holds one."""
         if self._control is None:

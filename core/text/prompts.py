@@ -22,10 +22,11 @@ from typing import Any, Literal
 from core.config.prompt import PromptConfig
 from core.data.dataset import Dataset
 from core.text.answers import NO, YES, AnswerTokens, answer_tokens
-from core.text.evidence import item_sentence, prior_sentence, user_sentence
+from core.text.evidence import item_parts, prior_sentence, user_parts
 from core.text.examples import Example
 from core.text.frame import frame_of
 from core.text.plain import PlainEncoder
+from core.text.sentences import SentenceEncoder
 
 SlotKind = Literal["user", "item", "soft"]
 
@@ -91,7 +92,7 @@ class PromptBuilder:
         self._says = {1: self._trusted(f": {YES}"), 0: self._trusted(f": {NO}")}
         self._lines: dict[tuple[int, int], list[int]] = {}
         self._targets: dict[int, list[int]] = {}
-        self._sentences: dict[str, list[int]] = {}
+        self._sentences = SentenceEncoder(self._plain, self._trusted("\n"))
         self._end = tokenizer.eos_token_id
 
     def build(self, example: Example) -> Prompt:
@@ -102,21 +103,19 @@ class PromptBuilder:
             ids += self._line
             slots.append(Slot(len(ids), "user", example.user))
             ids.append(self._placeholder)
-        shown = [
-            (int(item), int(label))
-            for item, label in zip(example.history, example.labels, strict=True)
-            if label or self.config.history_dislikes
-        ]
-        for item, label in shown:
+        shown = list(zip(example.history.tolist(), example.labels.tolist(), strict=True))
+        if not self.config.history_dislikes:
+            shown = [line for line in shown if line[1]]
+        for line in shown:
             if self._collaborative:
                 ids += self._line
-                slots.append(Slot(len(ids), "item", item))
+                slots.append(Slot(len(ids), "item", line[0]))
                 ids.append(self._placeholder)
-            ids += self._history_line(item, label)
+            ids += self._lines.get(line) or self._history_line(*line)
         if not shown:
             ids += self._nothing
         if self.config.style == "evidence":
-            ids += self._sentence("\n" + user_sentence(example.evidence, example.position))
+            ids += self._sentences.encode(user_parts(example.evidence, example.position))
         prefix = len(ids)
         ids += self._question
         if self._collaborative:
@@ -124,10 +123,11 @@ class PromptBuilder:
             ids.append(self._placeholder)
         ids += self._target(example.item)
         if self.config.style == "evidence":
-            ids += self._sentence("\n" + item_sentence(example.evidence, example.position))
+            ids += self._sentences.encode(item_parts(example.evidence, example.position))
         if example.prior is not None:
-            ids += self._sentence("\n" + prior_sentence(example.prior))
-        return Prompt(ids=ids + self._tail, prefix=prefix, slots=tuple(slots))
+            ids += self._sentences.encode_whole(prior_sentence(example.prior))
+        ids += self._tail
+        return Prompt(ids=ids, prefix=prefix, slots=tuple(slots))
 
     def answer(self, label: int, reason: str | None = None) -> list[int]:
         """Return the ids of the answer: one token, or with a reason "Yes. <reason>" and the end of the turn."""
@@ -162,15 +162,13 @@ class PromptBuilder:
         return [*head, *[self._placeholder] * count, *self._trusted(text)], soft
 
     def _history_line(self, item: int, label: int) -> list[int]:
-        found = self._lines.get((item, label))
-        if found is None:
-            found = [
-                *([] if self._collaborative else self._line),
-                *self._title(item),
-                *self._says[label],
-            ]
-            found += self._item_keywords(item, self.config.keywords_per_item)
-            self._lines[item, label] = found
+        found = [
+            *([] if self._collaborative else self._line),
+            *self._title(item),
+            *self._says[label],
+            *self._item_keywords(item, self.config.keywords_per_item),
+        ]
+        self._lines[item, label] = found
         return found
 
     def _target(self, item: int) -> list[int]:
@@ -191,15 +189,6 @@ class PromptBuilder:
     def _item_keywords(self, item: int, count: int) -> list[int]:
         words = self._keywords[item][:count] if self._keywords is not None else ()
         return self._plain.encode(f" ({', '.join(words)})") if len(words) else []
-
-    def _sentence(self, text: str) -> list[int]:
-        """Encode a sentence of counts; category names in it are words of others, so it is plain too."""
-        found = self._sentences.get(text)
-        if found is None:
-            found = self._trusted("\n") + self._plain.encode(text.strip())
-            if len(self._sentences) < 200_000:
-                self._sentences[text] = found
-        return found
 
     def _trusted(self, text: str) -> list[int]:
         return list(self.tokenizer.encode(text, add_special_tokens=False))

@@ -1,0 +1,63 @@
+"""How long the program takes to start: whole processes, the median of ten.
+
+    python -m bench.startup [--times 10] [--markdown PATH]
+
+The limit is the interpreter with nothing but the library that every command line here needs (typer).
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.process import run, thinkrec
+from bench.table import Beside, Facts, Line, publish
+
+TIMES = 10
+
+
+def lines(short: bool) -> list[Line]:
+    """Measure; there is no shorter set."""
+    return measure(TIMES)
+
+
+def measure(times: int) -> list[Line]:
+    """Return the lines, each the median of so many runs after one to warm up."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store"
+        thinkrec(store, "list")
+        bare = _median(times, lambda: run([sys.executable, "-c", "import typer"]).seconds)
+        limit = Beside("python -c 'import typer'", bare)
+        return [
+            Line(
+                work=f"thinkrec {command}, whole process, median of {times}",
+                unit="s",
+                ours=_median(times, lambda c=command: thinkrec(store, c).seconds),  # type: ignore[misc]
+                limit=limit,
+                smaller_is_better=True,
+                at_least=floor,
+            )
+            for command, floor in (("--help", 0.3), ("list", 0.6))
+        ]
+
+
+def _median(times: int, seconds_of: object) -> float:
+    assert callable(seconds_of)
+    seconds_of()
+    return statistics.median(float(seconds_of()) for _ in range(times))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=TIMES)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args(arguments)
+    facts = Facts.of_run("bench.startup", arguments)
+    publish("Start", measure(options.times), facts, options.markdown)
+
+
+if __name__ == "__main__":
+    main()
