@@ -17,7 +17,7 @@ DEFAULTS: MappingProxyType[str, MappingProxyType[str, Any]] = MappingProxyType(
         "mf": MappingProxyType({"learning_rate": 1e-3, "weight_decay": 1e-4, "epochs": 100}),
         "lightgcn": MappingProxyType({"learning_rate": 1e-3, "weight_decay": 1e-5, "epochs": 100}),
         "sasrec": MappingProxyType({"learning_rate": 1e-2, "weight_decay": 1e-3, "epochs": 60}),
-        "gsasrec": MappingProxyType({"learning_rate": 1e-3, "weight_decay": 1e-4, "epochs": 60}),
+        "gsasrec": MappingProxyType({"learning_rate": 1e-2, "weight_decay": 1e-3, "epochs": 60}),
     }
 )
 DEFAULT_DIM = 64
