@@ -22,7 +22,12 @@ class EvalConfig(Config):
         "refuse", "What to do where scores do not cover the same rows: refuse, or take common rows."
     )
     meteor: bool = option(True, "Measure reasons by METEOR too, which fetches WordNet once.")
-
+    # Where the checkpoint lies is not part of the key: what is in it is (the stage's resources).
+    bleurt: str | None = option(
+        None,
+        "Measure reasons by BLEURT too: folder of a checkpoint for PyTorch, for instance BLEURT-20.",
+        keyed=False,
+    )
     examples: int = option(
         3, "Explained pairs shown in the report: of the explanations given, then of others."
     )

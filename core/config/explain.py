@@ -18,10 +18,12 @@ class ExplainConfig(Config):
     )
     sample: int = option(
         0,
-        "Explain so many held-out rows that a teacher gave a reason for, instead of one pair.",
+        "Explain so many held-out rows that a teacher gave a reason for, instead of one pair; without influence. "
+        "All of them if there are fewer.",
         least=0,
     )
     max_new_tokens: int = option(90, "Longest reason, in tokens.", least=1)
+    batch_size: int = option(8, "Reasons written at once.", keyed=False, least=1)
     influence: bool = option(True, "Score with each history item left out.")
     seed: int = option(0, "Seed of the sample.", least=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")

@@ -90,6 +90,10 @@ class IngestConfig(Config):
     rating_column: str | None = option(None, "column of the rating")
     time_column: str | None = option(None, "column of the time")
     title_column: str | None = option(None, "column of the item's title")
+    title_format: str | None = option(
+        None,
+        "table: titles put together from columns of the items, for instance 'business in {city}'",
+    )
     year_column: str | None = option(None, "column of the item's year")
     categories_column: str | None = option(None, "column of the item's categories")
     description_column: str | None = option(None, "column of the item's description")
@@ -200,6 +204,11 @@ class IngestConfig(Config):
             self.source in _FILE_SOURCES or (self.interactions is None and self.items is None),
             f"--interactions and --items belong to the source table, not to {self.source}",
             hint="Use: thinkrec ingest table --interactions F --items F, or give --path FOLDER.",
+        )
+        self.check(
+            self.title_format is None or (named and self.title_column is None),
+            "title_format makes the titles of the source table, without --title-column",
+            hint="Leave --title-format out, or use: thinkrec ingest table --title-format TEXT.",
         )
         self.check(
             self.path is None or (self.interactions is None and self.items is None),

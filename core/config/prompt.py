@@ -19,8 +19,13 @@ class PromptConfig(Config):
     target_keywords: int = option(10, "Keywords shown of the item asked about; 0 shows none.")
     history_dislikes: bool = option(True, "Show items that were not liked, too.")
 
+    soft_tokens: int = option(
+        0,
+        "Input embeddings at the start of the question that are trained with the LoRA, as a soft prompt.",
+    )
+
     def __post_init__(self) -> None:
         """Raises: ConfigError for negative lengths."""
         super().__post_init__()
-        for name in ("history_length", "keywords_per_item", "target_keywords"):
+        for name in ("history_length", "keywords_per_item", "target_keywords", "soft_tokens"):
             self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Use 0 or more.")

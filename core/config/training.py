@@ -93,6 +93,9 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
     )
     lora_dropout: float = option(0.05, "Dropout before the LoRA.")
     target_modules: tuple[str, ...] = option(("q_proj", "v_proj"), "Linear layers that get a LoRA.")
+    only_groups: tuple[int, ...] = option(
+        (), "Train on the rows of these groups of --groups only; all users if not given."
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "Numbers of the frozen base; auto takes bfloat16 where the machine is fast at it."
     )
@@ -120,6 +123,9 @@ class TrainExpertsConfig(OptimConfig, LossConfig):
         "Train one more expert, for this group alone, and keep the experts given by --experts.",
         least=0,
     )
+    only_groups: tuple[int, ...] = option(
+        (), "Train experts of these groups only; of all if not given."
+    )
     activation_cache_mb: int = option(
         2000,
         "Memory for hidden states below the trained layers, in MB; beyond it they are recomputed.",
@@ -133,3 +139,8 @@ class TrainExpertsConfig(OptimConfig, LossConfig):
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
         self.check(self.layers > 0, "layers is not positive", hint="The paper uses 8.")
+        self.check(
+            self.add_group is None or not self.only_groups,
+            "add_group and only_groups exclude each other",
+            hint="--add-group G trains the expert of group G alone, and keeps the others.",
+        )

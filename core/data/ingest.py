@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.ingest_filter import Filtered, order_and_filter
+from core.data.ingest_filter import Filtered, fold_and_filter, order
 from core.data.ingest_items import count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
 from core.data.readers.files import literal
+from core.data.readers.markup import register_decoder
 from core.data.readers.source import Source
 from core.data.split import SplitRule, split_expression
 from core.errors import ConfigError, DiskFullError, EmptySplitError
@@ -38,12 +39,13 @@ def ingest(
         bar.advance(1, rows=loaded.read)
         facts = load_items(connection, source, config)
         bar.advance()
-        filtered = order_and_filter(connection, source, config, rule)
+        filtered, line = fold_and_filter(connection, source, config, rule)
         bar.advance()
         rows = RowColumns(
-            split=split_expression(connection, rule),
+            split=split_expression(line, rule),
             label=f"(rating > {rules['threshold']!r})::TINYINT",
         )
+        order(line, rows.split)
         bar.advance()
         splits = write_payloads(connection, rows, folder, unrated_items=rules["unrated_items"])
         _check_splits(rule, splits)
@@ -60,6 +62,8 @@ def _connect(config: IngestConfig, scratch: Path) -> Iterator[Any]:
     import duckdb
 
     with duckdb.connect(":memory:") as connection:
+        # Before anything else: DuckDB makes no function while a result is not read to its end.
+        register_decoder(connection)
         connection.execute(f"SET temp_directory = {literal(str(scratch))}")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")

@@ -6,17 +6,21 @@ All of it happens before the one sort, where the order of rows does not matter a
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core.config.ingest import IngestConfig
 from core.data.readers.source import Source
-from core.data.split import SplitRule, place_on_own_lines
+from core.data.split import SplitRule, TimeLine, place_on_own_lines
 from core.errors import DuplicateRowError, EmptySplitError
 
 _PAIR = "((u::BIGINT << 32) | i)"
+PAIRS_AT_ONCE = 1 << 24
+"""Pairs that are looked through for doubles at once: 128 MB, twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filtered:
-    """What the second pass counted; the rows are in `events`, whose rowid is the row number."""
+    """What the second pass counted."""
 
     folded: int
     too_few: int
@@ -25,40 +29,52 @@ class Filtered:
     """Rounds of leaving users and items out until nothing changed."""
 
 
-def order_and_filter(
+def fold_and_filter(
     connection: Any, source: Source, config: IngestConfig, rule: SplitRule
-) -> Filtered:
-    """Turn `raw` into `events` (u, i, rating, time, split), ordered by time and then file order.
+) -> tuple[Filtered, TimeLine]:
+    """Turn `raw` into `pairs` (u, i, rating, split, key) without repeated pairs, small users and small items.
 
-    u and i are enums: they read as the ids, and their codes are the positions of users and items
-    (numbers by value, then text).
+    u and i number users and items (numbers by value, then text); `user_ids` and `item_ids` name them.
     Raises: DuplicateRowError, EmptySplitError.
     """
-    first, rows = _make_pairs(connection)
-    folded = 0 if config.on_duplicate == "keep" else _fold(connection, source, config, rows)
+    line = _make_pairs(connection)
+    folded = 0 if config.on_duplicate == "keep" else _fold(line, source, config)
     too_few, rounds = _core(connection, config)
-    time = f"({first} + key // {rows})"
     if rule.by == "user-time":
-        place_on_own_lines(connection, rule, time)
+        place_on_own_lines(line, rule)
+    return Filtered(folded=folded, too_few=too_few, core_rounds=rounds), line
+
+
+def order(line: TimeLine, split: str) -> None:
+    """Turn `pairs` into `events` (u, i, rating, time, split, warm), ordered by time and then file order.
+
+    u and i become enums: they read as the ids, and their codes are the positions of users and items. Who is in train
+    is counted first, in `by_u` and `by_i` (u or i, rows, train_rows), and comes in with the ids.
+
+    Args:
+        split: SQL as split_expression gives it.
+    """
+    connection = line.connection
     for column, kind in (("u", "user"), ("i", "item")):
         connection.execute(
             f"CREATE TYPE {kind}_id AS ENUM (SELECT id FROM {kind}_ids ORDER BY {column})"
         )
+        connection.execute(
+            f"CREATE TABLE by_{column} AS SELECT id::{kind}_id AS {column}, {column} AS code, rows, "
+            f"train_rows FROM (SELECT {column}, count(*) AS rows, count(*) FILTER ({split} = 0) AS "
+            f"train_rows FROM (SELECT *, rowid, {line.time} AS time FROM pairs) GROUP BY {column}) "
+            f"JOIN {kind}_ids USING ({column})"
+        )
     connection.execute(
-        "CREATE TABLE events AS SELECT users.id AS u, items.id AS i, rating, "
-        f"{time}::BIGINT AS time, split FROM pairs "
-        "JOIN (SELECT u, id::user_id AS id FROM user_ids) users USING (u) "
-        "JOIN (SELECT i, id::item_id AS id FROM item_ids) items USING (i) ORDER BY key"
+        "CREATE TABLE events AS SELECT by_u.u AS u, by_i.i AS i, rating, "
+        f"{line.time} AS time, split, by_u.train_rows > 0 AND by_i.train_rows > 0 AS warm FROM pairs "
+        "JOIN by_u ON by_u.code = pairs.u JOIN by_i ON by_i.code = pairs.i ORDER BY key"
     )
     connection.execute("DROP TABLE pairs")
-    return Filtered(folded=folded, too_few=too_few, core_rounds=rounds)
 
 
-def _make_pairs(connection: Any) -> tuple[int, int]:
-    """Turn `raw` into `pairs` (u, i, rating, split, key); key orders rows by time, then file order.
-
-    Returns: first time and number n of rows of the file; time = first + key // n, row = key % n.
-    """
+def _make_pairs(connection: Any) -> TimeLine:
+    """Turn `raw` into `pairs` (u, i, rating, split, key); key % rows is the row of the file."""
     for name, column, kind in (('"user"', "u", "user"), ("item", "i", "item")):
         connection.execute(
             f"CREATE TABLE {kind}_ids AS SELECT id, (row_number() OVER "
@@ -78,28 +94,55 @@ def _make_pairs(connection: Any) -> tuple[int, int]:
         "WHERE reason IS NULL"
     )
     connection.execute("DROP TABLE raw")
-    return int(first), int(rows)
+    return TimeLine(connection=connection, first=int(first), rows=int(rows))
 
 
-def _fold(connection: Any, source: Source, config: IngestConfig, rows: int) -> int:
+def _fold(line: TimeLine, source: Source, config: IngestConfig) -> int:
     """Keep one row of each pair; return how many were folded. Raises: DuplicateRowError."""
+    connection = line.connection
+    if not _find_doubled(connection):
+        return 0
     chosen = "min" if config.on_duplicate == "first" else "max"
     connection.execute(
-        f"CREATE TABLE repeated AS SELECT {_PAIR} AS pair, {chosen}(key) AS kept, "
-        "count(*) AS n FROM pairs GROUP BY pair HAVING count(*) > 1"
+        f"CREATE TABLE repeated AS SELECT pair, {chosen}(key) AS kept, count(*) AS n "
+        f"FROM (SELECT {_PAIR} AS pair, key FROM pairs) SEMI JOIN doubled USING (pair) GROUP BY pair"
     )
-    (folded,) = connection.execute(
-        "SELECT coalesce(sum(n) - count(*), 0)::BIGINT FROM repeated"
-    ).fetchone()
-    if folded and config.on_duplicate == "error":
-        raise _duplicate(connection, source, rows)
-    if folded:
-        connection.execute(
-            "CREATE OR REPLACE TABLE pairs AS SELECT pairs.* FROM pairs "
-            f"LEFT JOIN repeated ON repeated.pair = {_PAIR} WHERE kept IS NULL OR kept = key"
-        )
+    if config.on_duplicate == "error":
+        raise _duplicate(connection, source, line.rows)
+    (folded,) = connection.execute("SELECT (sum(n) - count(*))::BIGINT FROM repeated").fetchone()
+    connection.execute(
+        "CREATE OR REPLACE TABLE pairs AS SELECT pairs.* FROM pairs "
+        f"LEFT JOIN repeated ON repeated.pair = {_PAIR} WHERE kept IS NULL OR kept = key"
+    )
     connection.execute("DROP TABLE repeated")
+    connection.execute("DROP TABLE doubled")
     return int(folded)
+
+
+def _find_doubled(connection: Any) -> int:
+    """Fill the table `doubled` with the pairs that occur more than once; return how many there are.
+
+    numpy sorts integers several times faster than a hash table of all pairs is made, and hardly any pair is doubled.
+    Some users at a time, so that memory stays bounded.
+    """
+    import pyarrow as pa
+
+    connection.execute("CREATE TABLE doubled (pair BIGINT)")
+    (rows,) = connection.execute("SELECT count(*) FROM pairs").fetchone()
+    parts = rows // PAIRS_AT_ONCE + 1
+    found = 0
+    for part in range(parts):
+        pairs = connection.execute(
+            f"SELECT {_PAIR} AS pair FROM pairs WHERE u % {parts} = {part}"
+        ).fetchnumpy()["pair"]
+        pairs = np.sort(np.asarray(pairs))
+        again = np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
+        found += len(again)
+        if len(again):
+            connection.register("again", pa.table({"pair": again}))
+            connection.execute("INSERT INTO doubled SELECT pair FROM again")
+            connection.unregister("again")
+    return found
 
 
 def _duplicate(connection: Any, source: Source, rows: int) -> DuplicateRowError:

@@ -4,7 +4,6 @@ from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.data.ingest_load import reading, value_at
-from core.data.readers.markup import register_decoder
 from core.data.readers.source import ItemSource, Source
 from core.errors import BadValueError
 
@@ -25,9 +24,10 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
             "description VARCHAR)"
         )
         return {"read": 0, "repeated": 0, "without_id": 0}
-    register_decoder(connection)
+    # Broken lines of a delimited file would need their own accounts, as interactions have; such files stop.
+    lenient = config.bad_rows == "reject" and items.file.by_line
     with reading(items.file):
-        connection.execute(_statement(items))
+        connection.execute(_statement(items, items.file.relation(lenient=lenient)))
     read, without = connection.execute(
         "SELECT count(*), count(*) FILTER (item IS NULL OR trim(item) = '') FROM all_facts"
     ).fetchone()
@@ -63,7 +63,7 @@ def count_titles(connection: Any, *, unrated_items: bool) -> dict[str, int]:
     )
 
 
-def _statement(items: ItemSource) -> str:
+def _statement(items: ItemSource, relation: str) -> str:
     pattern = f"'{_TITLE_WITH_YEAR}'"
     return f"""
         CREATE TABLE all_facts AS SELECT item,
@@ -77,7 +77,7 @@ def _statement(items: ItemSource) -> str:
             nullif(trim(({items.title})::VARCHAR), '') AS title,
             ({items.title_from})::VARCHAR AS title_from, ({items.year})::VARCHAR AS year,
             ({items.categories})::VARCHAR[] AS categories, ({items.description})::VARCHAR AS description
-            FROM {items.file.relation()})"""
+            FROM {relation})"""
 
 
 def _no_id(connection: Any, items: ItemSource, row: int) -> BadValueError:

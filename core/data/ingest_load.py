@@ -9,6 +9,7 @@ from typing import Any
 from core.config.ingest import IngestConfig
 from core.data.readers.files import (
     TableFile,
+    check_encoding,
     first_broken_json,
     identifier,
     missing_column,
@@ -33,6 +34,7 @@ REASONS = {
     5: "split is not train, valid or test",
     6: "outside the kept time",
     7: "time is not in seconds",
+    8: "no object with the wanted values",
 }
 _LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
 _EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
@@ -57,11 +59,13 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     file = source.interactions
     if rule.column is not None and rule.column not in file.columns:
         raise missing_column(file, rule.column, what="the split", option="--split-by")
-    reject = config.bad_rows == "reject" and file.form == "delimited"
+    reject = config.bad_rows == "reject"
     with reading(file):
         time = _time_expression(connection, source, config)
-        connection.execute(_load_statement(source, rule, time, file.relation(store_rejects=reject)))
-    broken = _broken_lines(connection, file) if reject else {}
+        connection.execute(_load_statement(source, rule, time, file.relation(lenient=reject)))
+    broken = _broken_lines(connection, file) if reject and file.form == "delimited" else {}
+    if reject and file.by_line:
+        _mark_broken_objects(connection, file)
     found = connection.execute(
         "SELECT reason, count(*), min(rowid) FROM raw GROUP BY reason ORDER BY reason"
     ).fetchall()
@@ -173,6 +177,17 @@ def _broken_lines(connection: Any, file: TableFile) -> dict[str, int]:
     return counts
 
 
+def _mark_broken_objects(connection: Any, file: TableFile) -> None:
+    """Give rows of which nothing could be read a reason of their own. Raises: EncodingError."""
+    (count,) = connection.execute(
+        'UPDATE raw SET reason = 8 WHERE "user" IS NULL AND item IS NULL AND rating IS NULL '
+        "AND time IS NULL"
+    ).fetchone()
+    if count:
+        # DuckDB passes over what is not UTF-8 like over any broken line; the whole file may be in another encoding.
+        check_encoding(file.path, file.encoding)
+
+
 def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -> str:
     rating = f"try_cast({identifier(source.rating)} AS DOUBLE)"
     text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
@@ -180,8 +195,8 @@ def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -
     no_split = "split IS NULL" if text else "false"
     return f"""
         CREATE TABLE raw AS SELECT *, (CASE
-            WHEN "user" IS NULL OR trim("user") = '' THEN 1
-            WHEN item IS NULL OR trim(item) = '' THEN 2
+            WHEN {_blank('"user"')} THEN 1
+            WHEN {_blank("item")} THEN 2
             WHEN rating IS NULL OR NOT isfinite(rating) THEN 3
             WHEN time IS NULL THEN 4
             WHEN {no_split} THEN 5
@@ -190,6 +205,11 @@ def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -
             END)::UTINYINT AS reason
         FROM (SELECT ({identifier(source.user)})::VARCHAR AS "user", ({identifier(source.item)})::VARCHAR AS item,
             {rating} AS rating, {time} AS time, {split} AS split FROM {relation})"""
+
+
+def _blank(text: str) -> str:
+    """Return SQL that is true for no id; only ids that do not begin with a visible ASCII character are trimmed."""
+    return f"{text} IS NULL OR (({text} < '!' OR {text} > '~') AND trim({text}) = '')"
 
 
 def _time_expression(connection: Any, source: Source, config: IngestConfig) -> str:

@@ -4,12 +4,16 @@ Permuting the input rows never moves a row to another split: ties in time fall o
 user's own time line they are ordered by item.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from core.config.ingest import HALF, IngestConfig, seconds
 
+_SLICES = 4096
+"""Slices of time that rows are counted in to find the row of a rank."""
 _SPLIT_WORDS = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev", "eval"),
@@ -98,12 +102,65 @@ def column_code(text: str) -> str:
     return f"(CASE {cases} END)::TINYINT"
 
 
-def split_expression(connection: Any, rule: SplitRule) -> str:
-    """Return SQL over `events` (rowid in time order) for the code of a row's split."""
+@dataclass(frozen=True, kw_only=True)
+class TimeLine:
+    """The table `pairs` (key, split, ...) seen in time order, without sorting it.
+
+    `key` orders rows by time, then file order: time = first + key // rows.
+    """
+
+    connection: Any
+    first: int
+    """Seconds of the first row of the file."""
+    rows: int
+    """Rows of the file."""
+
+    @property
+    def time(self) -> str:
+        """SQL over `pairs`: seconds since 1970."""
+        return f"({self.first} + key // {self.rows})::BIGINT"
+
+    @property
+    def timed(self) -> str:
+        """SQL of a table: `pairs` with `time`."""
+        return f"(SELECT *, {self.time} AS time FROM pairs)"
+
+    def count(self, *conditions: str) -> list[int]:
+        """Return how many rows meet each condition; "true" counts all."""
+        counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions)
+        return [
+            int(n) for n in self.connection.execute(f"SELECT {counts} FROM {self.timed}").fetchone()
+        ]
+
+    def at(self, rank: int) -> int:
+        """Return the time of row number `rank` (0..) in time order.
+
+        Rows are counted in slices of time and only one slice is sorted.
+        """
+        (last,) = self.connection.execute("SELECT max(key) FROM pairs").fetchone()
+        width = last // _SLICES + 1
+        pieces = self.connection.execute(
+            f"SELECT key // {width} AS piece, count(*) FROM pairs GROUP BY piece ORDER BY piece"
+        ).fetchall()
+        ends = list(accumulate(rows for _, rows in pieces))
+        place = bisect_right(ends, rank)
+        skipped = rank - (ends[place - 1] if place else 0)
+        (time,) = self.connection.execute(
+            f"SELECT time FROM {self.timed} WHERE key // {width} = {pieces[place][0]} "
+            f"ORDER BY time LIMIT 1 OFFSET {skipped}"
+        ).fetchone()
+        return int(time)
+
+
+def split_expression(line: TimeLine, rule: SplitRule) -> str:
+    """Return SQL for the code of a row's split, over a table with `time`, `split` and, in time order, `rowid`.
+
+    Whether a row is in train (code 0) does not depend on `rowid`.
+    """
     if rule.by != "time":
         return "split"
     if rule.valid_from is not None and rule.halves:
-        cut = middle_row(connection, rule.valid_from)
+        cut = middle_row(line, rule.valid_from)
         return (
             f"(CASE WHEN time < {rule.valid_from} THEN 0 WHEN rowid < {cut} THEN 1 ELSE 2 END)"
             "::TINYINT"
@@ -111,32 +168,28 @@ def split_expression(connection: Any, rule: SplitRule) -> str:
     if rule.valid_from is not None and rule.test_from is not None:
         valid_from, test_from = rule.valid_from, rule.test_from
     else:
-        (rows,) = connection.execute("SELECT count(*) FROM events").fetchone()
-        valid_from = _time_at(connection, floor_of(rows, rule.train))
-        test_from = _time_at(connection, floor_of(rows, rule.train + rule.valid))
+        (rows,) = line.count("true")
+        valid_from = line.at(floor_of(rows, rule.train))
+        test_from = line.at(floor_of(rows, rule.train + rule.valid))
     return (
         f"(CASE WHEN time < {valid_from} THEN 0 WHEN time < {test_from} THEN 1 ELSE 2 END)::TINYINT"
     )
 
 
-def middle_row(connection: Any, start: int) -> int:
-    """Return the rowid of `events` (in time order) at which the second half of the rows from a time on begins.
+def middle_row(line: TimeLine, start: int) -> int:
+    """Return the position in time order at which the second half of the rows from a time on begins.
 
     Of an odd number of rows the first half gets one more. Where the middle falls between rows of one second, it moves
     to the end of that second that leaves the halves more equal (the later one if both do), so that input order decides
     nothing. Only if all the rows are of one second are they parted, in input order.
     """
-    first, total = connection.execute(
-        f"SELECT count(*) FILTER (time < {start}), count(*) FROM events"
-    ).fetchone()
-    middle = int(first + (total - first + 1) // 2)
+    first, total = line.count(f"time < {start}", "true")
+    middle = first + (total - first + 1) // 2
     if middle >= total:
         return middle
-    second = _time_at(connection, middle)
-    ends = connection.execute(
-        f"SELECT count(*) FILTER (time <= {second}), count(*) FILTER (time < {second}) FROM events"
-    ).fetchone()
-    cuts = [int(end) for end in ends if first < end < total]
+    second = line.at(middle)
+    ends = line.count(f"time <= {second}", f"time < {second}")
+    cuts = [end for end in ends if first < end < total]
     return min(cuts, key=lambda cut: abs(2 * cut - first - total), default=middle)
 
 
@@ -145,25 +198,20 @@ def floor_of(rows: int, share: float) -> int:
     return int(rows * share + 1e-9)
 
 
-def _time_at(connection: Any, row: int) -> int:
-    (time,) = connection.execute(f"SELECT time FROM events WHERE rowid = {row}").fetchone()
-    return int(time)
-
-
-def place_on_own_lines(connection: Any, rule: SplitRule, time: str) -> None:
+def place_on_own_lines(line: TimeLine, rule: SplitRule) -> None:
     """Fill `split` of the table `pairs` (u, i, rating, split, key) by position on each user's line.
 
     A user's n rows, ordered by (time, item, rating), are cut at floor(train n) but at least 1, and
     at floor((train + valid) n): with 0.7 and 0.1, n = 1 gives 1/0/0, 2 gives 1/0/1, 3 gives 2/0/1,
     4 gives 2/1/1, 10 gives 7/1/2.
     """
-    connection.execute(
+    line.connection.execute(
         f"""CREATE OR REPLACE TABLE pairs AS SELECT u, i, rating, (CASE
             WHEN place < greatest(1, floor(n * {rule.train} + 1e-9)) THEN 0
             WHEN place < floor(n * {rule.train + rule.valid} + 1e-9) THEN 1 ELSE 2
             END)::TINYINT AS split, key
         FROM (SELECT *, count(*) OVER (PARTITION BY u) AS n,
-            row_number() OVER (PARTITION BY u ORDER BY {time}, i, rating) - 1 AS place
+            row_number() OVER (PARTITION BY u ORDER BY {line.time}, i, rating) - 1 AS place
             FROM pairs)"""
     )
 

@@ -40,19 +40,15 @@ class GsasRecEncoder(SasRecEncoder):
 
     def build(self) -> GsasRecModule:
         """Make the module."""
-        items = len(self.dataset.items)
-        module = GsasRecModule(items, self.config, self.like_logit)
-        module.watched_bias = torch.nn.Parameter(torch.zeros(items))
+        module = GsasRecModule(self)
+        module.watched_bias = torch.nn.Parameter(torch.zeros(len(self.dataset.items)))
         return module
 
     def loss(self, batch: Pieces) -> Tensor:
         """Return summed BCE over the batch's rows plus weighted gBCE over its liked rows."""
-        items, labels = self.tensor(self.dataset.item[batch.row]), self.labels(batch.row)
-        user = self.states_of(batch)
-        pointwise = functional.binary_cross_entropy_with_logits(
-            self.module.logits(user, items), labels, reduction="sum"
-        )
-        liked = labels > 0
+        items, user = self.tensor(self.dataset.item[batch.row]), self.states_of(batch)
+        pointwise = self.pointwise(batch, user)
+        liked = self.labels(batch.row) > 0
         drawn = torch.randint(len(self.dataset.items), (int(liked.sum()), self.config.negatives))
         choices = torch.cat([items[liked, None], drawn.to(self.device)], dim=1)
         logits = self.module.watched_logits(user[liked], choices)

@@ -36,9 +36,7 @@ class LightGcnEncoder(FactorEncoder):
 
     def build(self) -> GraphModule:
         """Make the module and the graph."""
-        users = torch.from_numpy(self.trained_users()).float()
-        items = torch.from_numpy(self.trained_items()).float()
-        module = GraphModule(users, items, self.config.dim, self.like_logit)
+        module = GraphModule(self)
         module.layers = self.config.layers
         rows = self.train_rows[self.dataset.label[self.train_rows] == 1]
         graph = likes_graph(

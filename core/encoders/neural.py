@@ -53,7 +53,7 @@ class NeuralEncoder(ABC):
     @property
     def dim(self) -> int:
         """Width of the vectors."""
-        return self.config.dim
+        return self.config.width
 
     def fit(self, run_folder: Path, progress: Progress) -> Training:
         """See Encoder. Raises: EmptySplitError without train rows."""
@@ -103,6 +103,28 @@ class NeuralEncoder(ABC):
         """Logit of train's like-rate, with one pseudo-row of each label: where b starts."""
         label = self.dataset.label[self.train_rows]
         return float(np.log((label.sum() + 1) / (len(label) - label.sum() + 1)))
+
+    @property
+    def user_start(self) -> torch.Tensor:
+        """Return (U,) where biases of users start."""
+        return self._bias_start(self.dataset.user, len(self.dataset.users))
+
+    @property
+    def item_start(self) -> torch.Tensor:
+        """Return (I,) where biases of items start."""
+        return self._bias_start(self.dataset.item, len(self.dataset.items))
+
+    def _bias_start(self, index: IntArray, size: int) -> torch.Tensor:
+        """Return (size,) logits of smoothed train like-rates, less that of the overall rate."""
+        prior = self.config.prior_rows
+        if not prior:
+            return torch.zeros(size)
+        of, label = index[self.train_rows], self.dataset.label[self.train_rows]
+        overall = 1 / (1 + np.exp(-self.like_logit))
+        rate = (np.bincount(of, label, size) + prior * overall) / (
+            np.bincount(of, minlength=size) + prior
+        )
+        return torch.from_numpy(np.log(rate / (1 - rate)) - self.like_logit).float()
 
     def trained_users(self) -> npt.NDArray[np.bool_]:
         """Return (U,) whether a user has train rows."""

@@ -73,10 +73,18 @@ class _Run:
 
     def __init__(self, encoder: Trainable, config: EncodeConfig) -> None:
         self._encoder, self._config = encoder, config
+        # Adam divides a gradient by its own size, so a decayed bias of an item that a batch lacks would move by the
+        # whole learning rate whatever the penalty; biases and norms are therefore not decayed.
+        weights = list(encoder.module.parameters())
+        matrices, vectors = (
+            [w for w in weights if (w.dim() > 1) is many] for many in (True, False)
+        )
         self._optimizer = torch.optim.Adam(
-            encoder.module.parameters(),
+            [
+                {"params": matrices, "weight_decay": config.weight_decay or 0.0},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
             lr=config.learning_rate or 0.0,
-            weight_decay=config.weight_decay or 0.0,
         )
         self.course = Training()
         self.best = _copy(encoder.module.state_dict())

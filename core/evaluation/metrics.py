@@ -43,8 +43,6 @@ class Figure:
     users: int
     """Users that count."""
     users_left_out: int
-    against: Difference | None = None
-    """This minus the same of the scorer that all are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +77,13 @@ def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
 
 
 def measure_all(
-    scorers: Mapping[str, ScoredRows],
-    *,
-    k: int = 5,
-    drawing: Drawing | None = None,
-    compare_with: str | None = None,
-) -> dict[str, dict[str, Figure]]:
+    scorers: Mapping[str, ScoredRows], *, k: int = 5, drawing: Drawing | None = None
+) -> "Measurement":
     """Measure scorers on the same rows, with the same draws for all.
 
     Args:
         scorers: name -> its scores; all over the same rows in the same order.
         k: cut-off of the ranking metrics.
-        compare_with: name of the scorer whose figures are subtracted from those of the others.
-    Returns: scorer -> metric -> figure.
     Raises: MismatchError if the rows differ.
     """
     drawing = drawing or Drawing()
@@ -113,25 +105,29 @@ def measure_all(
         scorer: dict(zip(names, values, strict=True))
         for scorer, values in zip(scorers, shaped, strict=True)
     }
-    measured = _Measured(rows=reference, prepared=prepared, drawn=drawn)
-    return {scorer: measured.figures(scorer, compare_with) for scorer in scorers}
+    return Measurement(rows=reference, prepared=prepared, drawn=drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Measured:
+class Measurement:
+    """Scorers measured on the same rows, and the draws that their intervals come from."""
+
     rows: ScoredRows
-    prepared: dict[str, dict[str, Measure]]
-    drawn: dict[str, dict[str, Floats]]
-    values: dict[tuple[str, str], float | None] = field(default_factory=dict)
+    """Of any of the scorers: users and labels are those of all."""
+    prepared: Mapping[str, Mapping[str, Measure]]
+    """Scorer -> metric -> measure."""
+    drawn: Mapping[str, Mapping[str, Floats]]
+    """Scorer -> metric -> (samples,) values over drawn users, the same users for all scorers."""
+    _values: dict[tuple[str, str], float | None] = field(default_factory=dict)
 
     def value(self, scorer: str, metric: str) -> float | None:
         """Return the metric over all rows, computed once."""
-        if (scorer, metric) not in self.values:
+        if (scorer, metric) not in self._values:
             statistic = self.prepared[scorer][metric].statistic
-            self.values[scorer, metric] = value_of(statistic, self.rows.users)
-        return self.values[scorer, metric]
+            self._values[scorer, metric] = value_of(statistic, self.rows.users)
+        return self._values[scorer, metric]
 
-    def figures(self, scorer: str, other: str | None) -> dict[str, Figure]:
+    def figures(self, scorer: str) -> dict[str, Figure]:
         """Return every metric of one scorer."""
         return {
             metric: Figure(
@@ -140,19 +136,21 @@ class _Measured:
                 rows=len(self.rows),
                 users=measure.users,
                 users_left_out=self.rows.users - measure.users,
-                against=self.against(scorer, other, metric),
             )
             for metric, measure in self.prepared[scorer].items()
         }
 
-    def against(self, scorer: str, other: str | None, metric: str) -> Difference | None:
-        """Return the paired difference to another scorer, None where it means nothing."""
-        if other is None or other == scorer or other not in self.prepared:
-            return None
+    def gap(self, scorer: str, other: str, metric: str) -> float | None:
+        """Return the metric of one scorer minus that of another; None where either is not defined."""
         first, second = self.value(scorer, metric), self.value(other, metric)
-        if first is None or second is None:
+        return None if first is None or second is None else first - second
+
+    def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
+        """Return the gap with its interval; None where it is not defined or nothing was drawn."""
+        gap = self.gap(scorer, other, metric)
+        if gap is None:
             return None
-        return difference(first - second, self.drawn[scorer][metric], self.drawn[other][metric])
+        return difference(gap, self.drawn[scorer][metric], self.drawn[other][metric])
 
 
 def _mean_of_users(values: Floats) -> Measure:

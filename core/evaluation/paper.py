@@ -1,9 +1,10 @@
 """The paper's figures, kept to be shown beside ours: they are compared with, never computed with.
 
-Source: ThinkRec paper, ML-1M columns of table 2, of the ablation and of the comparison of reasons.
+Source: ThinkRec paper, tables 2 (all systems), 3 (reasons) and 4 (ablation).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,6 +14,15 @@ ENCODERS = MappingProxyType(
     {"mf": "MF", "lightgcn": "LightGCN", "sasrec": "SASRec", "gsasrec": "gSASRec"}
 )
 """Value of `encode --encoder` -> method."""
+BASELINES = MappingProxyType({"tallrec": "TALLRec", "collm": "CoLLM", "prompt4nr": "Prompt4NR"})
+"""Word in the name of an artifact -> method."""
+DATA_SETS = MappingProxyType({"ml-1m": "ML-1M", "yelp": "Yelp", "amazon": "Book"})
+"""Source of `ingest` whose preset is the paper's -> column of its tables."""
+
+THINKREC = "ThinkRec"
+WITHOUT_THINKING = "ThinkRec without thinking"
+WITHOUT_EXPERTS = "ThinkRec without experts"
+WITHOUT_BOTH = "ThinkRec without thinking and experts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,45 +31,72 @@ class PaperRow:
 
     method: str
     where: str
-    """Table of the paper."""
+    """Table of the paper, and its column."""
     figures: Mapping[str, float]
     """Metric by the name it has here -> value; what the paper does not report is missing."""
+    reasons: Mapping[str, float]
+    """The same of its reasons."""
+    caution: str = ""
+    """In what our scorer is more or other than the method."""
 
 
+# Columns: ML-1M, Yelp, Book, each with the metrics in this order.
 _OVERALL = ("auc", "uauc", "ndcg@5", "map@5")
-_ML_1M = {
-    "MF": (0.6401, 0.6079, 0.7286, 0.4520),
-    "LightGCN": (0.6140, 0.6230, 0.7333, 0.4600),
-    "SASRec": (0.6956, 0.6687, 0.7663, 0.4747),
-    "gSASRec": (0.7043, 0.6690, 0.7650, 0.4693),
-    "Prompt4NR": (0.6936, 0.6433, 0.7665, 0.4652),
-    "TALLRec": (0.6872, 0.6553, 0.7683, 0.4706),
-    "CoLLM": (0.7141, 0.6672, 0.7585, 0.4647),
-    "ThinkRec": (0.7764, 0.6775, 0.7747, 0.4774),
+_TABLE_2 = {
+    "MF": "6401 6079 7286 4520  5838 5389 8120 2552  6592 5527 6805 2887",
+    "LightGCN": "6140 6230 7333 4600  5360 5179 8076 2520  5622 4985 6406 2598",
+    "SASRec": "6956 6687 7663 4747  6184 6096 8564 2785  5411 5197 6550 2701",
+    "gSASRec": "7043 6690 7650 4693  6200 6051 8586 2792  6187 5546 6858 2964",
+    "Prompt4NR": "6936 6433 7665 4652  6272 6034 8348 2705  6764 5699 7023 3048",
+    "TALLRec": "6872 6553 7683 4706  5334 5206 7988 2538  6632 5568 7023 3049",
+    "CoLLM": "7141 6672 7585 4647  6373 5961 8420 2734  7830 5672 6917 2968",
+    THINKREC: "7764 6775 7747 4774  6955 6065 8585 2826  8302 5705 6858 2977",
 }
 _ABLATION = ("uauc", "ndcg@5", "map@5")
-_ML_1M_ABLATION = {
-    "ThinkRec without thinking and experts": (0.6658, 0.7643, 0.4674),
-    "ThinkRec without thinking": (0.6599, 0.7570, 0.4623),
-    "ThinkRec without experts": (0.6765, 0.7740, 0.4742),
+_TABLE_4 = {
+    WITHOUT_BOTH: "6658 7643 4674  5904 8429 2736  5017 6381 2613",
+    WITHOUT_THINKING: "6599 7570 4623  5865 8402 2702  4692 6284 2548",
+    WITHOUT_EXPERTS: "6765 7740 4742  5999 8562 2791  5631 6801 2939",
 }
-_ML_1M_METEOR = {"Prompt4NR": 0.0010, "TALLRec": 0.0275, "CoLLM": 0.0003, "ThinkRec": 0.0333}
+_REASONS = ("meteor", "bleurt")
+_TABLE_3 = {
+    "Prompt4NR": "0010 2013  0205 1675  0003 1957",
+    "TALLRec": "0275 2607  0379 2420  0301 1931",
+    "CoLLM": "0003 1626  0001 1785  0097 1636",
+    THINKREC: "0333 3104  0616 2683  0546 2828",
+}
 
 
-def paper_row(method: str) -> PaperRow | None:
-    """Return what the paper reports for a method on ML-1M, None if it does not have it."""
-    if method in _ML_1M:
-        figures = dict(zip(_OVERALL, _ML_1M[method], strict=True))
-        return PaperRow(method=method, where="table 2", figures=figures)
-    if method in _ML_1M_ABLATION:
-        figures = dict(zip(_ABLATION, _ML_1M_ABLATION[method], strict=True))
-        return PaperRow(method=method, where="ablation", figures=figures)
+def paper_row(method: str, source: str = "ml-1m", *, caution: str = "") -> PaperRow | None:
+    """Return what the paper reports for a method on a data set, None if it does not have it.
+
+    Args:
+        method: as its tables call it.
+        source: of `ingest`: ml-1m, yelp or amazon.
+        caution: in what our scorer is more or other than the method.
+    """
+    if source not in DATA_SETS:
+        return None
+    for table, words, metrics in (
+        ("table 2", _TABLE_2, _OVERALL),
+        ("table 4", _TABLE_4, _ABLATION),
+    ):
+        if method in words:
+            return PaperRow(
+                method=method,
+                where=f"{table}, {DATA_SETS[source]}",
+                figures=_column(words[method], metrics, source),
+                reasons=_column(_TABLE_3[method], _REASONS, source) if method in _TABLE_3 else {},
+                caution=caution,
+            )
     return None
 
 
-def paper_meteor(method: str) -> float | None:
-    """Return the METEOR the paper reports for a method's reasons on ML-1M."""
-    return _ML_1M_METEOR.get(method)
+def _column(words: str, metrics: Sequence[str], source: str) -> Mapping[str, float]:
+    digits = words.split()
+    start = list(DATA_SETS).index(source) * len(metrics)
+    own = digits[start : start + len(metrics)]
+    return {metric: int(word) / 10_000 for metric, word in zip(metrics, own, strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +106,47 @@ class Scorer:
     kind: str
     """Kind of the artifact that scored: encoder, adapter, experts or model."""
     names: tuple[str, ...]
-    """Names of that artifact and of its scores."""
+    """Names of that artifact and of its scores; the first that says something counts."""
     encoder: str | None = None
+    adapter: str | None = None
+    """Name of the adapter it was made from, if it is none itself."""
     thinks: bool = True
     """Whether its adapter was trained on reasons."""
+    experts: int | None = None
+    """How many experts it has; None if that is not known."""
 
 
 def method_of(scorer: Scorer) -> str | None:
     """Return the paper's name of a scorer's method, None for what the paper does not have.
 
-    An encoder is known by its type. A language model whose name says tallrec, collm or prompt4nr is that; any
-    other is ThinkRec or the ablation of it that lacks the experts or the reasons.
+    An encoder is known by its type. A language model with the word tallrec, collm or prompt4nr in its name is that. Any
+    other is ThinkRec, or the ablation that lacks experts, thinking or both: because its name says so
+    (without-experts, without-think, without-both) or because it was made so.
     """
     if scorer.kind == "encoder":
         return ENCODERS.get(scorer.encoder or "")
-    for word, method in (("tallrec", "TALLRec"), ("collm", "CoLLM"), ("prompt4nr", "Prompt4NR")):
-        if any(word in name for name in scorer.names):
-            return method
-    fused = scorer.kind in ("model", "experts")
-    if fused:
-        return "ThinkRec" if scorer.thinks else "ThinkRec without thinking"
-    if scorer.kind == "adapter":
-        return f"ThinkRec without {'experts' if scorer.thinks else 'thinking and experts'}"
-    return None
+    if scorer.kind not in ("adapter", "experts", "model"):
+        return None
+    for name in scorer.names:
+        if word := _words(name) & BASELINES.keys():
+            return BASELINES[min(word)]
+    if scorer.adapter and _words(scorer.adapter) & BASELINES.keys():
+        return None  # made from a baseline, and said to be something else
+    lacks = {part for name in scorer.names for part in _lacks(name)}
+    thinks = scorer.thinks and not lacks & {"think", "both"}
+    has_experts = scorer.kind != "adapter" and scorer.experts != 0
+    has_experts = has_experts and not lacks & {"experts", "both"}
+    if thinks:
+        return THINKREC if has_experts else WITHOUT_EXPERTS
+    return WITHOUT_THINKING if has_experts else WITHOUT_BOTH
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name or reference: scores/tallrec-seed-1@2 has tallrec among them."""
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def _lacks(name: str) -> list[str]:
+    """Return think, experts or both where a name says without-..., no-... or wo-... of it."""
+    pattern = r"(?:^|[^a-z])(?:without|no|wo|w-o)[-_.]?(think|experts?|both)"
+    return ["experts" if part.startswith("expert") else part for part in re.findall(pattern, name)]

@@ -16,6 +16,7 @@ from core.evaluation.rows import Floats, Integers, Statistic, row_mean, value_of
 from core.progress import Progress
 
 _WORD = re.compile(r"\w+")
+_ANSWER = re.compile(r"^\s*(?:yes|no)\s*(?:[.,:;!]+\s*|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,19 @@ class Reasons:
 
 
 def measure_reasons(
-    reasons: Reasons, *, wordnet: Path | None, drawing: Drawing, progress: Progress
+    reasons: Reasons,
+    *,
+    wordnet: Path | None,
+    bleurt: Path | None = None,
+    drawing: Drawing,
+    progress: Progress,
 ) -> dict[str, Figure]:
     """Measure explanations.
 
     Args:
         reasons: at least one.
         wordnet: folder of WordNet 3.0; None leaves METEOR out.
+        bleurt: folder of a BLEURT checkpoint; None leaves BLEURT out.
         drawing: of the intervals, by bootstrap over users.
         progress: METEOR takes a while.
     Returns: metric -> figure; the metrics that need a reference cover the rows that have one.
@@ -50,15 +57,22 @@ def measure_reasons(
     figures = {"agreement": _row_figure(reasons.user, agreements(reasons), drawing)}
     for n in (1, 2):
         figures[f"distinct_{n}"] = _plain_figure(distinct(reasons.reason, n), reasons.user)
-    pairs = [(h, r) for h, r in zip(reasons.reason, reasons.reference, strict=True) if r]
+    pairs = [
+        (without_answer(h), without_answer(r))
+        for h, r in zip(reasons.reason, reasons.reference, strict=True)
+        if r
+    ]
     if not pairs:
         return figures
     users = [u for u, r in zip(reasons.user, reasons.reference, strict=True) if r]
     if wordnet is not None:
         figures["meteor"] = _row_figure(users, meteors(pairs, wordnet, progress), drawing)
+    if bleurt is not None:
+        from core.evaluation.bleurt import bleurts
+
+        figures["bleurt"] = _row_figure(users, bleurts(pairs, bleurt, progress), drawing)
     figures["rouge_l"] = _row_figure(users, np.array([rouge_l(h, r) for h, r in pairs]), drawing)
-    figures |= {name: _plain_figure(v, users) for name, v in _corpus_scores(pairs).items()}
-    return figures
+    return figures | _corpus_figures(pairs, users, drawing)
 
 
 def agreements(reasons: Reasons) -> Floats:
@@ -73,6 +87,11 @@ def _first_answer(reasons: Reasons, index: int) -> str:
     found = _WORD.match(reasons.reason[index].lstrip())
     first = found[0].lower() if found else ""
     return first if first in ("yes", "no") else reasons.answer[index].lower()
+
+
+def without_answer(text: str) -> str:
+    """Return a reason without the "Yes." or "No." before it: a teacher's reason is kept without."""
+    return _ANSWER.sub("", text, count=1).strip()
 
 
 def distinct(texts: Sequence[str], n: int) -> float | None:
@@ -136,31 +155,59 @@ def open_wordnet(folder: Path) -> Iterator[Any]:
             file.close()
 
 
-def _corpus_scores(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+def _corpus_figures(
+    pairs: Sequence[tuple[str, str]], users: Sequence[str], drawing: Drawing
+) -> dict[str, Figure]:
     """Return BLEU and chrF of sacrebleu, 0..100, over all pairs at once."""
-    import sacrebleu
+    from sacrebleu.metrics import BLEU, CHRF
 
-    texts, references = [h for h, _ in pairs], [[r for _, r in pairs]]
+    codes = _codes(users)
     return {
-        "bleu": float(sacrebleu.corpus_bleu(texts, references).score),
-        "chrf": float(sacrebleu.corpus_chrf(texts, references).score),
+        name: _figure(_corpus_statistic(metric, pairs, codes), codes, drawing)
+        for name, metric in (("bleu", BLEU()), ("chrf", CHRF()))
     }
 
 
-def _row_figure(users: Sequence[str], values: Floats, drawing: Drawing) -> Figure:
+def _corpus_statistic(metric: Any, pairs: Sequence[tuple[str, str]], user: Integers) -> Statistic:
+    """Return a corpus metric for weighted users: its counts of each pair are added up by weight.
+
+    The two methods are those with which sacrebleu draws its own intervals; a test holds that they give what its
+    public functions give.
+    """
+    counts = metric._extract_corpus_statistics([h for h, _ in pairs], [[r for _, r in pairs]])
+    rows = np.array(counts, dtype=np.int64)
+    sums = np.zeros((int(user.max()) + 1, rows.shape[1]), dtype=np.int64)
+    np.add.at(sums, user, rows)
+
+    def statistic(weights: Floats) -> Floats:
+        totals = weights.astype(np.int64) @ sums
+        return np.array([metric._compute_score_from_stats(t).score for t in totals.tolist()])
+
+    return statistic
+
+
+def _codes(users: Sequence[str]) -> Integers:
     _, codes = np.unique(np.array(users), return_inverse=True)
-    statistic = row_mean(codes, values)
+    return codes.astype(np.int64)
+
+
+def _row_figure(users: Sequence[str], values: Floats, drawing: Drawing) -> Figure:
+    codes = _codes(users)
+    return _figure(row_mean(codes, values), codes, drawing)
+
+
+def _figure(statistic: Statistic, codes: Integers, drawing: Drawing) -> Figure:
     count = int(codes.max()) + 1
     return Figure(
         value=value_of(statistic, count),
-        interval=_row_interval(statistic, codes, drawing),
-        rows=len(values),
+        interval=_interval(statistic, codes, drawing),
+        rows=len(codes),
         users=count,
         users_left_out=0,
     )
 
 
-def _row_interval(statistic: Statistic, codes: Integers, drawing: Drawing) -> Interval | None:
+def _interval(statistic: Statistic, codes: Integers, drawing: Drawing) -> Interval | None:
     count = int(codes.max()) + 1
     if count < 2:  # one user drawn again and again tells nothing
         return None

@@ -1,6 +1,6 @@
 """Parts of the rows that are measured on their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,16 +17,16 @@ def slices_of(
     scores: Scores,
     dataset: Dataset,
     *,
-    groups: dict[str, int] | None = None,
-    routes: Sequence[str | None] | None = None,
+    groups: Mapping[str, Mapping[str, int]] | None = None,
+    routes: Mapping[str, Sequence[str | None]] | None = None,
 ) -> dict[str, Mask]:
     """Return name -> (n,) mask of every slice that holds rows, beginning with `all`.
 
     Args:
         scores: the rows.
         dataset: where the rows come from.
-        groups: user -> group, where there are groups.
-        routes: (n,) route of the gate, where there is one.
+        groups: groups artifact -> user -> group, where there are groups.
+        routes: scorer -> (n,) route of its gate, where there is one.
     """
     found: dict[str, Mask] = {"all": np.ones(len(scores), dtype=bool)}
     warm = _warm(scores, dataset)
@@ -37,13 +37,34 @@ def slices_of(
             name = f"history={start}+" if after is None else f"history={start}-{after - 1}"
             inside = lengths >= start if after is None else (lengths >= start) & (lengths < after)
             found[name] = inside
-    if groups:
-        own = np.array([groups.get(user, -1) for user in scores.user])
-        found |= {f"group={group}": own == group for group in sorted(set(groups.values()))}
-    if routes is not None:
-        names = sorted({route for route in routes if route})
-        found |= {f"route={name}": np.array([r == name for r in routes]) for name in names}
+    grouped = {
+        name: [None if (own := of_user.get(user)) is None else str(own) for user in scores.user]
+        for name, of_user in (groups or {}).items()
+    }
+    found |= _partitions("group", grouped) | _partitions("route", routes or {})
     return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def _partitions(kind: str, values: Mapping[str, Sequence[str | None]]) -> dict[str, Mask]:
+    """Return the slices of one or several ways to part the rows; ways that part them alike are told once.
+
+    Args:
+        kind: group or route.
+        values: what parts the rows -> (n,) part of each row, None for rows in none.
+    """
+    different = {
+        tuple(parts): name
+        for name, parts in reversed(list(values.items()))
+        if len(set(parts)) > 1  # one part that holds all rows is no slice
+    }
+    found: dict[str, Mask] = {}
+    for name, parts in values.items():
+        if different.get(tuple(parts)) != name:
+            continue
+        by = f" by {name}" if len(different) > 1 else ""
+        for part in sorted({part for part in parts if part}):
+            found[f"{kind}={part}{by}"] = np.array([one == part for one in parts], dtype=bool)
+    return found
 
 
 def _warm(scores: Scores, dataset: Dataset) -> Mask:

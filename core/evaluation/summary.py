@@ -3,39 +3,35 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-AGAINST_BIAS = "minus bias"
-"""Value of the column `slice` for differences to the bias baseline over all rows."""
+Row = Mapping[str, Any]
 
 
-def summarize(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Nest the rows of a metrics table.
+def summarize(rows: Iterable[Row], comparisons: Iterable[Row] = ()) -> dict[str, dict[str, Any]]:
+    """Nest the rows of a metrics table and of a comparisons table.
 
     Returns: scorer -> its metrics over all rows by name, and
         rows; users and users_left_out (of UAUC where it was measured: users without both labels are
         left out); users_left_out_of (metric -> number); intervals (metric -> [low, high]);
-        against_bias (metric -> {difference, low, high}); slices (name -> the same for its rows);
-        scores (what was measured) and split.
+        minus (other scorer -> metric -> {difference, low, high, p}, over all rows); slices (name -> the same
+        for its rows); scores (what was measured) and split.
     """
     result: dict[str, dict[str, Any]] = {}
     for row in rows:
         scorer = result.setdefault(row["scorer"], {})
-        if row["slice"] == AGAINST_BIAS:
-            scorer.setdefault("against_bias", {})[row["metric"]] = {
-                "difference": row["value"],
-                "low": row["low"],
-                "high": row["high"],
-            }
-            continue
         place = scorer
         if row["slice"] == "all":
             scorer["scores"], scorer["split"] = row["scores"], row["split"]
         else:
             place = scorer.setdefault("slices", {}).setdefault(row["slice"], {})
         _add(place, row)
+    for row in comparisons:
+        if row["slice"] == "all":
+            minus = result[row["scorer"]].setdefault("minus", {}).setdefault(row["other"], {})
+            minus[row["metric"]] = {name: row[name] for name in ("difference", "low", "high", "p")}
     return result
 
 
-def _add(place: dict[str, Any], row: Mapping[str, Any]) -> None:
+def _add(place: dict[str, Any], row: Row) -> None:
     metric = row["metric"]
     place[metric] = row["value"]
     if row["low"] is not None:

@@ -1,16 +1,18 @@
-"""One explanation: the answer and how sure, the reason, the route, and what moved the score."""
+"""Explanations: the answer and how sure, the reason, the route, and what moved the score."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from core.explaining.generate import generate_reason
+from core.explaining.generate import generate_reasons
 from core.explaining.influence import influences
 from core.scoring.language import LanguageScorer
 from core.text.answers import NO, YES
 from core.text.evidence import item_sentence, prior_sentence, user_sentence
 from core.text.examples import Example
+from core.text.prompts import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +29,84 @@ class Question:
     """A teacher's reason for this very row, if there is one."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How to explain."""
+
+    max_new_tokens: int
+    """Longest reason."""
+    influence: bool
+    """Whether to score with each history item left out."""
+    batch_size: int = 1
+    """Reasons written at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """A question with the logits that answer it."""
+
+    question: Question
+    prompt: Prompt
+    yes: float
+    no: float
+    score: float
+
+    @property
+    def label(self) -> int:
+        """The likelier of the two words, whatever zero the relevance score has."""
+        return int(self.yes > self.no)
+
+
 def explain(
-    scorer: LanguageScorer, question: Question, *, max_new_tokens: int, influence: bool
+    scorer: LanguageScorer, questions: Sequence[Question], manner: Manner
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (place among the questions, everything there is to say about the pair, as JSON values).
+
+    Prompts of like length are written together, so the places come in another order.
+    """
+    answered = _answer(scorer, questions)
+    by_length = sorted(range(len(questions)), key=lambda place: len(answered[place].prompt.ids))
+    for start in range(0, len(by_length), manner.batch_size):
+        places = by_length[start : start + manner.batch_size]
+        chosen = [answered[place] for place in places]
+        reasons = generate_reasons(
+            scorer.scorer,
+            scorer.builder,
+            [one.prompt for one in chosen],
+            [one.label for one in chosen],
+            scorer.columns([one.question.example.user for one in chosen]),
+            manner.max_new_tokens,
+        )
+        for place, one, reason in zip(places, chosen, reasons, strict=True):
+            yield place, _facts(scorer, one, reason, manner)
+
+
+def _answer(scorer: LanguageScorer, questions: Sequence[Question]) -> list[_Answered]:
+    prompts = [scorer.builder.build(question.example) for question in questions]
+    columns = scorer.columns([question.example.user for question in questions])
+    logits = scorer.scorer.score(prompts, columns)
+    scores = logits.score(scorer.relevance)
+    return [
+        _Answered(
+            question=question,
+            prompt=prompt,
+            yes=float(logits.yes[place]),
+            no=float(logits.no[place]),
+            score=float(scores[place]),
+        )
+        for place, (question, prompt) in enumerate(zip(questions, prompts, strict=True))
+    ]
+
+
+def _facts(
+    scorer: LanguageScorer, answered: _Answered, reason: str, manner: Manner
 ) -> dict[str, Any]:
-    """Return everything there is to say about one pair, as JSON values."""
-    example, builder = question.example, scorer.builder
-    dataset = scorer.examples.dataset
-    prompt = builder.build(example)
-    columns = scorer.columns([example.user])
-    logits = scorer.scorer.score([prompt], columns)
-    score = float(logits.score(scorer.relevance)[0])
-    # The answer is the likelier of the two words, whatever zero the relevance score has.
-    label = int(logits.yes[0] > logits.no[0])
+    question, prompt = answered.question, answered.prompt
+    example, dataset = question.example, scorer.examples.dataset
     moved = (
-        influences(scorer, example, question.full) if influence else [None] * len(example.history)
+        influences(scorer, example, question.full)
+        if manner.influence
+        else [None] * len(example.history)
     )
     routes = scorer.routes([example.user])
     weights = (
@@ -48,30 +114,22 @@ def explain(
         if scorer.routing is None or example.user is None
         else scorer.routing.weights[example.user]
     )
-    evidence = []
-    if builder.config.style == "evidence":
-        evidence = [
-            user_sentence(example.evidence, example.position),
-            item_sentence(example.evidence, example.position),
-        ]
-    if example.prior is not None:
-        evidence.append(prior_sentence(example.prior))
     return {
         "user": question.user,
         "item": dataset.items[example.item],
         "title": dataset.titles[example.item],
         "row": question.row,
-        "answer": YES if label else NO,
-        "probability": float(1 / (1 + np.exp(-score))),
-        "score": score,
-        "yes_logit": float(logits.yes[0]),
-        "no_logit": float(logits.no[0]),
-        "reason": generate_reason(scorer.scorer, builder, prompt, label, columns, max_new_tokens),
+        "answer": YES if answered.label else NO,
+        "probability": float(1 / (1 + np.exp(-answered.score))),
+        "score": answered.score,
+        "yes_logit": answered.yes,
+        "no_logit": answered.no,
+        "reason": reason,
         "reference": question.reference,
         "route": routes[0] if routes else None,
         "weights": [float(w) for w in weights],
         "experts": 0 if scorer.routing is None else scorer.routing.weights.shape[1],
-        "evidence": evidence,
+        "evidence": _evidence(scorer, example),
         "history": [
             {
                 "item": dataset.items[int(item)],
@@ -81,8 +139,20 @@ def explain(
             }
             for item, liked, value in zip(example.history, example.labels, moved, strict=True)
         ],
-        "prompt": builder.decode(prompt.ids),
+        "prompt": scorer.builder.decode(prompt.ids),
         "token_ids": prompt.ids,
         "prompt_token_count": len(prompt.ids),
         "slots": [[slot.position, slot.kind] for slot in prompt.slots],
     }
+
+
+def _evidence(scorer: LanguageScorer, example: Example) -> list[str]:
+    evidence = []
+    if scorer.builder.config.style == "evidence":
+        evidence = [
+            user_sentence(example.evidence, example.position),
+            item_sentence(example.evidence, example.position),
+        ]
+    if example.prior is not None:
+        evidence.append(prior_sentence(example.prior))
+    return evidence

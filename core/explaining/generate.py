@@ -2,52 +2,83 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from core.llm.quiet import quiet_transformers
 from core.scoring.scorer import Scorer
 from core.text.prompts import Prompt, PromptBuilder
 
+REPETITION_PENALTY = 1.05
+"""Small models fall into loops; a mild penalty stops that and leaves names alone."""
 
-def generate_reason(
+
+def generate_reasons(
     scorer: Scorer,
     builder: PromptBuilder,
-    prompt: Prompt,
-    label: int,
+    prompts: Sequence[Prompt],
+    labels: Sequence[int],
     columns: npt.NDArray[np.float64] | None,
     max_new_tokens: int,
-) -> str:
-    """Return "Yes. <reason>" or "No. <reason>", greedily decoded.
+) -> list[str]:
+    """Return "Yes. <reason>" or "No. <reason>" of each prompt, greedily decoded as one batch.
 
     Args:
-        scorer: the model, the same object that scored the prompt.
-        prompt: up to the place where the answer begins.
-        label: the answer given: 1 Yes, 0 No.
-        columns: (1, global + experts) weights of the user's row, if the model has mixture layers.
+        scorer: the model, the same object that scored the prompts.
+        prompts: up to the place where the answer begins; the longer they differ, the more is padding.
+        labels: the answers given: 1 Yes, 0 No.
+        columns: (n, global + experts) weights of the users' rows, if the model has mixture layers.
         max_new_tokens: longest reason.
     """
-    model = scorer.decoder.model
-    start = [*prompt.ids, *builder.answer(label), *builder.full_stop]
-    device = scorer.decoder.device
+    model, device = scorer.decoder.model, scorer.decoder.device
+    starts = [
+        [*prompt.ids, *builder.answer(label), *builder.full_stop]
+        for prompt, label in zip(prompts, labels, strict=True)
+    ]
     gates: AbstractContextManager[None] = nullcontext()
     if scorer.gates is not None and columns is not None:
-        gates = scorer.gates.use(torch.from_numpy(columns).to(device))
+        # One row of weights for all tokens of a sequence.
+        gates = scorer.gates.use(torch.from_numpy(columns[:, None, :]).to(device))
     with torch.inference_mode(), gates, quiet_transformers():
-        embedded = scorer.embed_prompt(start, prompt.slots)
+        sequences = [
+            scorer.embed_prompt(ids, prompt.slots)
+            for ids, prompt in zip(starts, prompts, strict=True)
+        ]
+        embedded, mask = _padded(sequences)
         out = model.generate(
-            inputs_embeds=embedded[None],
-            attention_mask=torch.ones(1, len(start), dtype=torch.long, device=device),
+            inputs_embeds=embedded,
+            attention_mask=mask,
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            # Small models fall into loops; a mild penalty stops that and leaves names alone.
-            repetition_penalty=1.05,
+            repetition_penalty=1.0,
+            # Asked by its setting, transformers would spare as many new tokens as a row has padding: it takes them for
+            # the prompt, which is not among the ids here.
+            logits_processor=LogitsProcessorList(
+                [RepetitionPenaltyLogitsProcessor(REPETITION_PENALTY)]
+            ),
             eos_token_id=_ends(builder),
             pad_token_id=builder.tokenizer.pad_token_id or builder.tokenizer.eos_token_id,
         )
-    return _tidy(builder.answer_word(label), builder.tokenizer, out[0].tolist())
+    return [
+        _tidy(builder.answer_word(label), builder.tokenizer, _until_end(ids, builder))
+        for label, ids in zip(labels, out.tolist(), strict=True)
+    ]
+
+
+def _padded(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return (n, longest, width) embeddings, padded on the left, and the mask of what is real."""
+    longest = max(len(one) for one in sequences)
+    embedded = sequences[0].new_zeros(len(sequences), longest, sequences[0].shape[1])
+    mask = torch.zeros(len(sequences), longest, dtype=torch.long, device=embedded.device)
+    for row, one in enumerate(sequences):
+        embedded[row, longest - len(one) :] = one
+        mask[row, longest - len(one) :] = 1
+    return embedded, mask
 
 
 def _ends(builder: PromptBuilder) -> list[int] | None:
@@ -55,9 +86,15 @@ def _ends(builder: PromptBuilder) -> list[int] | None:
     return None if end is None else [end]
 
 
-def _tidy(word: str, tokenizer: object, ids: Sequence[int]) -> str:
+def _until_end(ids: list[int], builder: PromptBuilder) -> list[int]:
+    """Return the ids before the end of the turn: after it a batch is filled up."""
+    end = builder.tokenizer.eos_token_id
+    return ids[: ids.index(end)] if end in ids else ids
+
+
+def _tidy(word: str, tokenizer: Any, ids: Sequence[int]) -> str:
     """Return the answer word and the reason; a sentence cut off by the limit is dropped if others stand before it."""
-    text = " ".join(tokenizer.decode(list(ids), skip_special_tokens=True).split())  # type: ignore[attr-defined]
+    text = " ".join(tokenizer.decode(list(ids), skip_special_tokens=True).split())
     if text and text[-1] not in ".!?" and "." in text:
         text = text[: text.rindex(".") + 1]
     return f"{word}. {text}".strip()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from core.errors import MismatchError
 
-Route = Literal["concentrated", "averaged", "fused", "cold"]
+Route = Literal["concentrated", "averaged", "fused", "cold", "global"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -105,6 +105,16 @@ def route_users(
         else:
             route.append("fused")
     return Routing(weights=weights, entropy=entropy, route=route, expert=expert)
+
+
+def route_alike(users: int) -> Routing:
+    """Return the routing of a model without experts: the global LoRA answers everybody."""
+    return Routing(
+        weights=np.zeros((users, 0)),
+        entropy=np.zeros(users),
+        route=["global"] * users,
+        expert=np.full(users, -1, dtype=np.int64),
+    )
 
 
 def _unit(vectors: Floats) -> Floats:

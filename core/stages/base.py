@@ -35,6 +35,8 @@ class Input:
     """Which artifacts of these kinds are taken unasked, from a pipe or as the latest."""
     wanted: Callable[[Any], bool] = lambda config: True
     """Whether these settings use the input at all; if not, it is left out and does not change the key."""
+    unless: str | None = None
+    """Another input that takes its place: where that is named, this one is left out."""
 
 
 @dataclass(kw_only=True)
@@ -222,6 +224,8 @@ def resolve_inputs(
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
     for name, wanted in stage.inputs.items():
+        if name not in chosen and wanted.unless and chosen.get(wanted.unless):
+            chosen[name] = []
         if name not in chosen:
             chosen[name] = _default_input(store, stage, wanted, chosen, dataset)
             dataset = dataset or _dataset_of(store, chosen)

@@ -12,25 +12,38 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.encoders.base import Encoder
     from core.encoders.course import Training
+    from core.encoders.search import Found
 
 
 def make(work: Work[EncodeConfig]) -> None:
-    """Train, then write weights, vectors and the course of the training."""
+    """Train once, or search, then write weights, vectors and the course of the training."""
     from core.data.dataset import Dataset
     from core.data.histories import Histories
     from core.encoders.load import make_encoder, save_encoder
 
     dataset = Dataset.open(work.input("dataset").folder)
-    encoder = make_encoder(work.config, dataset, Histories.of(dataset))
-    training = encoder.fit(work.run_folder, work.progress)
+    histories = Histories.of(dataset)
     folder = work.draft.folder
+    if work.config.search:
+        from core.encoders.search import search
+
+        found = search(work.config, dataset, histories, work.run_folder, work.progress)
+        encoder, training = found.encoder, found.training
+        write_trials(folder, work.config.encoder, found)
+        work.draft.summary.update(trials=len(found.trials), best_trial=found.best.trial)
+    else:
+        encoder = make_encoder(work.config, dataset, histories)
+        training = encoder.fit(work.run_folder, work.progress)
     save_encoder(folder, encoder, dataset, training)
     write_vectors(folder, encoder, dataset)
     write_epochs(folder, training)
+    settings = encoder.config.resolved()
     work.draft.summary.update(
-        encoder=work.config.encoder,
+        encoder=settings.encoder,
         dim=encoder.dim,
-        seed=work.config.seed,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        seed=settings.seed,
         device=str(getattr(encoder, "device", "cpu")),
         dtype="float64" if encoder.dim == 0 else "float32",
         epochs=len(training.epochs),
@@ -72,6 +85,20 @@ def write_epochs(folder: Path, training: "Training") -> None:
     epochs = [asdict(epoch) for epoch in training.epochs]
     columns = {name: [epoch[name] for epoch in epochs] for name in types}
     write_table(folder / "epochs.parquet", columns, types)
+
+
+def write_trials(folder: Path, encoder: str, found: "Found") -> None:
+    """Write trials.parquet: one row per combination that a search trained."""
+    from dataclasses import asdict
+
+    from core.data.tables import write_table
+
+    types = ENCODER.payload("trials.parquet").columns
+    rows = [
+        {"encoder": encoder, **asdict(trial), "best": trial is found.best} for trial in found.trials
+    ]
+    columns = {name: [row[name] for row in rows] for name in types}
+    write_table(folder / "trials.parquet", columns, types)
 
 
 def has_vectors(artifact: Artifact) -> bool:

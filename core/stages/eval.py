@@ -1,16 +1,19 @@
 """`thinkrec eval`: scores, explanations -> evaluation. Always beside the constant and the honest counts."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
+from core.errors import ConfigError
 from core.stages.base import Input, Stage, Work, ancestor, require_same_dataset
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
-    from core.evaluation.metrics import Figure
+    from core.evaluation.metrics import Figure, Measurement
     from core.evaluation.scores import Scores
     from core.stages.eval_report import Measured
 
@@ -18,15 +21,18 @@ SCORER_KINDS = ("model", "experts", "adapter", "encoder")
 
 
 def make(work: Work[EvalConfig]) -> None:
-    """Measure scores and explanations; write one row per figure, and the report."""
+    """Measure scores and explanations; write one row per figure and per difference, and the report."""
     from core.data.dataset import Dataset
-    from core.data.tables import write_table
     from core.evaluation.baselines import CONSTANT
     from core.stages.eval_report import write_report
-    from core.stages.kinds import EVALUATION
 
     store = work.context.store
-    scored, explained = work.inputs["scores"], work.inputs["explanations"]
+    if work.config.bleurt and not work.inputs["explanations"]:
+        raise ConfigError(
+            "--bleurt measures reasons, and no explanation was named",
+            hint="Name explanations, too: thinkrec explain --sample 200 makes some.",
+        )
+    scored, explained = all_scores(work), work.inputs["explanations"]
     require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
     measured = _measure_scores(work, dataset)
@@ -34,9 +40,8 @@ def make(work: Work[EvalConfig]) -> None:
         measured, lines=[*measured.lines, *_measure_explanations(work, dataset)]
     )
     lines = measured.lines
-    types = EVALUATION.payload("metrics.parquet").columns
-    columns = {name: [line[name] for line in lines] for name in types}
-    write_table(work.draft.folder / "metrics.parquet", columns, types)
+    _write(work, "metrics.parquet", lines)
+    _write(work, "comparisons.parquet", measured.comparisons)
     examples = write_report(work, measured)
     overall = [line for line in lines if line["slice"] == "all" and line["metric"] == "auc"]
     work.draft.summary.update(
@@ -47,6 +52,22 @@ def make(work: Work[EvalConfig]) -> None:
         rows=overall[0]["rows"],
         auc={line["scorer"]: line["value"] for line in overall if line["scorer"] != CONSTANT},
     )
+
+
+def all_scores(work: Work[EvalConfig]) -> list[Artifact]:
+    """Return the scores to measure: those given, and first the one to compare with if it is another."""
+    given, against = list(work.inputs["scores"]), work.optional("against")
+    known = {artifact.object_id for artifact in given}
+    return given if against is None or against.object_id in known else [against, *given]
+
+
+def _write(work: Work[EvalConfig], path: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    from core.data.tables import write_table
+    from core.stages.kinds import EVALUATION
+
+    types = EVALUATION.payload(path).columns
+    columns = {name: [line[name] for line in lines] for name in types}
+    write_table(work.draft.folder / path, columns, types)
 
 
 def scorer_names(store: Store, artifacts: Sequence[Artifact]) -> list[str]:
@@ -87,36 +108,66 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
         first,
         dataset,
         groups=_groups(work),
-        routes=next(iter(routes.values()), None),
+        routes=routes,
     )
     if not config.slices:
         masks = {"all": masks["all"]}
     rows = {name: table.scored_rows() for name, table in scorers.items()}
     drawing = Drawing(samples=config.bootstrap_samples, seed=config.seed)
     lines: list[dict[str, Any]] = []
+    comparisons: list[dict[str, Any]] = []
     with work.progress.bar("measuring", len(masks), "slices") as bar:
         for slice_name, mask in masks.items():
             inside = {name: one.where(mask) for name, one in rows.items()}
-            measured = measure_all(inside, k=config.k, drawing=drawing, compare_with=bias)
-            for scorer, figures in measured.items():
-                facts = {
-                    "scorer": scorer,
-                    "scores": references.get(scorer),
-                    "split": _split(first, dataset),
-                    "slice": slice_name,
-                }
-                lines += _lines(facts, figures)
+            measured = measure_all(inside, k=config.k, drawing=drawing)
+            place = {"split": _split(first, dataset), "slice": slice_name}
+            for scorer in scorers:
+                facts = {"scorer": scorer, "scores": references.get(scorer), **place}
+                lines += _lines(facts, measured.figures(scorer))
+            comparisons += [
+                line | {"scores": references.get(line["scorer"])} | place
+                for line in _comparisons(measured, references)
+            ]
             bar.advance()
-    given = work.inputs["scores"]
+    given = all_scores(work)
     made_by = [_scorer(work.context.store, artifact) for artifact in given]
     names = scorer_names(work.context.store, given)
+    against = work.optional("against")
     return Measured(
         lines=lines,
+        comparisons=comparisons,
         scorers=scorers,
         made_by=dict(zip(names, made_by, strict=True)),
         references=references,
         bias=bias,
+        against=bias if against is None else _name_of(against, references),
     )
+
+
+def _name_of(scores: Artifact, references: Mapping[str, str]) -> str:
+    """Return the scorer whose scores an artifact holds."""
+    return next(name for name, one in references.items() if one == scores.reference)
+
+
+def _comparisons(
+    measured: "Measurement", references: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the difference of every ordered pair of scorers in every metric."""
+    for scorer, other in itertools.permutations(measured.prepared, 2):
+        for metric, measure in measured.prepared[scorer].items():
+            gap = measured.difference(scorer, other, metric)
+            yield {
+                "scorer": scorer,
+                "other": other,
+                "other_scores": references.get(other),
+                "metric": metric,
+                "difference": measured.gap(scorer, other, metric),
+                "low": gap.low if gap else None,
+                "high": gap.high if gap else None,
+                "p": gap.p_value if gap else None,
+                "rows": len(measured.rows),
+                "users": measure.users,
+            }
 
 
 def _scorers(
@@ -126,7 +177,7 @@ def _scorers(
     from core.evaluation import baselines
     from core.evaluation.scores import on_same_rows, read_scores
 
-    store, given = work.context.store, work.inputs["scores"]
+    store, given = work.context.store, all_scores(work)
     by_reference = {a.reference: read_scores(a.file("scores.parquet"), a.reference) for a in given}
     aligned = on_same_rows(by_reference, work.config.on_different_rows)
     first = next(iter(aligned.values()))
@@ -149,15 +200,17 @@ def _is_bias(scorer: Artifact | None) -> bool:
     )
 
 
-def _groups(work: Work[EvalConfig]) -> dict[str, int] | None:
-    """Return user -> group of the nearest groups that any of the scores was made with."""
+def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
+    """Return reference -> user -> group of the groups that the scores were made with."""
     from core.data.tables import read_table
 
-    for artifact in work.inputs["scores"]:
-        if found := ancestor(work.context.store, artifact, "groups"):
-            table = read_table(found.file("groups.parquet"), ["user", "group"])
-            return dict(zip(table["user"], table["group"].tolist(), strict=True))
-    return None
+    found = {}
+    for artifact in all_scores(work):
+        if groups := ancestor(work.context.store, artifact, "groups"):
+            table = read_table(groups.file("groups.parquet"), ["user", "group"])
+            own = dict(zip(table["user"], table["group"].tolist(), strict=True))
+            found[groups.reference] = own
+    return found
 
 
 def _split(scores: "Scores", dataset: "Dataset") -> str:
@@ -186,6 +239,7 @@ def _measure_explanations(work: Work[EvalConfig], dataset: "Dataset") -> list[di
         figures = measure_reasons(
             reasons,
             wordnet=fetch("wordnet", work.progress) if wanted else None,
+            bleurt=Path(config.bleurt) if config.bleurt else None,
             drawing=drawing,
             progress=work.progress,
         )
@@ -216,27 +270,20 @@ def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
 
 
 def _lines(facts: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> list[dict[str, Any]]:
-    """Return rows of the metrics table: the figures, and over all rows the differences to the bias."""
-    from core.evaluation.summary import AGAINST_BIAS
-
-    lines = []
-    for metric, figure in figures.items():
-        counts = {
+    """Return rows of the metrics table."""
+    return [
+        {
+            **facts,
             "metric": metric,
+            "value": figure.value,
+            "low": figure.interval.low if figure.interval else None,
+            "high": figure.interval.high if figure.interval else None,
             "rows": figure.rows,
             "users": figure.users,
             "users_left_out": figure.users_left_out,
         }
-        ends = figure.interval
-        low, high = (ends.low, ends.high) if ends else (None, None)
-        lines.append({**facts, **counts, "value": figure.value, "low": low, "high": high})
-        if figure.against and facts["slice"] == "all":
-            gap = figure.against
-            lines.append(
-                {**facts, **counts, "slice": AGAINST_BIAS}
-                | {"value": gap.value, "low": gap.low, "high": gap.high}
-            )
-    return lines
+        for metric, figure in figures.items()
+    ]
 
 
 def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
@@ -250,6 +297,12 @@ def _has_labels(scores: Artifact) -> bool:
     return not (parameters.get("user") or parameters.get("pairs"))
 
 
+def _resources(config: EvalConfig) -> dict[str, str]:
+    from core.stages.files import folder_files_digest
+
+    return {"bleurt": folder_files_digest(config.bleurt)} if config.bleurt else {}
+
+
 STAGE = Stage(
     command="eval",
     kind="evaluation",
@@ -261,6 +314,13 @@ STAGE = Stage(
             many=True,
             fits=_has_labels,
         ),
+        "against": Input(
+            kinds=("scores",),
+            text="Scores that the report compares all others with, instead of the counts; measured, too.",
+            required=False,
+            latest=False,
+            fits=lambda scores: False,  # what comes through a pipe is measured, not compared with
+        ),
         "explanations": Input(
             kinds=("explanation",),
             text="Explanations whose reasons are measured, too.",
@@ -271,5 +331,6 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set of the scores.", through="scores"),
     },
     name=_name,
+    resources=_resources,
     make=make,
 )

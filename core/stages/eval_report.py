@@ -1,6 +1,7 @@
 """The report of an evaluation: everything its scores' lineage has to say, gathered and written."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.stages.base import Work, ancestor, dataset_of
+from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 
 if TYPE_CHECKING:
-    from core.evaluation.paper import PaperRow
+    from core.evaluation.paper import PaperRow, Scorer
     from core.evaluation.report.material import Course, Gate, Material, Told
     from core.evaluation.scores import Scores
-
-PAPER_SOURCE = "ml-1m"
-"""Data set of the paper whose window and split `ingest` makes by a preset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +26,8 @@ class Measured:
 
     lines: Sequence[Mapping[str, Any]]
     """Rows of metrics.parquet."""
+    comparisons: Sequence[Mapping[str, Any]]
+    """Rows of comparisons.parquet."""
     scorers: "Mapping[str, Scores]"
     """Scorer -> scores on the rows that were measured."""
     made_by: Mapping[str, Artifact | None]
@@ -34,6 +35,9 @@ class Measured:
     references: Mapping[str, str]
     """Scorer -> reference of its scores."""
     bias: str | None
+    """Scorer that is the honest counts."""
+    against: str | None
+    """Scorer that the others are compared with."""
 
 
 def write_report(work: Work[EvalConfig], measured: Measured) -> list[str]:
@@ -58,7 +62,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
     from core.evaluation.report.material import EncoderCourse, Groups, Material
 
     store, config, dataset = work.context.store, work.config, work.input("dataset")
-    given = [*work.inputs["scores"], *work.inputs["explanations"]]
+    given = [*all_scores(work), *work.inputs["explanations"]]
     examples = _examples(work, measured)
     shown = [store.resolve(told.reference) for told in examples]
     line = lineage(store, [dataset, *given, *shown])
@@ -73,7 +77,9 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         k=config.k,
         samples=config.bootstrap_samples,
         lines=measured.lines,
+        comparisons=measured.comparisons,
         bias=measured.bias,
+        against=measured.against,
         calibration={
             name: calibration_curve(scores.scored_rows())
             for name, scores in measured.scorers.items()
@@ -132,56 +138,75 @@ def _gates(store: Store, measured: Measured) -> "dict[str, Gate]":
 
 def gate_of(store: Store, model: Artifact) -> "Gate":
     """Return how a model routed its users."""
-    from collections import Counter
-
     from core.evaluation.report.material import Gate
 
     rows = _rows(model, "weights.parquet")
     weighed = [row["weights"] for row in rows if row["weights"]]
-    groups = ancestor(store, model, "groups")
+    groups, adapter = ancestor(store, model, "groups"), ancestor(store, model, "adapter")
     return Gate(
         reference=model.reference,
         users=dict(sorted(Counter(row["route"] for row in rows).items())),
         weights=[sum(column) / len(weighed) for column in zip(*weighed, strict=True)],
         groups=groups.reference if groups else None,
+        adapter=adapter.reference if adapter else None,
         facts=json.loads(model.file("fusion.json").read_text()),
     )
 
 
 def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, PaperRow]":
     """Return what the paper has for each scorer, if the rows are of its test split."""
-    from core.evaluation.paper import Scorer, method_of, paper_row
+    from core.evaluation.paper import method_of, paper_row
 
     on_test = {line["split"] for line in measured.lines if line["metric"] == "auc"} == {"test"}
-    if not (on_test and is_papers(dataset)):
+    source = paper_source(dataset)
+    if source is None or not on_test:
         return {}
     found = {}
     for name, artifact in measured.made_by.items():
         if artifact is None:
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-        scorer = Scorer(
-            kind=artifact.kind,
-            names=(artifact.name, measured.references.get(name, "")),
-            encoder=artifact.manifest.parameters.get("encoder"),
-            thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
-        )
-        method = method_of(scorer)
-        if method and (row := paper_row(method)):
+        method = method_of(_described(artifact, adapter, measured.references.get(name, "")))
+        caution = ""
+        if method and adapter and adapter.manifest.parameters.get("style") == "evidence":
+            caution = "ours is told counts (style evidence)"
+        if method and (row := paper_row(method, source, caution=caution)):
             found[name] = row
     return found
 
 
-def is_papers(dataset: Artifact) -> bool:
-    """Whether a data set is the paper's: its source, and its window and cuts as the preset has them."""
+def _described(artifact: Artifact, adapter: Artifact | None, scores: str) -> "Scorer":
+    from core.evaluation.paper import Scorer
+
+    experts = None
+    if artifact.kind == "model":
+        experts = json.loads(artifact.file("fusion.json").read_text()).get("experts")
+    return Scorer(
+        kind=artifact.kind,
+        names=(artifact.name, scores),
+        encoder=artifact.manifest.parameters.get("encoder"),
+        adapter=None if adapter is None or adapter is artifact else adapter.name,
+        thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
+        experts=experts,
+    )
+
+
+def paper_source(dataset: Artifact) -> str | None:
+    """Return the source whose preset a data set was made by, if the paper has that data: window and cuts unchanged."""
     from core.config.ingest import PRESETS
+    from core.evaluation.paper import DATA_SETS
 
     parameters = dataset.manifest.parameters
+    source = str(parameters.get("source"))
+    if source not in DATA_SETS:
+        return None
     whole = {"threshold": 3.0, "min_user_rows": 0, "min_item_rows": 0}
-    wanted = {**whole, **PRESETS[PAPER_SOURCE]}
-    return parameters.get("source") == PAPER_SOURCE and all(
-        parameters.get(name, value) == value for name, value in wanted.items()
-    )
+    wanted = {**whole, **PRESETS[source]}
+    if any(parameters.get(name, value) != value for name, value in wanted.items()):
+        return None
+    files = json.loads(dataset.file("report.json").read_text(encoding="utf-8")).get("files", [])
+    # The preset fits any category of Amazon's; the paper has the books.
+    return source if source != "amazon" or any(n.startswith("Books") for n in files) else None
 
 
 def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
@@ -203,7 +228,18 @@ def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
             told += told_of(artifact)
     # Where the history items' influence was measured there is more to see.
     told.sort(key=lambda one: not _has_influence(one.facts))
-    return told[: work.config.examples]
+    return _various(told)[: work.config.examples]
+
+
+def _various(told: "Sequence[Told]") -> "list[Told]":
+    """Return explanations in an order in which answers and routes differ first; else the order stays."""
+    seen: Counter[tuple[bool, str, str]] = Counter()
+    turns = []
+    for one in told:
+        kind = (_has_influence(one.facts), one.facts["answer"], one.facts.get("route") or "")
+        turns.append((not kind[0], seen[kind]))
+        seen[kind] += 1
+    return [told[place] for place in sorted(range(len(told)), key=lambda place: turns[place])]
 
 
 def told_of(artifact: Artifact) -> "list[Told]":

@@ -1,5 +1,6 @@
 """explain: model, user, item -> explanation. The answer, the reason, the route, and which history items moved it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.config.explain import ExplainConfig
@@ -8,6 +9,7 @@ from core.stages.names import slug
 
 if TYPE_CHECKING:
     from core.explaining.explain import Question
+    from core.scoring.language import LanguageScorer
     from core.text.examples import Examples
 
 
@@ -16,7 +18,6 @@ def make(work: Work[ExplainConfig]) -> None:
     import json
 
     from core.data.dataset import Dataset
-    from core.explaining.explain import explain
     from core.llm.device import describe_machine
     from core.stages.scorers import Opening, open_language_scorer
     from core.text.examples import Examples
@@ -39,18 +40,7 @@ def make(work: Work[ExplainConfig]) -> None:
         ),
     )
     length = scorer.builder.config.history_length
-    found: list[dict[str, Any]] = []
-    with work.progress.bar("explain", len(asked), "pair") as bar:
-        for question in _questions(asked, scorer.examples, length):
-            found.append(
-                explain(
-                    scorer,
-                    question,
-                    max_new_tokens=config.max_new_tokens,
-                    influence=config.influence and not config.sample,
-                )
-            )
-            bar.advance()
+    found = _explain(work, scorer, _questions(asked, scorer.examples, length))
     facts = {"scorer": scorer_artifact.reference, "machine": describe_machine()}
     whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
     (work.draft.folder / "explanation.json").write_text(
@@ -58,6 +48,30 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     _write_tables(work, found)
     work.draft.summary |= {**facts, "pairs": len(found)}
+
+
+def _explain(
+    work: Work[ExplainConfig], scorer: "LanguageScorer", questions: "Sequence[Question]"
+) -> "Sequence[dict[str, Any]]":
+    """Return the explanations in the order of the questions; those of a run that was killed are taken over."""
+    from core.explaining.explain import Manner, explain
+    from core.explaining.kept import Kept
+
+    config = work.config
+    manner = Manner(
+        max_new_tokens=config.max_new_tokens,
+        influence=config.influence and not config.sample,
+        batch_size=config.batch_size,
+    )
+    kept = Kept(work.run_folder / "explained.jsonl")
+    places = kept.missing(len(questions))
+    with work.progress.bar("explain", len(questions), "pairs") as bar:
+        if kept.found:
+            bar.advance(len(kept.found))
+        for index, facts in explain(scorer, [questions[place] for place in places], manner):
+            kept.add(places[index], facts)
+            bar.advance()
+    return kept.in_order()
 
 
 def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, ...]]:
@@ -75,7 +89,7 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
         if not reasons:
             raise ConfigError(
                 "--sample needs reasons of held-out rows, and there are none",
-                hint="Make some: thinkrec synthesize --held-out 50",
+                hint="Make some: thinkrec synthesize --held-out 50, and name them: --traces REF",
             )
         rows = np.array(sorted(reasons))
         count = min(config.sample, len(rows))
@@ -128,7 +142,7 @@ def _questions(asked: list[tuple[Any, ...]], examples: "Examples", length: int) 
     return made
 
 
-def _write_tables(work: Work[ExplainConfig], found: list[dict[str, Any]]) -> None:
+def _write_tables(work: Work[ExplainConfig], found: Sequence[dict[str, Any]]) -> None:
     from core.data.tables import write_table
     from core.stages.kinds import EXPLANATION
 
@@ -175,10 +189,9 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set of the user.", through="scorer"),
         "traces": Input(
             kinds=("traces",),
-            text="Reasons of held-out rows, for --sample.",
+            text="Reasons of held-out rows, for --sample: those trained with, else the latest.",
             required=False,
             through="scorer",
-            latest=False,
             wanted=lambda config: bool(config.sample),
         ),
         "keywords": Input(

@@ -15,6 +15,16 @@ def file_digest(path: str) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def folder_files_digest(path: str) -> str:
+    """Return the sha256 over the names and contents of the files of a folder. Raises: MissingFileError."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise MissingFileError(f"no folder {path}", hint="Check the path.")
+    files = sorted(one for one in folder.iterdir() if one.is_file())
+    lines = "\n".join(f"{one.name} {file_digest(str(one))}" for one in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def output_folder(folder: Path, *, empty: bool = False) -> Path:
     """Make a folder that the user named for files to write, if there is none.
 

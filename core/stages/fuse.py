@@ -1,4 +1,4 @@
-"""fuse: experts, encoder -> model. Weights and route of every user, the projector, users as plain adapters."""
+"""fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
-from core.stages.base import Context, Input, Stage, Work, ancestor, dataset_of
+from core.stages.base import Context, Input, Stage, Work, dataset_of
 from core.stages.encode import has_vectors
 from core.stages.files import output_folder
 from core.stages.language import (
@@ -18,7 +18,7 @@ from core.stages.language import (
     training_summary,
     write_training_tables,
 )
-from core.stages.scorers import open_adapters, read_routing, read_vectors
+from core.stages.scorers import adapter_of, open_adapters, open_soft, read_routing, read_vectors
 
 if TYPE_CHECKING:
     from core.fusion.weights import Routing
@@ -28,33 +28,15 @@ def make(work: Work[FuseConfig]) -> None:
     """Weigh and route every user of the data set; train the projector."""
     import json
 
-    import numpy as np
-
     from core.data.dataset import Dataset
-    from core.data.tables import read_rows
-    from core.fusion.weights import Gate, route_users
 
     config = work.config
-    experts, encoder = work.input("experts"), work.input("encoder")
     dataset = Dataset.open(work.input("dataset").folder)
-    users, trained = read_vectors(encoder.file("user_vectors.parquet"))
-    table = read_rows(experts.file("representations.parquet"))
-    gate = Gate(
-        tau=config.tau,
-        concentrated_base=config.concentrated_base,
-        concentrated_slope=config.concentrated_slope,
-        averaged_share=config.averaged_share,
-    )
-    routing = route_users(
-        users.astype(np.float64),
-        trained,
-        np.array([row["vector"] for row in table], dtype=np.float64),
-        gate,
-    )
+    routing = _route(work)
     _write_weights(work.draft.folder / "weights.parquet", dataset.users, routing)
     facts: dict[str, Any] = {
         "fusion": config.fusion,
-        "experts": len(table),
+        "experts": routing.weights.shape[1],
         "tau": config.tau,
         "routes": {route: routing.route.count(route) for route in sorted(set(routing.route))},
     }
@@ -66,6 +48,47 @@ def make(work: Work[FuseConfig]) -> None:
         json.dumps(facts, indent=2, sort_keys=True) + "\n"
     )
     work.draft.summary |= {**facts, "seed": config.seed}
+
+
+def _source(work: Work[FuseConfig]) -> Artifact:
+    """Return the experts, or the adapter that takes their place. Raises: ConfigError for both."""
+    from core.errors import ConfigError
+
+    experts, adapter = work.optional("experts"), work.optional("adapter")
+    if experts is not None and adapter is not None:
+        raise ConfigError(
+            "--adapter fuses an adapter without experts, and --experts were given, too",
+            hint="Leave one of them out.",
+        )
+    source = experts or adapter
+    assert source is not None  # one takes the place of the other
+    return source
+
+
+def _route(work: Work[FuseConfig]) -> "Routing":
+    """Weigh the experts for every user; without experts all users go the same way."""
+    import numpy as np
+
+    from core.data.tables import read_rows
+    from core.fusion.weights import Gate, route_alike, route_users
+
+    config, source = work.config, _source(work)
+    users, trained = read_vectors(work.input("encoder").file("user_vectors.parquet"))
+    if source.kind == "adapter":
+        return route_alike(len(users))
+    table = read_rows(source.file("representations.parquet"))
+    gate = Gate(
+        tau=config.tau,
+        concentrated_base=config.concentrated_base,
+        concentrated_slope=config.concentrated_slope,
+        averaged_share=config.averaged_share,
+    )
+    return route_users(
+        users.astype(np.float64),
+        trained,
+        np.array([row["vector"] for row in table], dtype=np.float64),
+        gate,
+    )
 
 
 def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:
@@ -97,10 +120,10 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
     from core.training.projection import Projection
 
     config, store = work.config, work.context.store
-    experts = work.input("experts")
-    contract = Contract.read(experts.file("contract.json"))
+    source = _source(work)
+    contract = Contract.read(source.file("contract.json"))
     base = contract.open_base(config.dtype, config.device, work.progress)
-    gates = install_mixture(base.model, open_adapters(store, experts), config.fusion)
+    gates = install_mixture(base.model, open_adapters(store, source), config.fusion)
     encoder = work.input("encoder")
     users, _ = read_vectors(encoder.file("user_vectors.parquet"))
     items, _ = read_vectors(encoder.file("item_vectors.parquet"))
@@ -112,6 +135,7 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
         prompt=contract.prompt_config(),
         keywords=open_keywords(keywords_of(store, contract), dataset),
         vectors=(users, items),
+        soft=open_soft(store, source),
         relevance=contract.relevance,
         optim=config,
         folder=work.run_folder,
@@ -134,7 +158,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     """Write one user's fused weights as a plain PEFT adapter whose scores equal the fused ones.
 
     Raises: UnknownUserError; ConfigError if the folder is not empty, or the model's scores cannot be had by an
-        adapter alone (cross terms of peft-linear, or projected vectors in the prompt).
+        adapter alone (cross terms of peft-linear, projected vectors or a soft prompt).
     """
     import json
 
@@ -157,12 +181,16 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
             f"{model.reference} puts projected vectors into its prompts, which a plain adapter cannot hold",
             hint="Fuse again with --projector off.",
         )
+    adapter = adapter_of(context.store, model)
+    contract = Contract.read(adapter.file("contract.json"))
+    if contract.prompt_config().soft_tokens:
+        raise ConfigError(
+            f"{model.reference} puts a soft prompt before its questions, which a plain adapter cannot hold",
+            hint="Train without it: thinkrec train-global --soft-tokens 0",
+        )
     output_folder(folder, empty=True)
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns()[index]
-    adapter = ancestor(context.store, model, "adapter")
-    assert adapter is not None
-    contract = Contract.read(adapter.file("contract.json"))
     write_combined(folder, adapters, columns.tolist(), contract.base)
     contract.write(folder / "contract.json")
     return folder
@@ -173,7 +201,15 @@ STAGE = Stage(
     kind="model",
     config=FuseConfig,
     inputs={
-        "experts": Input(kinds=("experts",), text="Experts to fuse."),
+        "adapter": Input(
+            kinds=("adapter",),
+            text="Fuse without experts: this adapter answers everybody, read with the projector.",
+            required=False,
+            latest=False,
+            # The adapter of a pipe is that of its experts.
+            fits=lambda artifact: False,
+        ),
+        "experts": Input(kinds=("experts",), text="Experts to fuse.", unless="adapter"),
         "encoder": Input(
             kinds=("encoder",),
             text="Encoder the groups were made from.",
@@ -183,7 +219,8 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set of the users.", through="experts"),
     },
     name=lambda config, inputs: (
-        inputs["experts"][0].name + ("" if config.fusion == "exact" else "-linear")
+        (inputs["experts"] or inputs["adapter"])[0].name
+        + ("" if config.fusion == "exact" else "-linear")
     ),
     make=make,
 )

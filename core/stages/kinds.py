@@ -4,6 +4,7 @@ Vectors are FLOAT[]; ids are VARCHAR everywhere (data sets disagree on types); t
 """
 
 from artifacts.kinds import Kind, Kinds, Payload
+from core.stages.views import VIEWS
 
 DATASET = Kind(
     name="dataset",
@@ -137,6 +138,26 @@ ENCODER = Kind(
                 "seconds": "DOUBLE",
             },
         ),
+        Payload(
+            path="trials.parquet",  # of encode --search: every combination that was trained
+            format="parquet",
+            view="trials",
+            columns={
+                "trial": "INTEGER",  # 1.., in the order of the grid
+                "encoder": "VARCHAR",
+                "learning_rate": "DOUBLE",
+                "dim": "INTEGER",
+                "weight_decay": "DOUBLE",
+                "status": "VARCHAR",  # done or diverged
+                "epochs": "INTEGER",
+                "best_epoch": "INTEGER",
+                "valid_auc": "DOUBLE",  # of the best epoch; null if it diverged
+                "valid_uauc": "DOUBLE",
+                "seconds": "DOUBLE",
+                "best": "BOOLEAN",  # the one whose weights the artifact holds
+            },
+            required=False,
+        ),
     ),
 )
 
@@ -166,7 +187,7 @@ ADAPTER = Kind(
     schema_version=1,
     about="the global LoRA: a PEFT directory, with its prompt contract and losses",
     payloads=(
-        Payload(path="best", format="folder"),  # PEFT directory of the best validation
+        Payload(path="best", format="folder"),  # PEFT directory of the best validation; soft prompt
         Payload(path="last", format="folder"),  # PEFT directory of the last step
         Payload(
             path="contract.json", format="json"
@@ -247,10 +268,10 @@ MODEL = Kind(
             columns={
                 "user": "VARCHAR",
                 "user_index": "INTEGER",
-                "route": "VARCHAR",  # concentrated, averaged, fused or cold
+                "route": "VARCHAR",  # concentrated, averaged, fused or cold; global without experts
                 "expert": "INTEGER",  # the one expert of a concentrated user, else null
                 "entropy": "DOUBLE",
-                "weights": "FLOAT[]",  # one per expert, equation (8); empty for a cold user
+                "weights": "FLOAT[]",  # one per expert, equation (8); empty for a cold user and without experts
             },
         ),
         Payload(
@@ -342,7 +363,7 @@ EXPLANATION = Kind(
 
 EVALUATION = Kind(
     name="evaluation",
-    schema_version=1,
+    schema_version=2,
     about="metrics with intervals, slices and comparisons",
     payloads=(
         Payload(
@@ -363,28 +384,31 @@ EVALUATION = Kind(
                 "users_left_out": "BIGINT",
             },
         ),
+        Payload(
+            path="comparisons.parquet",
+            format="parquet",
+            view="comparisons",
+            required=False,  # not in schema version 1
+            columns={
+                "scorer": "VARCHAR",
+                "other": "VARCHAR",  # every ordered pair of scorers on the same rows
+                "scores": "VARCHAR",  # reference of the scores artifact, null for constant
+                "other_scores": "VARCHAR",
+                "split": "VARCHAR",
+                "slice": "VARCHAR",
+                "metric": "VARCHAR",
+                "difference": "DOUBLE",  # scorer minus other
+                "low": "DOUBLE",  # 95 % interval by paired bootstrap over users
+                "high": "DOUBLE",
+                "p": "DOUBLE",  # two-sided, not corrected for the number of pairs
+                "rows": "BIGINT",
+                "users": "BIGINT",  # users that count
+            },
+        ),
         Payload(path="report.md", format="text", required=False),
         Payload(path="report.html", format="text", required=False),
     ),
 )
-
-VIEWS = {
-    # One line per scored pair, with the words a person reads: titles of the very data set that was scored.
-    "scored_items": (
-        "select s.*, i.title, i.categories, i.year from scores s "
-        "left join lineage l on l.child = s.artifact and l.input = 'dataset' "
-        "left join items_all i on i.artifact = l.parent and i.item = s.item"
-    ),
-    # Explanations with the weights of the very model that gave them.
-    "explained_scores": (
-        "select e.artifact, e.user, e.item, i.title, e.answer, e.probability, e.reason, e.route, w.weights "
-        "from explanations e "
-        "left join lineage d on d.child = e.artifact and d.input = 'dataset' "
-        "left join items_all i on i.artifact = d.parent and i.item = e.item "
-        "left join lineage m on m.child = e.artifact and m.input = 'scorer' "
-        "left join weights_all w on w.artifact = m.parent and w.user = e.user"
-    ),
-}
 
 KINDS = Kinds(
     DATASET,

@@ -129,6 +129,26 @@ def read_reasons(artifact: Artifact | None, split: str) -> dict[int, str]:
     }
 
 
+def members_of(groups: Artifact, wanted: Sequence[int] = ()) -> dict[int, list[int]]:
+    """Return group -> positions of its users, of the groups wanted or of all.
+
+    Raises: ConfigError for a group that is not there.
+    """
+    from core.data.tables import read_rows
+    from core.errors import ConfigError
+
+    members: dict[int, list[int]] = {}
+    for row in read_rows(groups.file("groups.parquet")):
+        members.setdefault(row["group"], []).append(row["user_index"])
+    for group in wanted:
+        if group not in members:
+            raise ConfigError(
+                f"{groups.reference} has no group {group}",
+                hint=f"Its groups: {', '.join(map(str, sorted(members)))}.",
+            )
+    return {group: members[group] for group in sorted(wanted or members)}
+
+
 def write_training_tables(folder: Path, runs: Sequence["TrainingRun"]) -> None:
     """Write steps.parquet and validations.parquet of one or several runs of the loop."""
     from core.data.tables import write_table

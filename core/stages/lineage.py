@@ -4,11 +4,12 @@ import dataclasses
 import importlib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.base import Config
-from core.stages.base import Stage
+from core.stages.base import Input, Stage
 from core.stages.recipe import STAGE_COMMANDS
 
 if TYPE_CHECKING:
@@ -78,8 +79,16 @@ def command_line(
         elif field.metadata.get("keyed", True) and field.name in parameters:
             flags += _flag(field, value)
     for name, references in inputs.items():
-        flags += [word for one in references for word in (f"--{name.replace('_', '-')}", one)]
+        given = references or _left_out(stage.inputs.get(name), parameters)
+        flags += [word for one in given for word in (f"--{name.replace('_', '-')}", one)]
     return shlex.join([*words, *flags])
+
+
+def _left_out(wanted: Input | None, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return "none" for an input that the command, left alone, would take from what the store has."""
+    if wanted is None or wanted.required or not (wanted.latest or wanted.through):
+        return ()
+    return ("none",) if wanted.wanted(SimpleNamespace(**parameters)) else ()
 
 
 def _stage_of(kind: str) -> Stage[Any] | None:

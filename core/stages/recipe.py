@@ -229,6 +229,8 @@ def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
             if name in inputs:
                 for origin in inputs[name]:
                     _check_origin(f"{where}: {name}", wanted, origin, by_id)
+            elif wanted.unless in step.inputs:
+                continue  # left out by the stage itself
             elif origins := _implied(where, name, wanted, steps[:position]):
                 inputs[name] = origins
         settled.append(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.fusion.adapters import LoraWeights
     from core.fusion.weights import Routing
     from core.llm.inject import Injector
+    from core.llm.soft import SoftPrompt
     from core.scoring.language import LanguageScorer, Scored
     from core.text.examples import Examples
 
@@ -66,14 +67,13 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     from core.scoring.scorer import Scorer
     from core.text.prompts import PromptBuilder
 
-    adapter = (
-        artifact if artifact.kind == "adapter" else ancestor(opening.store, artifact, "adapter")
-    )
-    assert adapter is not None, "every model has an adapter in its lineage"
+    adapter = adapter_of(opening.store, artifact)
     contract = Contract.read(adapter.file("contract.json"))
     examples = _examples(artifact, contract, opening)
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
-    gates, routing, injector = None, None, None
+    gates, routing = None, None
+    injector = _open_injector(artifact, opening, base.device)
+    collaborative = _projector(artifact) is not None
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
@@ -82,8 +82,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
         abroad = _is_abroad(artifact, opening)
         # Users of another data set are strangers, whatever their ids: all go to the global adapter.
         routing = read_routing(artifact, examples.dataset.users, cold=abroad)
-        injector = _open_injector(artifact, opening, base.device)
-        if abroad and injector is not None:
+        if abroad and collaborative:
             raise MismatchError(
                 f"{artifact.reference} reads vectors of its own data set, not of {opening.dataset.reference}",
                 hint="Score with its adapter, or fuse again with --projector off.",
@@ -93,7 +92,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
         examples.dataset,
         contract.prompt_config(),
         keywords=open_keywords(_keywords(artifact, contract, opening), examples.dataset),
-        collaborative=injector is not None,
+        collaborative=collaborative,
     )
     contract.check_answers(builder)
     decoder = Decoder(base.model)
@@ -108,14 +107,28 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     )
 
 
+def adapter_of(store: Store, artifact: Artifact) -> Artifact:
+    """Return the global adapter of an adapter, experts or a model."""
+    adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
+    assert adapter is not None, "every model has an adapter in its lineage"
+    return adapter
+
+
+def open_soft(store: Store, artifact: Artifact) -> "SoftPrompt | None":
+    """Return the soft prompt that the global adapter was trained with, if any."""
+    from core.llm.soft import SoftPrompt
+
+    return SoftPrompt.open(adapter_of(store, artifact).file("best"))
+
+
 def open_adapters(store: Store, model: Artifact) -> "list[LoraWeights]":
-    """Return the global adapter and the experts of a model or experts artifact: the columns of the gates."""
+    """Return the global adapter and the experts, if any, of a model: the columns of the gates."""
     from core.fusion.adapters import LoraWeights
 
-    adapter = ancestor(store, model, "adapter")
+    adapter = adapter_of(store, model)
     experts = model if model.kind == "experts" else ancestor(store, model, "experts")
-    assert adapter is not None
-    assert experts is not None
+    if experts is None:
+        return [LoraWeights.open(adapter.file("best"))]
     folders = sorted(experts.file("experts").iterdir(), key=lambda folder: int(folder.name))
     return [LoraWeights.open(folder) for folder in [adapter.file("best"), *folders]]
 
@@ -149,18 +162,27 @@ def read_vectors(path: Path) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.b
     return np.array(table["vector"], dtype=np.float32), np.asarray(table["trained"])
 
 
-def _open_injector(model: Artifact, opening: Opening, device: Any) -> "Injector | None":
-    path = model.folder / "projector.safetensors"
-    if not path.exists():
-        return None
+def _projector(artifact: Artifact) -> Path | None:
+    """Return where the projector of a model lies, None for what has none."""
+    path = artifact.folder / "projector.safetensors"
+    return path if path.exists() else None
+
+
+def _open_injector(artifact: Artifact, opening: Opening, device: Any) -> "Injector | None":
     from core.llm.inject import Injector
     from core.llm.projector import Projector
 
-    encoder = ancestor(opening.store, model, "encoder")
+    soft = open_soft(opening.store, artifact)
+    path = _projector(artifact)
+    if path is None:
+        return Injector.of(soft=soft, device=device)
+    encoder = ancestor(opening.store, artifact, "encoder")
     assert encoder is not None
     users, _ = read_vectors(encoder.file("user_vectors.parquet"))
     items, _ = read_vectors(encoder.file("item_vectors.parquet"))
-    return Injector(Projector.open(path), users, items, device)
+    return Injector.of(
+        soft=soft, projector=Projector.open(path), vectors=(users, items), device=device
+    )
 
 
 def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":
@@ -177,9 +199,16 @@ def _is_abroad(artifact: Artifact, opening: Opening) -> bool:
 
 
 def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artifact | None:
-    """Take the keywords trained with, or on another data set its own, but only if training had any."""
+    """Take the keywords trained with, or on another data set its own, but only if training had any.
+
+    What comes from the scorer's lineage belongs to items of the data set at home, some of which share their ids.
+    """
     trained = keywords_of(opening.store, contract)
-    return opening.keywords if trained is not None and _is_abroad(artifact, opening) else trained
+    if trained is None or not _is_abroad(artifact, opening):
+        return trained
+    given = opening.keywords
+    source = None if given is None else dataset_of(opening.store, given)
+    return given if source and source.object_id == opening.dataset.object_id else None
 
 
 class _EncoderScorer:

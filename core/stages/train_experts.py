@@ -1,5 +1,6 @@
 """train-experts: adapter, groups -> experts. One LoRA per user group, from the global one, in its last layers."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.config.training import LossConfig, TrainExpertsConfig
@@ -7,6 +8,7 @@ from core.stages.base import Input, Stage, Work, require_same_dataset
 from core.stages.language import (
     Contract,
     keywords_of,
+    members_of,
     open_examples,
     open_keywords,
     prior_of,
@@ -33,27 +35,21 @@ def make(work: Work[TrainExpertsConfig]) -> None:
     groups = work.input("groups")
     kept = work.optional("experts") if config.add_group is not None else None
     table = read_rows(groups.file("representations.parquet"))
-    wanted = [row["group"] for row in table]
-    if config.add_group is not None:
-        if kept is None:
-            raise ConfigError(
-                "--add-group needs the experts to add to, and none were given",
-                hint="Name them: --experts experts/NAME",
-            )
-        if config.add_group not in wanted:
-            raise ConfigError(
-                f"{groups.reference} has no group {config.add_group}",
-                hint=f"Its groups: {', '.join(map(str, wanted))}.",
-            )
-        wanted = [config.add_group]
+    if config.add_group is not None and kept is None:
+        raise ConfigError(
+            "--add-group needs the experts to add to, and none were given",
+            hint="Name them: --experts experts/NAME",
+        )
+    only = config.only_groups if config.add_group is None else (config.add_group,)
+    members = members_of(groups, only)
     require_same_dataset(work.context.store, work.input("dataset"), work.input("adapter"))
     representations = []
     if kept is not None:
         representations = read_rows(kept.file("representations.parquet"))
         shutil.copytree(kept.file("experts"), folder / "experts")
     first = len(representations)
-    runs = _train_groups(work, wanted, first)
-    for position, group in enumerate(wanted):
+    runs = _train_groups(work, members, first)
+    for position, group in enumerate(members):
         row = next(row for row in table if row["group"] == group)
         representations.append({**row, "group": first + position})
     types = EXPERTS.payload("representations.parquet").columns
@@ -77,15 +73,15 @@ def make(work: Work[TrainExpertsConfig]) -> None:
 
 
 def _train_groups(
-    work: Work[TrainExpertsConfig], wanted: list[int], first: int
+    work: Work[TrainExpertsConfig], members: Mapping[int, list[int]], first: int
 ) -> "list[tuple[str, TrainingRun]]":
-    """Train the expert of each wanted group; experts are numbered from `first` on."""
+    """Train the expert of each group (group -> its users); experts are numbered from `first` on."""
     import dataclasses
 
     import numpy as np
 
-    from core.data.tables import read_rows
     from core.llm.device import describe_machine
+    from core.llm.soft import SoftPrompt
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune
     from core.training.lora import put_weights, reopen
@@ -105,9 +101,6 @@ def _train_groups(
     contract.check_answers(builder)
     model = reopen(base.model, adapter.file("best"))
     start = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
-    members: dict[int, list[int]] = {}
-    for row in read_rows(work.input("groups").file("groups.parquet")):
-        members.setdefault(row["group"], []).append(row["user_index"])
     reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
     layers = base.model.config.num_hidden_layers
     loss = LossConfig.from_mapping(
@@ -116,7 +109,7 @@ def _train_groups(
         where="contract.json",
     )
     runs = []
-    for position, group in enumerate(wanted):
+    for position, group in enumerate(members):
         users = np.zeros(len(dataset.users), dtype=bool)
         users[members[group]] = True
         put_weights({n: p for n, p in model.named_parameters() if n in start}, start)
@@ -130,6 +123,7 @@ def _train_groups(
             optim=config,
             folder=work.run_folder / f"expert-{name}",
             progress=work.progress,
+            soft=SoftPrompt.open(adapter.file("best")),
             users=users,
             first_layer=max(0, layers - config.layers),
             cache_bytes=config.activation_cache_mb * 1_000_000,

@@ -1,16 +1,25 @@
 """train-global: dataset, keywords, traces -> adapter. The global LoRA, trained to recommend and to reason."""
 
+from typing import TYPE_CHECKING
+
 from core.config.prompt import PromptConfig
 from core.config.training import TrainGlobalConfig
 from core.stages.base import Input, Stage, Work
 from core.stages.language import (
     Contract,
+    members_of,
     open_examples,
     open_keywords,
     read_reasons,
     training_summary,
     write_training_tables,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from core.data.dataset import Dataset
 
 
 def make(work: Work[TrainGlobalConfig]) -> None:
@@ -20,21 +29,24 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     from core.llm.device import describe_machine
     from core.llm.load import load_base
     from core.text.prompts import PromptBuilder
-    from core.training.finetune import FineTune, new_lora
+    from core.training.finetune import FineTune, new_lora, new_soft
 
     config = work.config
     prior = work.optional("prior")
     examples = open_examples(work.input("dataset"), prior)
-    dataset = examples.dataset
     keywords = work.optional("keywords")
     base = load_base(config.base, dtype=config.dtype, device=config.device, progress=work.progress)
     prompt = PromptConfig(
         **{f.name: getattr(config, f.name) for f in dataclasses.fields(PromptConfig)}
     )
     builder = PromptBuilder(
-        base.tokenizer, dataset, prompt, keywords=open_keywords(keywords, dataset)
+        base.tokenizer,
+        examples.dataset,
+        prompt,
+        keywords=open_keywords(keywords, examples.dataset),
     )
     tuning = FineTune(
+        soft=new_soft(base, config),
         model=new_lora(base, config),
         examples=examples,
         builder=builder,
@@ -43,6 +55,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
         optim=config,
         folder=work.run_folder,
         progress=work.progress,
+        users=_chosen(work, examples.dataset),
     )
     run = tuning.run("global")
     folder = work.draft.folder
@@ -68,6 +81,26 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     }
 
 
+def _chosen(work: Work[TrainGlobalConfig], dataset: "Dataset") -> "npt.NDArray[np.bool_] | None":
+    """Return (U,) whose rows are trained on, None for all. Raises: ConfigError for a group that is not there."""
+    import numpy as np
+
+    from core.errors import ConfigError
+
+    groups, only = work.optional("groups"), work.config.only_groups
+    if groups is None:
+        if only:
+            raise ConfigError(
+                "--only-groups needs the groups, and none were given",
+                hint="Name them: --groups groups/NAME",
+            )
+        return None
+    users = np.zeros(len(dataset.users), dtype=bool)
+    for members in members_of(groups, only).values():
+        users[members] = True
+    return users
+
+
 def _resources(config: TrainGlobalConfig) -> dict[str, str]:
     from core.llm.identity import base_digest
 
@@ -88,6 +121,14 @@ STAGE = Stage(
             latest=False,
             # Other encoders come through a pipe for other commands.
             fits=lambda artifact: artifact.manifest.parameters.get("encoder") == "bias",
+        ),
+        "groups": Input(
+            kinds=("groups",),
+            text="With --only-groups: the groups they are of.",
+            required=False,
+            latest=False,
+            fits=lambda artifact: False,  # groups in a pipe are there for train-experts
+            wanted=lambda config: bool(config.only_groups),
         ),
         "traces": Input(kinds=("traces",), text="Reasons to learn from.", required=False),
     },

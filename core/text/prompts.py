@@ -27,17 +27,17 @@ from core.text.examples import Example
 from core.text.frame import frame_of
 from core.text.plain import PlainEncoder
 
-SlotKind = Literal["user", "item"]
+SlotKind = Literal["user", "item", "soft"]
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A position of the prompt whose input embedding is a projected vector (equation 3)."""
+    """A position of the prompt whose input embedding is a projected vector (equation 3), or a trained one."""
 
     position: int
     kind: SlotKind
     index: int
-    """Position of the user or item in the data set."""
+    """Position of the user or item in the data set, or in the soft prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +80,9 @@ class PromptBuilder:
         self._plain = PlainEncoder(tokenizer)
         self._frame = frame_of(tokenizer)
         self.answers: AnswerTokens = answer_tokens(tokenizer, self._frame.tail, self._frame.lead)
-        self._head = self._trusted(
-            self._frame.head + "This person rated these items, oldest first:"
-        )
+        # Any ordinary id serves as placeholder: its embedding is replaced by position.
+        self._placeholder = self.answers.no
+        self._head, self._soft = self._begin("This person rated these items, oldest first:")
         self._tail = self._trusted("\nAnswer Yes or No and say why." + self._frame.tail)
         self._nothing = self._trusted("\n(nothing yet)")
         self._question = self._trusted("\nQuestion: would this person enjoy")
@@ -92,14 +92,12 @@ class PromptBuilder:
         self._lines: dict[tuple[int, int], list[int]] = {}
         self._targets: dict[int, list[int]] = {}
         self._sentences: dict[str, list[int]] = {}
-        # Any ordinary id serves as placeholder: its embedding is replaced by position.
-        self._placeholder = self.answers.no
         self._end = tokenizer.eos_token_id
 
     def build(self, example: Example) -> Prompt:
         """Return the prompt of an example."""
         ids = list(self._head)
-        slots: list[Slot] = []
+        slots: list[Slot] = list(self._soft)
         if self._collaborative and example.user is not None:
             ids += self._line
             slots.append(Slot(len(ids), "user", example.user))
@@ -153,6 +151,15 @@ class PromptBuilder:
         """Return the text of ids, control tokens included."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
         return text
+
+    def _begin(self, text: str) -> tuple[list[int], tuple[Slot, ...]]:
+        """Return the ids before the history, and the slots of the soft prompt, which stands right before the text."""
+        count = self.config.soft_tokens
+        if not count:
+            return self._trusted(self._frame.head + text), ()
+        head = self._trusted(self._frame.head)
+        soft = tuple(Slot(len(head) + n, "soft", n) for n in range(count))
+        return [*head, *[self._placeholder] * count, *self._trusted(text)], soft
 
     def _history_line(self, item: int, label: int) -> list[int]:
         found = self._lines.get((item, label))

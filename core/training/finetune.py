@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+from torch.nn import Parameter
 
 from core.config.training import LossConfig, OptimConfig, TrainGlobalConfig
 from core.errors import EmptySplitError
 from core.llm.decoder import Decoder
+from core.llm.inject import Injector
 from core.llm.load import Base
+from core.llm.soft import SoftPrompt
 from core.progress import Progress
 from core.scoring.scorer import Scorer
 from core.text.examples import Examples
@@ -36,6 +39,14 @@ def new_lora(base: Base, config: TrainGlobalConfig) -> Any:
     return attach(base.model, settings, config.seed)
 
 
+def new_soft(base: Base, config: TrainGlobalConfig) -> SoftPrompt | None:
+    """Return a fresh soft prompt, None if the settings want none."""
+    if not config.soft_tokens:
+        return None
+    embeddings = base.model.get_input_embeddings().weight
+    return SoftPrompt.drawn(config.soft_tokens, embeddings, config.seed).to(embeddings.device)
+
+
 @dataclass(kw_only=True)
 class FineTune:
     """A LoRA, the rows it learns from, and how."""
@@ -51,6 +62,8 @@ class FineTune:
     folder: Path
     """Where checkpoints go."""
     progress: Progress
+    soft: SoftPrompt | None = None
+    """Trains with the LoRA if it requires gradients."""
     users: npt.NDArray[np.bool_] | None = None
     """(U,) whose rows count; None means everybody's."""
     first_layer: int = 0
@@ -69,7 +82,7 @@ class FineTune:
                 f"train {stage}: no rows of the train split belong to these users",
                 hint="Use fewer groups, or look at the groups: thinkrec sql 'select * from groups'",
             )
-        parameters = select_layers(self.model, self.first_layer)
+        parameters = select_layers(self.model, self.first_layer) | self._soft_parameters()
         instances = recommendation_instances(self.examples, self.builder, rows)
         count = len(instances)
         reasons = {r: t for r, t in self.reasons.items() if self._counts(int(dataset.user[r]))}
@@ -77,6 +90,7 @@ class FineTune:
         share = self.loss.reason_share if reasons else 0.0
         steps = total_steps(optim, count, share)
         decoder = Decoder(self.model.get_base_model())
+        injector = Injector.of(soft=self.soft, device=decoder.device)
         valid = draw_rows(self._rows("valid"), optim.valid_rows, optim.seed)
         result = TrainingRun(
             stage=stage,
@@ -94,12 +108,13 @@ class FineTune:
                 instances=instances,
                 answers=self.builder.answers,
                 config=self.loss,
+                injector=injector,
                 frozen_layers=self.first_layer,
                 cache_bytes=self.cache_bytes,
             ),
             validate=Validator(
                 model=self.model,
-                scorer=Scorer(decoder, self.builder.answers),
+                scorer=Scorer(decoder, self.builder.answers, injector=injector),
                 relevance=self.loss.relevance,
                 prompts=prompts_of_rows(self.examples, self.builder, valid),
                 labels=dataset.label[valid],
@@ -117,9 +132,17 @@ class FineTune:
     ) -> None:
         """Write a PEFT directory of the weights as they are, or of the weights given (which stay in the model)."""
         if weights is not None:
-            parameters = dict(self.model.named_parameters())
+            parameters = dict(self.model.named_parameters()) | self._soft_parameters()
             put_weights({name: parameters[name] for name in weights}, weights)
         save_adapter(self.model, folder, base_name)
+        if self._soft_parameters() and self.soft is not None:
+            self.soft.save(folder)
+
+    def _soft_parameters(self) -> dict[str, Parameter]:
+        """Return name -> parameter of a soft prompt that trains."""
+        if self.soft is None or not self.soft.weight.requires_grad:
+            return {}
+        return {"soft_prompt.weight": self.soft.weight}
 
     def _counts(self, user: int) -> bool:
         return self.users is None or bool(self.users[user])

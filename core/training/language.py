@@ -61,12 +61,16 @@ class LanguageLoss:
     ) -> Tensor:
         """Return (T, width) hidden states before the first layer that trains."""
         if not self.frozen_layers:
-            hidden = self.decoder.embed(layout.ids)
-            if self.injector is not None:
-                slots = [one.slots for one in chosen]
-                hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
-            return hidden
+            return self._embed(layout, chosen)
         return torch.cat([self._frozen(int(position)) for position in batch])
+
+    def _embed(self, layout: Layout, chosen: Sequence[Instance]) -> Tensor:
+        """Return (T, width) input embeddings, with what stands in the slots."""
+        hidden = self.decoder.embed(layout.ids)
+        if self.injector is not None:
+            slots = [one.slots for one in chosen]
+            hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
+        return hidden
 
     def _frozen(self, position: int) -> Tensor:
         """Return what the frozen layers give for one instance.
@@ -76,9 +80,10 @@ class LanguageLoss:
         """
         found = self._kept.get(position)
         if found is None:
-            one = Layout.of([Trunk(ids=self.instances[position].ids)], device=self.decoder.device)
+            instance = self.instances[position]
+            one = Layout.of([Trunk(ids=instance.ids)], device=self.decoder.device)
             with torch.no_grad():
-                found = self.decoder.run(self.decoder.embed(one.ids), one, stop=self.frozen_layers)
+                found = self.decoder.run(self._embed(one, [instance]), one, stop=self.frozen_layers)
             size = found.numel() * found.element_size()
             if size <= self.cache_bytes:
                 self._kept[position] = found

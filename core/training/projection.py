@@ -21,6 +21,7 @@ from core.llm.decoder import Decoder
 from core.llm.inject import Injector
 from core.llm.load import Base
 from core.llm.projector import Projector
+from core.llm.soft import SoftPrompt
 from core.progress import Progress
 from core.scoring.scorer import Scorer
 from core.text.examples import Examples
@@ -45,6 +46,8 @@ class Projection:
     keywords: Sequence[Sequence[str]] | None
     vectors: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
     """(U, d1) user and (I, d1) item vectors."""
+    soft: SoftPrompt | None
+    """Soft prompt of the global adapter, if it has one."""
     relevance: Any
     optim: FuseConfig
     folder: Path
@@ -65,12 +68,18 @@ class Projection:
 
     def valid_auc_without(self) -> float:
         """Return the valid AUC of the same model on the same rows without projected vectors."""
-        return float(self._validator(self._builder(collaborative=False), None)()["auc"])
+        injector = Injector.of(soft=self.soft, device=self.base.device)
+        return float(self._validator(self._builder(collaborative=False), injector)()["auc"])
 
     def run(self) -> TrainingRun:
         """Train on recommendation instances with collaborative prompts."""
         optim, dataset = self.optim, self.examples.dataset
-        injector = Injector(self.projector, *self.vectors, device=self.base.device)
+        injector = Injector.of(
+            soft=self.soft,
+            projector=self.projector,
+            vectors=self.vectors,
+            device=self.base.device,
+        )
         builder = self._builder(collaborative=True)
         rows = draw_rows(dataset.rows("train"), optim.train_rows, optim.seed)
         instances = recommendation_instances(self.examples, builder, rows)

@@ -16,6 +16,7 @@ and how much every item of the history moved the score.
 EXAMPLES = (
     "thinkrec explain --user 42 --item 17",
     "thinkrec explain --user 42 --item 17 --show-prompt",
+    "thinkrec explain --scorer thinkrec --sample 200",
 )
 
 _PROMPT = parameter(

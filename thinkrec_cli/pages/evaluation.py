@@ -23,6 +23,7 @@ SCORE_FAMILIES = {
 }
 REASON_FAMILIES = {
     "meteor": "METEOR",
+    "bleurt": "BLEURT",
     "bleu": "BLEU",
     "chrf": "chrF",
     "rouge_l": "ROUGE-L",
@@ -34,7 +35,7 @@ WIDE_ENOUGH = 118  # columns for five figures with their intervals on one line
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
     """Return scorer -> metric -> value."""
-    return nested(read_metrics(done.outcome.artifact))
+    return nested(done.outcome.artifact)
 
 
 def show_evaluation(session: "Session", done: "Done") -> None:

@@ -27,6 +27,7 @@ ROUTES = {
     "averaged": "no expert stands out: the global adapter answers",
     "fused": "a mixture of the experts, weighed for this user",
     "cold": "a user without a vector: the global adapter answers",
+    "global": "a model without experts: the global adapter answers",
 }
 
 

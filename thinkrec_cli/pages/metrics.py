@@ -36,8 +36,12 @@ def read_metrics(artifact: "Artifact") -> list[Figure]:
     return [Figure(**row) for row in pq.read_table(artifact.file("metrics.parquet")).to_pylist()]
 
 
-def nested(figures: list[Figure]) -> dict[str, Any]:
-    """Return scorer -> metric -> value, with intervals and slices; see core.evaluation.summary."""
+def nested(artifact: "Artifact") -> dict[str, Any]:
+    """Return scorer -> metric -> value, with intervals, slices and differences; see core.evaluation.summary."""
+    import pyarrow.parquet as pq
+
     from core.evaluation.summary import summarize
 
-    return summarize(asdict(figure) for figure in figures)
+    comparisons = artifact.folder / "comparisons.parquet"  # older evaluations have none
+    rows = pq.read_table(comparisons).to_pylist() if comparisons.exists() else []
+    return summarize((asdict(figure) for figure in read_metrics(artifact)), rows)

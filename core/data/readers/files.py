@@ -37,17 +37,28 @@ class TableFile:
     lists: frozenset[str] = frozenset()
     """Columns of a Parquet file that hold lists."""
 
-    def relation(self, *, store_rejects: bool = False) -> str:
-        """Return the SQL that reads the file; with store_rejects broken lines go to `reject_errors`."""
+    @property
+    def by_line(self) -> bool:
+        """Whether the file holds a JSON object on each line."""
+        return self.form == "json" and first_character(self.path) != "["
+
+    def relation(self, *, lenient: bool = False) -> str:
+        """Return the SQL that reads the file.
+
+        Args:
+            lenient: broken lines do not stop the reading: those of a delimited file go to `reject_errors`, those of
+                JSON lines are rows of NULLs.
+        """
         path = literal(_escape_glob(str(self.path)))
         if self.form == "parquet":
             return f"read_parquet({path})"
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
         if self.form == "json":
             # The format is not left to be guessed: guessing reads the file twice.
-            layout = "array" if first_character(self.path) == "[" else "newline_delimited"
-            return f"read_json({path}, format = '{layout}', columns = {{{columns}}})"
-        rejects = ", store_rejects = true, rejects_limit = 0" if store_rejects else ""
+            layout = "newline_delimited" if self.by_line else "array"
+            errors = ", ignore_errors = true" if lenient and self.by_line else ""
+            return f"read_json({path}, format = '{layout}', columns = {{{columns}}}{errors})"
+        rejects = ", store_rejects = true, rejects_limit = 0" if lenient else ""
         return (
             f"read_csv({path}, auto_detect = false, header = {str(self.header).lower()}, "
             f"delim = {literal(self.delimiter)}, quote = {literal(self.quote)}, escape = {literal(self.quote)}, "
@@ -56,13 +67,14 @@ class TableFile:
 
     def place(self, row: int) -> str:
         """Say where data row number `row` (0..) stands: its line, counted from 1, or its row in a Parquet file."""
-        if self.form == "parquet" or (self.form == "json" and first_character(self.path) == "["):
+        if self.form == "parquet" or (self.form == "json" and not self.by_line):
             return f"row {row + 1}"
         return f"line {self._line(row)}"
 
     def _line(self, row: int) -> int:
         """Read up to a row; only ever done to tell the user about a bad one."""
-        wanted = row + int(self.header)
+        before = int(self.form == "delimited" and self.header)
+        wanted = row + before
         with open_text(self.path, self.encoding) as stream:
             if self.form == "delimited" and self.quote and len(self.delimiter) == 1:
                 # A quoted value may hold line breaks.
@@ -76,7 +88,7 @@ class TableFile:
                 for number, line in enumerate(stream, start=1):
                     if line.strip() and (wanted := wanted - 1) < 0:
                         return number
-        return row + 1 + int(self.header)
+        return row + 1 + before
 
 
 def delimited_file(
@@ -275,20 +287,27 @@ def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
 
 
 def _first_objects(path: Path, encoding: str) -> list[dict[str, object]]:
-    records = []
+    """Return the first objects of JSON lines. Raises: BadValueError if there are only lines that are no objects."""
+    records: list[dict[str, object]] = []
+    broken: BadValueError | None = None
     with open_text(path, encoding) as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
+            # Reading the file later stops at a broken line or leaves it out, as the user wants it.
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as problem:
-                raise broken_json(path, number, problem.msg) from None
-            if not isinstance(record, dict):
-                raise broken_json(path, number, "not an object with named values")
-            records.append(record)
+                broken = broken or broken_json(path, number, problem.msg)
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+            else:
+                broken = broken or broken_json(path, number, "not an object with named values")
             if len(records) == 100:
                 break
+    if broken and not records:
+        raise broken
     return records
 
 
@@ -296,8 +315,15 @@ def broken_json(path: Path, line: int, what: str) -> BadValueError:
     """Build the error for a line that is not a JSON object."""
     return BadValueError(
         f"{path}: line {line}: broken JSON ({what})",
-        hint="Correct or remove the line; one object per line is wanted.",
+        hint="Correct the line, one object is wanted on each, or leave such rows out with --bad-rows reject.",
     )
+
+
+def check_encoding(path: Path, encoding: str) -> None:
+    """Read a file to its end. Raises: EncodingError with the first line that is not in its encoding."""
+    with open_text(path, encoding) as stream:
+        for _ in stream:
+            pass
 
 
 def first_broken_json(path: Path) -> BadValueError:

@@ -1,10 +1,18 @@
 """Any CSV, TSV, JSON lines or Parquet table, its columns named by the user or guessed."""
 
+import re
 from pathlib import Path
 
 from core.config.ingest import IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, any_file, existing_file, identifier, literal
+from core.data.readers.files import (
+    TableFile,
+    any_file,
+    existing_file,
+    identifier,
+    literal,
+    missing_column,
+)
 from core.data.readers.source import ItemSource, Source
 
 
@@ -28,7 +36,7 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     }
     if "items" in found:
         items = _items(config, _file(config, found["items"]))
-    elif guesses.optional(interactions, config, "title") is not None:
+    elif config.title_format or guesses.optional(interactions, config, "title") is not None:
         items = _items(config, interactions)
     else:
         items = None
@@ -45,13 +53,28 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
     return ItemSource(
         file=file,
         item=guesses.required(file, config, "item"),
-        title=guesses.expression(file, config, "title"),
+        title=_title(file, config),
         year=guesses.expression(file, config, "year"),
         categories=_categories(
             file, guesses.optional(file, config, "categories"), config.categories_separator
         ),
         description=guesses.expression(file, config, "description"),
     )
+
+
+def _title(file: TableFile, config: IngestConfig) -> str:
+    """Return SQL for the title: a column, or text with columns in braces; without a value there is no title."""
+    if config.title_format is None:
+        return guesses.expression(file, config, "title")
+    parts = []
+    for number, part in enumerate(re.split(r"\{([^{}]*)\}", config.title_format)):
+        if not number % 2:
+            parts.append(literal(part))
+        elif part in file.columns:
+            parts.append(f"nullif(trim(({identifier(part)})::VARCHAR), '')")
+        else:
+            raise missing_column(file, part, what="the title", option="--title-format")
+    return f"({' || '.join(parts)})"
 
 
 def _categories(file: TableFile, name: str | None, separator: str | None) -> str:

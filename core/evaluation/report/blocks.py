@@ -13,6 +13,8 @@ class Cell:
     text: str
     note: str = ""
     """Second, smaller line: an interval or an origin."""
+    second_note: str = ""
+    """Third line."""
     value: float | None = None
     """The number in full, where the text is a rounded one."""
     strong: bool = False
@@ -55,6 +57,8 @@ class Picture:
     """Markup made by this package alone: it holds no text of others that is not escaped."""
     table: Table | None = None
     """The same as numbers."""
+    in_table: str = ""
+    """Name of another table of the report that holds the numbers."""
     source: str = ""
     notes: list[str] = field(default_factory=list)
 

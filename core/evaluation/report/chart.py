@@ -28,6 +28,8 @@ class Line:
     dots: bool = True
     best: float | None = None
     """Place along x of the point that was kept."""
+    ranges: Sequence[tuple[float, float, float]] = ()
+    """x, low and high of the intervals there are."""
 
 
 def chart(title: str, lines: Sequence[Line], *, along: str) -> str:
@@ -43,6 +45,7 @@ def chart(title: str, lines: Sequence[Line], *, along: str) -> str:
         return ""
     xs = [x for line in drawn for x, _ in line.points]
     ys = [y for line in drawn for _, y in line.points]
+    ys += [y for line in drawn for _, low, high in line.ranges for y in (low, high)]
     upward, last = svg.ticks(min(ys), max(ys)), max([1.0, *xs])
     across = [mark for mark in svg.ticks(0, last) if mark <= last]
     bottom = HEIGHT - BOTTOM
@@ -74,6 +77,10 @@ def _line(line: Line, x_scale: svg.Scale, y_scale: svg.Scale) -> list[str]:
     places = [(x_scale.place(x), y_scale.place(y)) for x, y in line.points]
     shape = " faint" if line.faint else " dashed" if line.dashed else ""
     content = [svg.path(places, f"line {colour}{shape}")]
+    for x, low, high in line.ranges:
+        at = x_scale.place(x)
+        ends = (y_scale.place(low), y_scale.place(high))
+        content.append(svg.line(at, ends[0], at, ends[1], f"range thin {colour}"))
     if line.faint or not line.dots:
         return content
     for (x, y), (step, value) in zip(places, line.points, strict=True):

@@ -7,7 +7,8 @@ from core.evaluation.report import svg
 from core.evaluation.report.numbers import figure, span
 
 ROW, TOP, BOTTOM = 26.0, 34.0, 24.0
-NAMES, PANEL, GAP = 230.0, 370.0, 60.0
+NAMES, PANEL, RIGHT = 230.0, 300.0, 10.0
+NARROWEST = 360.0
 _LONGEST_NAME = 34
 
 
@@ -25,26 +26,27 @@ class Bar:
 
 
 def forest(panels: Sequence[tuple[str, Sequence[Bar]]]) -> str:
-    """Return panels side by side, each with a scale of its own.
+    """Return a drawing for each panel, each with a scale of its own; side by side where the page is wide enough.
 
     Args:
         panels: title and bars of each; all panels name the same scorers where they have them.
     """
     names = list(dict.fromkeys(bar.name for _, bars in panels for bar in bars))
     height = TOP + ROW * len(names) + BOTTOM
-    content = [
-        svg.text(_short(name), NAMES - 14, TOP + ROW * (row + 0.5) + 4, anchor="end", class_="name")
-        for row, name in enumerate(names)
-    ]
-    for index, (title, bars) in enumerate(panels):
-        left = NAMES + index * (PANEL + GAP)
-        content += _panel(title, bars, names, left)
-    width = NAMES + len(panels) * (PANEL + GAP)
-    told = "; ".join(
-        f"{title}: " + ", ".join(f"{bar.name} {figure(bar.value)}" for bar in bars)
-        for title, bars in panels
-    )
-    return svg.drawing(width, height, content, told)
+    drawings = []
+    for title, bars in panels:
+        content = [
+            svg.text(
+                _short(name), NAMES - 14, TOP + ROW * (row + 0.5) + 4, anchor="end", class_="name"
+            )
+            for row, name in enumerate(names)
+        ]
+        content += _panel(title, bars, names, NAMES)
+        told = f"{title}: " + ", ".join(f"{bar.name} {figure(bar.value)}" for bar in bars)
+        drawings.append(
+            svg.drawing(NAMES + PANEL + RIGHT, height, content, told, narrowest=NARROWEST)
+        )
+    return "".join(drawings)
 
 
 def _panel(title: str, bars: Sequence[Bar], names: Sequence[str], left: float) -> list[str]:

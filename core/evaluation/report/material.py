@@ -65,6 +65,8 @@ class Gate:
     """Mean weight of each expert over users that have weights."""
     groups: str | None
     """Reference of the groups it was made from."""
+    adapter: str | None
+    """Reference of the global adapter it was made from."""
     facts: Mapping[str, Any]
     """The artifact's fusion.json."""
 
@@ -94,7 +96,11 @@ class Material:
     """Draws of the bootstrap."""
     lines: Rows
     """Rows of metrics.parquet."""
+    comparisons: Rows
+    """Rows of comparisons.parquet."""
     bias: str | None
+    """Scorer that is the honest counts."""
+    against: str | None
     """Scorer that the others are compared with."""
     calibration: Mapping[str, Sequence[CalibrationBin]]
     paper: Mapping[str, PaperRow] = field(default_factory=dict)

@@ -19,6 +19,7 @@ _NAMES = {
     "distinct_1": "distinct-1",
     "distinct_2": "distinct-2",
     "meteor": "METEOR",
+    "bleurt": "BLEURT",
     "rouge_l": "ROUGE-L",
     "bleu": "BLEU",
     "chrf": "chrF",

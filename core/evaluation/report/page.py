@@ -1,12 +1,15 @@
 """The whole report, from what was gathered to what is shown."""
 
 from core.evaluation.report.blocks import Report
-from core.evaluation.report.comparison import Lines, comparison_section, findings, slices_section
+from core.evaluation.report.comparison import comparison_section
+from core.evaluation.report.findings import findings
+from core.evaluation.report.lines import Lines
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import count
 from core.evaluation.report.provenance import provenance_section
 from core.evaluation.report.reliability import calibration_section
 from core.evaluation.report.routing import routing_section
+from core.evaluation.report.slices import slices_section
 from core.evaluation.report.training import training_section
 from core.evaluation.report.words import examples_section, reasons_section
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from core.evaluation.calibration import CalibrationBin
 from core.evaluation.report import svg
 from core.evaluation.report.blocks import Cell, Column, Picture, Section, Table
-from core.evaluation.report.comparison import Lines
+from core.evaluation.report.lines import Lines
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import count, figure
 

@@ -21,6 +21,7 @@ MEANINGS = {
     "averaged": "the global adapter",
     "fused": "a mixture of experts",
     "cold": "the global adapter: no vector of the user",
+    "global": "the global adapter: a model without experts",
 }
 WIDTH, BAR, NAMES = 620.0, 22.0, 230.0
 

@@ -9,6 +9,10 @@ SERIES = 8
 """Colours there are; used again after that."""
 
 
+NARROWEST = 640.0
+"""Pixels to which a wider drawing may shrink; a narrower screen scrolls."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """A line from values to places in a drawing."""
@@ -82,13 +86,21 @@ def dot(x: float, y: float, radius: float, class_: str, told: str) -> str:
     return element("circle", element("title", escape(told)), cx=x, cy=y, r=radius, class_=class_)
 
 
-def drawing(width: float, height: float, content: Sequence[str], told: str) -> str:
+def drawing(
+    width: float,
+    height: float,
+    content: Sequence[str],
+    told: str,
+    *,
+    narrowest: float = NARROWEST,
+) -> str:
     """Return the whole drawing, as wide as the page lets it be.
 
     Args:
         width: in pixels, as the heights.
         content: elements.
         told: what it shows, for those who cannot see it.
+        narrowest: pixels to which it may shrink and still be read.
     """
     return element(
         "svg",
@@ -96,7 +108,7 @@ def drawing(width: float, height: float, content: Sequence[str], told: str) -> s
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         role="img",
         aria_label=told,
-        style=f"max-width:{width:.0f}px;min-width:{min(width, 640):.0f}px",
+        style=f"max-width:{width:.0f}px;min-width:{min(width, narrowest):.0f}px",
     )
 
 

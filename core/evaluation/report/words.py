@@ -2,12 +2,20 @@
 
 from typing import Any
 
-from core.evaluation.paper import paper_meteor
 from core.evaluation.report.blocks import Cell, Column, Example, HistoryItem, Section, Table
 from core.evaluation.report.material import Material, Told
 from core.evaluation.report.numbers import count, figure, metric_cell, name_of
 
-METRICS = ("agreement", "distinct_1", "distinct_2", "meteor", "rouge_l", "bleu", "chrf")
+METRICS = (
+    "agreement",
+    "distinct_1",
+    "distinct_2",
+    "meteor",
+    "bleurt",
+    "rouge_l",
+    "bleu",
+    "chrf",
+)
 SHOWN = 12
 """Most history items shown: the last ones."""
 
@@ -30,8 +38,8 @@ def reasons_section(material: Material) -> Section | None:
     columns += [Column(text=name_of(metric)) for metric in metrics]
     notes = [
         "agrees with score: the first word is the answer that the score gives. METEOR, ROUGE-L (0 to 1), "
-        "BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. distinct-n: share of "
-        "different n-grams.",
+        "BLEURT (about 0 to 1), BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. "
+        "distinct-n: share of different n-grams.",
         *_paper_notes(material),
     ]
     table = Table(title="", name="reason-metrics", columns=columns, rows=rows, notes=notes)
@@ -39,13 +47,17 @@ def reasons_section(material: Material) -> Section | None:
 
 
 def _paper_notes(material: Material) -> list[str]:
-    """Return the paper's METEOR of the methods at hand; its references are another teacher's."""
-    methods = dict.fromkeys(row.method for row in material.paper.values())
-    known = {m: value for m in methods if (value := paper_meteor(m)) is not None}
-    if not known:
-        return []
-    listed = ", ".join(f"{method} {figure(value)}" for method, value in known.items())
-    return [f"METEOR in the paper, against the reasons of its own teacher: {listed}."]
+    """Return the paper's figures for reasons of the methods at hand; its references are another teacher's."""
+    notes = []
+    for metric in ("meteor", "bleurt"):
+        known = {
+            r.method: r.reasons[metric] for r in material.paper.values() if metric in r.reasons
+        }
+        if known:
+            listed = ", ".join(f"{method} {figure(value)}" for method, value in known.items())
+            name = name_of(metric)
+            notes.append(f"{name} in the paper, against the reasons of its own teacher: {listed}.")
+    return notes
 
 
 def examples_section(material: Material) -> Section | None:
@@ -64,6 +76,7 @@ def examples_section(material: Material) -> Section | None:
 def example_of(told: Told) -> Example:
     """Return one explanation as it is shown."""
     facts = told.facts
+    weights = list(facts.get("weights") or ())
     return Example(
         title=facts.get("title") or facts["item"],
         user=facts.get("user") or "a history from a file",
@@ -73,7 +86,8 @@ def example_of(told: Told) -> Example:
         reference=facts.get("reference") or "",
         evidence=list(facts.get("evidence") or ()),
         route=facts.get("route") or "",
-        weights=list(facts.get("weights") or ()),
+        # A user without a vector has weights of zero: nothing was weighed.
+        weights=weights if any(weights) else [],
         history=_history(facts.get("history") or ()),
         source=told.reference,
     )

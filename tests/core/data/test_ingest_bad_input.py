@@ -1,6 +1,7 @@
 """Bad input: an error of its own kind that says what and where, and what to do."""
 
 import gzip
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,8 @@ def test_bad_value_in_json_and_parquet(tmp_path: Path) -> None:
     line = '{"user":"a","item":"b","rating":%s,"time":1}\n'
     problem, _ = refused(BadValueError, tmp_path, line % 4 + "\n" + line % '"good"', name="r.jsonl")
     assert "line 3: column 'rating': 'good'" in problem
+    many = line % 4 + line % '"good"' + line % 5
+    assert "line 2: " in refused(BadValueError, tmp_path, many, name="r.jsonl")[0]
     problem, _ = refused(
         BadValueError, tmp_path, line % 4 + line % 3 + '{"user": \n', name="r.jsonl"
     )
@@ -251,6 +254,75 @@ def test_item_without_an_id(tmp_path: Path) -> None:
     assert "items.csv: line 3: column 'item': no value" in problem
     report = table(tmp_path, as_csv(ROWS), items=str(items), bad_rows="reject").report
     assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "settings"),
+    [
+        (("u", "i", "x", "4"), {"bad_rows": "reject"}),
+        (("u", "i", "4", "1400000000000"), {"time_unit": "ms"}),
+    ],
+)
+def test_items_are_read_whatever_was_looked_up_among_the_interactions(
+    tmp_path: Path, row: tuple[str, ...], settings: dict[str, Any]
+) -> None:
+    """A half-read result once kept the items file from being opened."""
+    items = tmp_path / "items.csv"
+    items.write_text("item,title\ni0,Heat &amp; Dust\n")
+    unit = 1000 if "time_unit" in settings else 1
+    rows = [(u, i, r, str((int(t) + 10**9) * unit)) for u, i, r, t in ROWS]
+    result = table(tmp_path, as_csv([*rows, row]), items=str(items), **settings)
+    assert [r["title"] for r in result.items if r["item"] == "i0"] == ["Heat &amp; Dust"]
+    assert len(result.items) > 1
+
+
+def _json(rows: list[Any]) -> str:
+    names = ("user", "item", "rating", "time")
+    return "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
+
+
+BROKEN_JSON = ['{"user": "u", "item":', "no json", '["u", "i", 4, 5]', '"text"', "{} {}", "{}"]
+
+
+@pytest.mark.parametrize("broken", BROKEN_JSON)
+def test_broken_json_lines_are_left_out_where_that_is_wanted(tmp_path: Path, broken: str) -> None:
+    text = _json(ROWS[:5]) + broken + "\n\n" + _json([("u", "i", "good", 4)]) + _json(ROWS[5:])
+    problem, hint = refused(BadValueError, tmp_path, text, name="r.jsonl")
+    assert "line 6: " in problem
+    assert "--bad-rows reject" in hint
+    result = table(tmp_path, text, name="r.jsonl", bad_rows="reject")
+    assert result.report["rows"] == {
+        "read": len(ROWS) + 2,
+        "kept": len(ROWS),
+        "rejected": 2,
+        "folded": 0,
+        "rejected_by_reason": {
+            "rating is not a number": 1,
+            "no object with the wanted values": 1,
+        },
+    }
+
+
+def test_a_line_of_a_file_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    text = _json(ROWS) + '{"user": "u", "it'
+    result = table(tmp_path, text, name="r.jsonl", bad_rows="reject")
+    assert result.report["rows"]["rejected_by_reason"] == {"no object with the wanted values": 1}
+
+
+def test_broken_json_lines_of_items_are_counted_as_items_without_an_id(tmp_path: Path) -> None:
+    items = tmp_path / "items.json"
+    items.write_text('{"item": "i0", "title": "A"}\n{"item": "i1", "ti\n')
+    with pytest.raises(BadValueError, match=r"items.json: line 2: broken JSON"):
+        table(tmp_path, as_csv(ROWS), items=str(items))
+    report = table(tmp_path, as_csv(ROWS), items=str(items), bad_rows="reject").report
+    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1}
+
+
+def test_json_in_another_encoding_is_told_and_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(_json(ROWS[:3]).encode() + '{"user": "Zoë"}\n'.encode("latin-1"))
+    with pytest.raises(EncodingError, match="line 4"):
+        run(tmp_path, source="table", interactions=str(path), bad_rows="reject")
 
 
 def test_split_column_with_another_word(tmp_path: Path) -> None:

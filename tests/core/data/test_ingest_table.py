@@ -131,6 +131,21 @@ def test_columns_are_guessed_or_named(tmp_path: Path) -> None:
     assert named.interactions == guessed.interactions
 
 
+def test_titles_are_put_together_from_columns(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,city,kind\ni0,St. John's,bar\ni1,,bar\n")
+    settings = {"items": str(items), "title_format": "{kind} in {city}'s streets"}
+    result = table(tmp_path, as_csv(ROWS), **settings)
+    titles = {row["item"]: row["title"] for row in result.items}
+    assert titles["i0"] == "bar in St. John's's streets"
+    assert titles["i1"] == "i1"  # a part is missing: no title
+    with pytest.raises(MissingColumnError, match="town") as problem:
+        table(tmp_path, as_csv(ROWS), items=str(items), title_format="{town}")
+    assert "--title-format" in problem.value.hint
+    with pytest.raises(ConfigError, match="title_format"):
+        IngestConfig(source="ml-1m", path="x", title_format="{city}")
+
+
 def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
     items = tmp_path / "items.tsv"
     items.write_text(

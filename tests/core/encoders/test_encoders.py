@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from core.config.encode import EncodeConfig
@@ -237,7 +238,49 @@ def test_strangers_history_scores_like_the_same_history_in_the_data(name, fitted
     )
     # bias leaves the known user's own train rows out of the crowd, which moves its score a little.
     tolerance = 0.5 if name == "bias" else 1e-5
-    assert stranger == pytest.approx(encoder.score_rows(np.array([row])), abs=tolerance)
+    known = 0.0 if name == "bias" else encoder.module.user_bias[user].item()
+    assert stranger + known == pytest.approx(encoder.score_rows(np.array([row])), abs=tolerance)
+    assert name == "bias" or abs(known) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["mf", "sasrec"])
+def test_biases_start_at_smoothed_like_rates_of_train(name, data, histories):
+    encoder = make_encoder(EncodeConfig(encoder=name, prior_rows=5), data, histories)
+    train = data.rows("train")
+    overall = (data.label[train].sum() + 1) / (len(train) + 2)
+    for bias, index in (
+        (encoder.module.user_bias, data.user),
+        (encoder.module.item_bias, data.item),
+    ):
+        labels = data.label[train][index[train] == 7]
+        rate = (labels.sum() + 5 * overall) / (len(labels) + 5)
+        wanted = np.log(rate / (1 - rate)) - np.log(overall / (1 - overall))
+        assert bias[7].item() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_biases_start_at_zero_without_prior_rows(data, histories):
+    encoder = make_encoder(EncodeConfig(encoder="mf", prior_rows=0), data, histories)
+    assert not encoder.module.item_bias.any()
+
+
+def test_sequence_models_know_no_user_without_user_bias(data, histories):
+    encoder = make_encoder(EncodeConfig(encoder="sasrec", user_bias=False), data, histories)
+    assert "user_bias" not in encoder.module.state_dict()
+    users = np.array([0, 1])
+    assert np.isfinite(encoder.score_pairs(users, users)).all()
+
+
+def test_biases_are_not_decayed(data, histories, tmp_path):
+    # Items without train rows have no gradient but the penalty's: their biases must stay where they began.
+    without = dataclasses.replace(
+        data, split=np.where((data.item == 7) & (data.split == 0), 2, data.split).astype(np.int8)
+    )
+    config = EncodeConfig(encoder="mf", **SMALL | {"weight_decay": 0.1, "learning_rate": 0.1})
+    encoder = make_encoder(config, without, Histories.of(without))
+    with torch.no_grad():
+        encoder.module.item_bias[7] = 0.5
+    encoder.fit(tmp_path, Silent())
+    assert encoder.module.item_bias[7].item() == 0.5
 
 
 @pytest.mark.parametrize("name", ALL)

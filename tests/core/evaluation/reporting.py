@@ -21,7 +21,14 @@ HOSTILE_USER = "u<b>1</b>"
 class Showroom(Shop):
     """A store whose fused model has a whole lineage; what training would have written is made up."""
 
-    def fused(self, name: str = "thinkrec", *, experts: int = 2) -> Artifact:
+    def fused(
+        self,
+        name: str = "thinkrec",
+        *,
+        experts: int = 2,
+        adapter: Artifact | None = None,
+        style: str = "paper",
+    ) -> Artifact:
         """Publish a model with groups, experts and an adapter behind it, and scores of it."""
         encoder = self.encoder("sasrec")
         home = {"dataset": [self.dataset_artifact.object_id]}
@@ -31,8 +38,8 @@ class Showroom(Shop):
             {"encoder": [encoder.object_id]},
             lambda folder: self._groups(folder, experts),
         )
-        adapter = self.publish("adapter", f"{name}-global", home, _adapter)
-        inputs = {"adapter": [adapter.object_id], "groups": [groups.object_id], **home}
+        trained = adapter or self.publish("adapter", f"{name}-global", home, _adapter, style=style)
+        inputs = {"adapter": [trained.object_id], "groups": [groups.object_id], **home}
         made = self.publish(
             "experts", f"{name}-experts", inputs, lambda folder: _experts(folder, experts)
         )
@@ -90,16 +97,17 @@ class Showroom(Shop):
         }
         return self.publish("explanation", name, inputs, write)
 
-    def as_ml_1m(self, **other: Any) -> None:
+    def as_papers(self, source: str, files: list[str] | None = None, **other: Any) -> None:
         """Let what follows be made from the data set under the paper's preset, but for these settings."""
         inner = self.dataset_artifact.folder
-        parameters = {"source": "ml-1m", "threshold": 3.0, **PRESETS["ml-1m"], **other}
+        parameters = {"source": source, "threshold": 3.0, **PRESETS[source], **other}
         key = self.store.key(kind="dataset", parameters=parameters, inputs={}, resources={})
         with self.store.publish(
-            kind="dataset", name="ml-1m", key=key, parameters=parameters, inputs={}, resources={}
+            kind="dataset", name=source, key=key, parameters=parameters, inputs={}, resources={}
         ) as draft:
             for payload in KINDS["dataset"].payloads:
                 (draft.folder / payload.path).write_bytes((inner / payload.path).read_bytes())
+            (draft.folder / "report.json").write_text(json.dumps({"files": files or ["x"]}))
         assert draft.artifact is not None
         self.dataset_artifact = draft.artifact
 

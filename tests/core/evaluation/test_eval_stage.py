@@ -12,12 +12,13 @@ from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.data.dataset import Dataset
 from core.data.tables import read_rows, write_table
-from core.errors import MismatchError
+from core.errors import ConfigError, MismatchError, MissingFileError
 from core.evaluation.summary import summarize
 from core.stages.base import Context, run_stage
 from core.stages.eval import STAGE
 from core.stages.kinds import EXPLANATION, KINDS, SCORES
 from tests.conftest import write_dataset
+from tests.core.evaluation.checkpoints import write_checkpoint
 
 
 class Shop:
@@ -29,8 +30,10 @@ class Shop:
         self.dataset_artifact = self.publish("dataset", "small", {}, write_dataset)
         self.dataset = Dataset.open(self.dataset_artifact.folder)
 
-    def publish(self, kind: str, name: str, inputs: dict[str, list[str]], write: Any) -> Artifact:
-        parameters = {"encoder": name} if kind == "encoder" else {"name": name}
+    def publish(
+        self, kind: str, name: str, inputs: dict[str, list[str]], write: Any, **more: Any
+    ) -> Artifact:
+        parameters = {"encoder": name} if kind == "encoder" else {"name": name, **more}
         key = self.store.key(kind=kind, parameters=parameters, inputs=inputs, resources={})
         with self.store.publish(
             kind=kind, name=name, key=key, parameters=parameters, inputs=inputs, resources={}
@@ -106,9 +109,11 @@ class Shop:
         inputs = {"dataset": [self.dataset_artifact.object_id]}
         return self.publish("explanation", "one", inputs, write)
 
-    def evaluate(self, *references: str, **settings: Any) -> Artifact:
+    def evaluate(self, *references: str, against: str | None = None, **settings: Any) -> Artifact:
         config = EvalConfig(**({"bootstrap_samples": 50, "meteor": False} | settings))
         given: dict[str, list[str]] = {"scores": [], "explanations": []}
+        if against:
+            given["against"] = [against]
         for reference in references:
             kind = "explanations" if reference.startswith("explanation/") else "scores"
             given[kind].append(reference)
@@ -121,7 +126,9 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def nested(artifact: Artifact) -> dict[str, Any]:
-    return summarize(read_rows(artifact.file("metrics.parquet")))
+    return summarize(
+        read_rows(artifact.file("metrics.parquet")), read_rows(artifact.file("comparisons.parquet"))
+    )
 
 
 def test_every_evaluation_shows_the_constant_and_the_counts_first(shop: Shop) -> None:
@@ -140,8 +147,8 @@ def test_scores_of_a_bias_encoder_take_the_place_of_the_counts(shop: Shop) -> No
     shop.scores("mf")
     found = nested(shop.evaluate("scores/bias", "scores/mf"))
     assert list(found) == ["constant", "encoder/bias@1", "encoder/mf@1"]
-    assert "against_bias" not in found["encoder/bias@1"]
-    gap = found["encoder/mf@1"]["against_bias"]["auc"]
+    assert "encoder/bias@1" not in found["encoder/bias@1"]["minus"]
+    gap = found["encoder/mf@1"]["minus"]["encoder/bias@1"]["auc"]
     wanted = found["encoder/mf@1"]["auc"] - found["encoder/bias@1"]["auc"]
     assert gap["difference"] == pytest.approx(wanted)
     assert gap["low"] <= gap["high"]
@@ -175,6 +182,49 @@ def test_scores_of_different_rows_are_refused_or_cut_to_common_rows(shop: Shop) 
     assert {line["rows"] for line in found.values()} == {len(test) - 10}
 
 
+def test_every_two_scorers_are_compared_and_can_be_queried(shop: Shop) -> None:
+    shop.scores("mf")
+    shop.scores("sasrec", noise=3.0)
+    found = nested(shop.evaluate("scores/mf", "scores/sasrec"))
+    names = ["constant", "bias", "encoder/mf@1", "encoder/sasrec@1"]
+    assert list(found) == names
+    for scorer in names:
+        assert sorted(found[scorer]["minus"]) == sorted(set(names) - {scorer})
+    with shop.store.connect() as connection:
+        rows = connection.execute(
+            "select scores, other_scores, split, difference, low, high, p from comparisons "
+            "where scorer = 'encoder/mf@1' and other = 'encoder/sasrec@1' "
+            "and slice = 'all' and metric = 'auc'"
+        ).fetchall()
+    (line,) = rows
+    assert line[:3] == ("scores/mf@1", "scores/sasrec@1", "test")
+    assert line[3] == found["encoder/mf@1"]["auc"] - found["encoder/sasrec@1"]["auc"]
+    assert line[4] <= line[3] <= line[5]
+    assert 0 < line[6] <= 1
+
+
+def test_scores_to_compare_with_are_measured_whether_or_not_they_are_named_twice(
+    shop: Shop,
+) -> None:
+    shop.scores("mf")
+    shop.scores("sasrec", noise=3.0)
+    once = nested(shop.evaluate("scores/mf", against="scores/sasrec"))
+    twice = nested(shop.evaluate("scores/mf", "scores/sasrec", against="scores/sasrec"))
+    assert once == twice
+
+
+def test_scores_to_compare_with_must_cover_the_same_rows(shop: Shop) -> None:
+    shop.scores("mf")
+    shop.scores("sasrec", rows=shop.dataset.rows("test")[:-10])
+    with pytest.raises(MismatchError, match=r"scores/sasrec@1.*do not compare") as raised:
+        shop.evaluate("scores/mf", against="scores/sasrec")
+    assert "--on-different-rows intersect" in str(raised.value.hint)
+    other = shop.dataset.rows("valid")[: len(shop.dataset.rows("test"))]
+    shop.scores("gsasrec", rows=other)
+    with pytest.raises(MismatchError, match=r"0 of them the same"):
+        shop.evaluate("scores/mf", against="scores/gsasrec")
+
+
 def test_explanations_are_measured_only_when_named(shop: Shop) -> None:
     shop.scores("mf")
     shop.explanation()
@@ -183,6 +233,25 @@ def test_explanations_are_measured_only_when_named(shop: Shop) -> None:
     found = nested(shop.evaluate("scores/mf", "explanation/one"))["explanation/one@1"]
     assert found["rouge_l"] == pytest.approx(8 / 9)
     assert found["agreement"] == 1
+
+
+def test_a_bleurt_checkpoint_is_part_of_the_key_and_needs_reasons(
+    shop: Shop, tmp_path: Path
+) -> None:
+    folder = write_checkpoint(tmp_path / "bleurt", embedding_size=None)
+    shop.scores("mf")
+    shop.explanation()
+    with pytest.raises(ConfigError, match="no explanation was named"):
+        shop.evaluate("scores/mf", bleurt=str(folder))
+    with pytest.raises(MissingFileError, match="nowhere"):
+        shop.evaluate("scores/mf", "explanation/one", bleurt=str(tmp_path / "nowhere"))
+    first = shop.evaluate("scores/mf", "explanation/one", bleurt=str(folder))
+    assert isinstance(nested(first)["explanation/one@1"]["bleurt"], float)
+    again = shop.evaluate("scores/mf", "explanation/one", bleurt=str(folder.rename(tmp_path / "b")))
+    assert again.object_id == first.object_id
+    (tmp_path / "b" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n")
+    other = shop.evaluate("scores/mf", "explanation/one", bleurt=str(tmp_path / "b"))
+    assert other.object_id != first.object_id
 
 
 def test_same_evaluation_is_a_hit_with_the_same_bytes(shop: Shop) -> None:

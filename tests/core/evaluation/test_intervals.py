@@ -60,7 +60,7 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     rng = default_rng(3)
     label, probability = rng.integers(0, 2, 400), rng.random(400)
     rows = ScoredRows.of(np.arange(400), label, probability, probability)
-    figure = measure_all({"it": rows}, drawing=Drawing(samples=4000, seed=1))["it"]["brier"]
+    figure = measure_all({"it": rows}, drawing=Drawing(samples=4000, seed=1)).figures("it")["brier"]
     errors = (probability - label) ** 2
     half_width = 1.96 * errors.std() / np.sqrt(400)
     assert figure.interval is not None
@@ -70,25 +70,61 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
 
 def test_scorer_compared_with_itself_differs_by_nothing() -> None:
     rows = random_rows(1)
-    figures = measure_all({"a": rows, "b": rows}, drawing=Drawing(samples=50), compare_with="a")
-    difference = figures["b"]["auc"].against
+    measured = measure_all({"a": rows, "b": rows}, drawing=Drawing(samples=50))
+    difference = measured.difference("b", "a", "auc")
     assert difference is not None
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
     assert difference.p_value == 1
     assert not difference.significant
-    assert figures["a"]["auc"].against is None
 
 
 def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
     rows = random_rows(1, users=40, rows=800)
     better = ScoredRows.of(rows.user, rows.label, rows.score + rows.label, rows.probability)
-    figures = measure_all({"a": rows, "b": better}, compare_with="a")
-    difference, alone = figures["b"]["auc"].against, figures["b"]["auc"].interval
+    measured = measure_all({"a": rows, "b": better})
+    difference = measured.difference("b", "a", "auc")
     assert difference is not None
-    assert alone is not None
     assert difference.significant
     assert difference.p_value < 0.01
-    first, second = figures["b"]["auc"].value, figures["a"]["auc"].value
+    first, second = measured.value("b", "auc"), measured.value("a", "auc")
     assert first is not None
     assert second is not None
     assert difference.value == pytest.approx(first - second)
+
+
+def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> None:
+    first, rng = random_rows(2), default_rng(7)
+    score = np.round(first.score + rng.normal(size=len(first)), 1)
+    second = ScoredRows.of(first.user, first.label, score, 1 / (1 + np.exp(-score)))
+    drawing = Drawing(samples=40, seed=5)
+    measured = measure_all({"a": first, "b": second}, drawing=drawing)
+    users = default_rng(5).integers(0, first.users, (40, first.users))
+    for metric in measured.prepared["a"]:
+        gaps = []
+        for drawn in users:
+            weights = np.bincount(drawn, minlength=first.users).astype(float)
+            values = []
+            for rows in (first, second):
+                long = repeated(rows, weights)
+                statistic = measures(long, 5)[metric].statistic
+                values.append(float(statistic(np.ones((1, long.users)))[0]))
+            gaps.append(values[0] - values[1])
+        known = np.array(gaps)[~np.isnan(gaps)]
+        low, high = np.percentile(known, [2.5, 97.5])
+        found = measured.difference("a", "b", metric)
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12), metric
+        sides = min((known <= 0).sum(), (known >= 0).sum()) + 1
+        assert found.p_value == pytest.approx(min(1, 2 * sides / (len(known) + 1)))
+
+
+def test_difference_the_other_way_round_is_its_negative() -> None:
+    rows = random_rows(3)
+    other = ScoredRows.of(rows.user, rows.label, -rows.score, 1 - rows.probability)
+    measured = measure_all({"a": rows, "b": other}, drawing=Drawing(samples=60))
+    for metric in measured.prepared["a"]:
+        one, back = measured.difference("a", "b", metric), measured.difference("b", "a", metric)
+        assert one is not None
+        assert back is not None
+        assert (one.value, one.low, one.high) == pytest.approx((-back.value, -back.high, -back.low))
+        assert one.p_value == back.p_value

@@ -101,7 +101,9 @@ def slow_metrics(table: Table, k: int = 5) -> dict[str, float | None]:
 
 
 def measured(table: Table, **settings: Any) -> dict[str, float | None]:
-    figures = measure_all({"it": scored(table)}, drawing=Drawing(samples=1), **settings)["it"]
+    figures = measure_all({"it": scored(table)}, drawing=Drawing(samples=1), **settings).figures(
+        "it"
+    )
     return {name: figure.value for name, figure in figures.items()}
 
 
@@ -126,7 +128,7 @@ def test_auc_equals_that_of_scikit_learn(table: Table) -> None:
 @given(tables)
 @settings(max_examples=100, deadline=None)
 def test_users_who_count_are_those_with_both_labels_or_two_rows(table: Table) -> None:
-    figures = measure_all({"it": scored(table)}, drawing=Drawing(samples=1))["it"]
+    figures = measure_all({"it": scored(table)}, drawing=Drawing(samples=1)).figures("it")
     users = by_user(table).values()
     both = sum(len({label for label, _ in pairs}) == 2 for pairs in users)
     two = sum(len(pairs) >= 2 for pairs in users)
@@ -168,7 +170,7 @@ def test_one_label_alone_leaves_auc_undefined_not_wrong() -> None:
 
 def test_certain_and_wrong_is_a_large_but_finite_log_loss() -> None:
     rows = ScoredRows.of(["a", "a"], [0, 1], [0.0, 1.0], [1.0, 1.0])
-    value = measure_all({"it": rows}, drawing=Drawing(samples=1))["it"]["log_loss"].value
+    value = measure_all({"it": rows}, drawing=Drawing(samples=1)).value("it", "log_loss")
     assert value == pytest.approx(-math.log(2**-52) / 2)
 
 

@@ -5,11 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.evaluation.metrics import Drawing
-from core.evaluation.reasons import Reasons, distinct, measure_reasons, meteors, rouge_l
+from core.evaluation.reasons import (
+    Reasons,
+    distinct,
+    measure_reasons,
+    meteors,
+    rouge_l,
+    without_answer,
+)
 from core.progress import Silent
 
 
@@ -120,6 +128,29 @@ def test_only_reasons_with_a_reference_are_compared() -> None:
     assert figures["rouge_l"].value == pytest.approx((1 + 3 / 4) / 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Yes. They like drama.", "They like drama."),
+        ("no, never", "never"),
+        ("Yes.", ""),
+        ("Yes", ""),
+        ("Nobody likes it.", "Nobody likes it."),
+        ("No drama here.", "No drama here."),
+    ],
+)
+def test_the_answer_before_a_reason_is_not_compared(text: str, wanted: str) -> None:
+    assert without_answer(text) == wanted
+    found = measured(some_reasons(reason=[text] * 3, reference=[wanted or "x"] * 3))
+    assert found["rouge_l"] == (1 if wanted else 0)
+
+
+def test_an_empty_reason_is_worth_nothing(tmp_path: Path) -> None:
+    assert meteor("", "a good film", write_wordnet(tmp_path / "wn")) == 0
+    found = measured(some_reasons(reason=["Yes."] * 3))
+    assert (found["bleu"], found["chrf"], found["rouge_l"]) == (0, 0, 0)
+
+
 def test_without_any_reference_only_what_needs_none_is_measured() -> None:
     assert set(measured(some_reasons(reference=[None] * 3))) == {
         "agreement",
@@ -134,6 +165,35 @@ def test_equal_texts_have_the_highest_bleu_and_chrf() -> None:
     assert found["bleu"] == pytest.approx(100)
     assert found["chrf"] == pytest.approx(100)
     assert found["rouge_l"] == 1
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu_also_for_drawn_users() -> None:
+    rng = np.random.default_rng(0)
+    words = ["the", "user", "likes", "long", "quiet", "drama", "films", "and", "good", "horror"]
+    texts = [" ".join(rng.choice(words, rng.integers(1, 12))) for _ in range(12)]
+    references = [" ".join(rng.choice(words, 10)) for _ in range(12)]
+    users = list("aabbbcdddeef")
+    reasons = Reasons(
+        user=users,
+        answer=["Yes"] * 12,
+        probability=np.full(12, 0.9),
+        reason=texts,
+        reference=references,
+    )
+    figures = measure_reasons(
+        reasons, wordnet=None, drawing=Drawing(samples=30, seed=3), progress=Silent()
+    )
+    corpus = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}
+    for name, public in corpus.items():
+        assert figures[name].value == pytest.approx(public(texts, [references]).score)
+        names = sorted(set(users))
+        drawn = []
+        for indices in np.random.default_rng(3).integers(0, len(names), (30, len(names))):
+            rows = [r for index in indices for r in range(12) if users[r] == names[index]]
+            drawn.append(public([texts[r] for r in rows], [[references[r] for r in rows]]).score)
+        found = figures[name].interval
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
 
 
 def test_one_user_gives_no_interval() -> None:

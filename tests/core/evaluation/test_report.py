@@ -9,7 +9,6 @@ import pytest
 from artifacts.store import Artifact
 from core.data.tables import read_rows
 from core.errors import ConfigError
-from core.evaluation.paper import Scorer, method_of, paper_row
 from core.evaluation.report import svg
 from core.evaluation.report.numbers import name_of, span
 from core.evaluation.report.render import escape_markdown
@@ -48,30 +47,74 @@ def shown(value: float | None, *, signed: bool = False) -> str:
     return (f"{value:+.4f}" if signed else f"{value:.4f}").replace("-", "−")
 
 
-@pytest.mark.parametrize(
-    ("table", "slice_name", "signed"),
-    [("overall", "all", False), ("differences", "minus bias", True)],
-)
-def test_every_number_of_the_main_tables_is_the_metrics_tables(
-    evaluation: Artifact, table: str, slice_name: str, signed: bool
-) -> None:
+def test_every_number_of_the_main_table_is_the_metrics_tables(evaluation: Artifact) -> None:
     rows = read_rows(evaluation.file("metrics.parquet"))
-    wanted = {(r["scorer"], name_of(r["metric"])): r for r in rows if r["slice"] == slice_name}
-    head, *body = Page(html_of(evaluation)).tables[table]
+    wanted = {(r["scorer"], name_of(r["metric"])): r for r in rows if r["slice"] == "all"}
+    head, *body = Page(html_of(evaluation)).tables["overall"]
     metrics = [cell.parts["head"] for cell in head][1:]
     found = 0
     for scorer, *cells in body:
         for metric, cell in zip(metrics, cells, strict=True):
             line = wanted[scorer.parts["value"], metric]
             assert cell.number == line["value"]
-            assert cell.parts["value"] == shown(line["value"], signed=signed)
-            assert cell.parts.get("note", "") == span(line["low"], line["high"], signed=signed)
+            assert cell.parts["value"] == shown(line["value"])
+            assert cell.parts.get("note", "") == span(line["low"], line["high"])
             assert scorer.parts["note"] == (
                 line["scores"] or "baseline, computed by this evaluation"
             )
             found += 1
     scorers = {s for s, metric in wanted if metric == "AUC"}
     assert found == len(scorers) * len(metrics) == len(scorers) * 8
+
+
+def gaps_of(evaluation: Artifact) -> dict[tuple[str, str, str], dict[str, Any]]:
+    rows = read_rows(evaluation.file("comparisons.parquet"))
+    return {(r["scorer"], r["other"], name_of(r["metric"])): r for r in rows if r["slice"] == "all"}
+
+
+def check_difference(cell: Any, gap: dict[str, Any]) -> None:
+    assert cell.number == gap["difference"]
+    assert cell.parts["value"] == shown(gap["difference"], signed=True)
+    told = span(gap["low"], gap["high"], signed=True) + f"p {gap['p']:.3f}"
+    assert cell.parts["note"] == told
+
+
+def test_every_difference_is_the_comparisons_tables(evaluation: Artifact) -> None:
+    gaps = gaps_of(evaluation)
+    page = Page(html_of(evaluation))
+    head, *body = page.tables["differences"]
+    assert len(body) == 3  # constant, mf and thinkrec; bias is what is subtracted
+    for scorer, *cells in body:
+        for column, cell in zip(head[1:], cells, strict=True):
+            key = (scorer.parts["value"], "encoder/bias@1", column.parts["head"])
+            check_difference(cell, gaps[key])
+    for table, metric in (("pairs-auc", "AUC"), ("pairs-uauc", "UAUC")):
+        head, *body = page.tables[table]
+        assert len(body) == len(head) - 1 == 3  # without the constant
+        for scorer, *cells in body:
+            for column, cell in zip(head[1:], cells, strict=True):
+                one, other = scorer.parts["value"], column.parts["head"]
+                if one == other:
+                    assert cell.number is None
+                else:
+                    check_difference(cell, gaps[one, other, metric])
+
+
+def test_scores_to_compare_with_take_the_place_of_the_counts(shop: Showroom) -> None:
+    shop.scores("bias", noise=2.0)
+    shop.scores("mf", noise=0.1)
+    found = shop.evaluate("scores/bias", "scores/mf", against="scores/mf")
+    page = Page(html_of(found))
+    gaps = gaps_of(found)
+    head, *body = page.tables["differences"]
+    assert [row[0].parts["value"] for row in body] == ["constant", "encoder/bias@1"]
+    for scorer, *cells in body:
+        for column, cell in zip(head[1:], cells, strict=True):
+            key = (scorer.parts["value"], "encoder/mf@1", column.parts["head"])
+            check_difference(cell, gaps[key])
+    assert "Minus encoder/mf@1" in page.text
+    assert "encoder/mf@1 is above the honest counts (encoder/bias@1) in AUC" in page.text
+    assert "No scorer is above encoder/mf@1 in AUC" in page.text
 
 
 @pytest.mark.parametrize("metric", ["auc", "uauc"])
@@ -83,7 +126,7 @@ def test_every_number_of_the_slices_is_the_metrics_tables(
     head, *body = Page(html_of(evaluation)).tables[f"slices-{metric}"]
     scorers = [cell.parts["head"] for cell in head][3:]
     names = {name.replace("=", " "): name for _, name in wanted}
-    assert {row[0].parts["value"] for row in body} == set(names) - {"minus bias"}
+    assert {row[0].parts["value"] for row in body} == set(names)
     for name, count, users, *cells in body:
         for scorer, cell in zip(scorers, cells, strict=True):
             line = wanted[scorer, names[name.parts["value"]]]
@@ -96,7 +139,14 @@ def test_every_number_of_the_slices_is_the_metrics_tables(
 def test_markdown_has_the_same_figures(evaluation: Artifact) -> None:
     text = markdown_of(evaluation)
     page = Page(html_of(evaluation))
-    for table in ("overall", "differences", "slices-auc", "slices-uauc", "reason-metrics"):
+    for table in (
+        "overall",
+        "differences",
+        "pairs-auc",
+        "slices-auc",
+        "slices-uauc",
+        "reason-metrics",
+    ):
         for row in page.tables[table][1:]:
             values = [cell.parts["value"] for cell in row if cell.number is not None]
             pattern = r"[^\n]*".join(re.escape(value) for value in values)
@@ -106,14 +156,13 @@ def test_markdown_has_the_same_figures(evaluation: Artifact) -> None:
 def test_marks_stand_where_the_interval_of_the_difference_leaves_out_zero(
     evaluation: Artifact,
 ) -> None:
-    rows = read_rows(evaluation.file("metrics.parquet"))
-    gaps = {(r["scorer"], name_of(r["metric"])): r for r in rows if r["slice"] == "minus bias"}
+    gaps = gaps_of(evaluation)
     head, *body = Page(html_of(evaluation)).tables["overall"]
     marks = set()
     for scorer, *cells in body:
         for column, cell in zip(head[1:], cells, strict=True):
             metric = column.parts["head"]
-            gap = gaps.get((scorer.parts["value"], metric))
+            gap = gaps.get((scorer.parts["value"], "encoder/bias@1", metric))
             mark = cell.parts.get("mark", "")
             if gap is None or gap["low"] <= 0 <= gap["high"]:
                 assert mark == ""
@@ -202,56 +251,26 @@ def test_examples_come_from_what_is_given_and_else_from_the_store(shop: Showroom
     assert shop.evaluate("scores/thinkrec", examples=0).summary["examples"] == []
 
 
-def test_papers_figures_stand_beside_ours_on_the_papers_data_only(shop: Showroom) -> None:
-    shop.scores("sasrec")
-    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
-    shop.as_ml_1m()
-    shop.fused("thinkrec")
-    shop.scores("sasrec")
-    found = shop.evaluate("scores/sasrec", "scores/thinkrec")
-    rows = Page(html_of(found)).tables["paper"][1:]
-    numbers = {row[1].parts["value"]: [cell.number for cell in row[3::2]] for row in rows}
-    assert numbers == {
-        "SASRec": [0.6956, 0.6687, 0.7663, 0.4747],
-        "ThinkRec": [0.7764, 0.6775, 0.7747, 0.4774],
-    }
-
-
-@pytest.mark.parametrize(
-    "other", [{"since": "2001-07-01"}, {"threshold": 4.0}, {"min_user_rows": 5}]
-)
-def test_another_window_of_the_papers_data_is_not_compared(
-    shop: Showroom, other: dict[str, Any]
-) -> None:
-    shop.as_ml_1m(**other)
-    shop.scores("sasrec")
-    assert "Beside the paper" not in html_of(shop.evaluate("scores/sasrec"))
-
-
 def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> None:
-    for experts in (3, 2):
-        shop.fused(f"thinkrec-{experts}", experts=experts)
+    shop.fused("thinkrec-3", experts=3)
+    adapter = shop.store.resolve("adapter/thinkrec-3-global")
+    shop.fused("thinkrec-2", experts=2, adapter=adapter)
     found = shop.evaluate("scores/thinkrec-3", "scores/thinkrec-2")
     rows = Page(html_of(found)).tables["experts"][1:]
     assert [row[1].parts["value"] for row in rows] == ["2", "3"]
     assert {row[3].number for row in rows} == {1.25}
+    html = html_of(found)
+    for metric in ("AUC", "UAUC"):
+        assert f'aria-label="{metric} over experts: grouped by sasrec, kmeans from ' in html
 
 
-@pytest.mark.parametrize(
-    ("scorer", "method"),
-    [
-        (Scorer(kind="encoder", names=("x",), encoder="gsasrec"), "gSASRec"),
-        (Scorer(kind="encoder", names=("bias",), encoder="bias"), None),
-        (Scorer(kind="adapter", names=("tallrec-seed-1",)), "TALLRec"),
-        (Scorer(kind="model", names=("collm",)), "CoLLM"),
-        (Scorer(kind="model", names=("full",)), "ThinkRec"),
-        (Scorer(kind="model", names=("full",), thinks=False), "ThinkRec without thinking"),
-        (Scorer(kind="adapter", names=("global",)), "ThinkRec without experts"),
-    ],
-)
-def test_a_scorer_is_compared_with_the_method_it_is(scorer: Scorer, method: str | None) -> None:
-    assert method_of(scorer) == method
-    assert method is None or paper_row(method) is not None
+def test_models_of_other_adapters_are_no_study_of_experts(shop: Showroom) -> None:
+    """The full method beside its ablation: experts differ, and so does everything else."""
+    shop.fused("thinkrec", experts=2)
+    shop.fused("without-think", experts=3)
+    html = html_of(shop.evaluate("scores/thinkrec", "scores/without-think"))
+    assert "experts" not in Page(html).tables
+    assert "over experts" not in html
 
 
 def test_the_report_is_copied_where_it_is_wanted(evaluation: Artifact, tmp_path: Path) -> None:
@@ -281,6 +300,11 @@ def test_a_command_names_what_is_not_the_default() -> None:
     given = {"scores": ["scores/a@1", "scores/b@2"], "explanations": []}
     assert command_line("evaluation", {"slices": False, "k": 5}, given) == (
         "thinkrec eval --no-slices --scores scores/a@1 --scores scores/b@2"
+    )
+    # Typed without "none", the command would take the latest keywords and traces of the store.
+    given = {"dataset": ["dataset/my-data@1"], "keywords": [], "traces": [], "prior": []}
+    assert command_line("adapter", {"rank": 8}, given) == (
+        "thinkrec train-global --dataset dataset/my-data@1 --keywords none --traces none"
     )
     assert command_line("dataset", {"source": "ml-1m", "threshold": 4.0}, {}) == (
         "thinkrec ingest ml-1m --threshold 4.0"

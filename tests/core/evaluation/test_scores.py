@@ -14,7 +14,7 @@ from core.evaluation.baselines import bias_scores, constant_scores
 from core.evaluation.metrics import Drawing, measure_all
 from core.evaluation.scores import Scores, on_same_rows, read_scores
 from core.evaluation.slices import slices_of
-from core.evaluation.summary import AGAINST_BIAS, summarize
+from core.evaluation.summary import summarize
 from core.progress import Silent
 from core.stages.kinds import SCORES
 
@@ -98,7 +98,7 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     scores = scores_of(dataset, rows)
     groups = {user: index % 2 for index, user in enumerate(dataset.users)}
     routes = ["fused" if row % 2 else "averaged" for row in rows]
-    found = slices_of(scores, dataset, groups=groups, routes=routes)
+    found = slices_of(scores, dataset, groups={"g": groups}, routes={"m": routes})
     assert found["all"].all()
     assert np.array_equal(found["warm"], dataset.warm[rows])
     assert np.array_equal(found["group=1"], dataset.user[rows] % 2 == 1)
@@ -107,6 +107,35 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     assert np.array_equal(found["history=25+"], np.array(lengths) >= 25)
     buckets = [mask for name, mask in found.items() if name.startswith("history=")]
     assert (np.sum(buckets, axis=0) == 1).all()
+
+
+def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Dataset) -> None:
+    rows = dataset.rows("test").tolist()
+    scores = scores_of(dataset, rows)
+    one = {user: index % 2 for index, user in enumerate(dataset.users)}
+    two = {user: index % 3 for index, user in enumerate(dataset.users[:-1])}
+    everybody = dict.fromkeys(dataset.users, 0)
+    routes = {
+        "a": ["fused" if row % 3 else "cold" for row in rows],
+        "b": ["fused" if row % 3 else "cold" for row in rows],
+        "one way": ["global" for _ in rows],
+        "c": ["fused" if row % 2 else None for row in rows],
+    }
+    groups = {"groups/everybody@1": everybody, "groups/one@1": one, "groups/two@1": two}
+    found = slices_of(scores, dataset, groups=groups, routes=routes)
+    names = [name for name in found if name.startswith(("group", "route"))]
+    assert names == [
+        *(f"group={g} by groups/one@1" for g in (0, 1)),
+        *(f"group={g} by groups/two@1" for g in (0, 1, 2)),
+        "route=cold by a",  # b routes alike
+        "route=fused by a",
+        "route=fused by c",
+    ]
+    user = dataset.user[rows]
+    assert np.array_equal(
+        found["group=0 by groups/two@1"], (user % 3 == 0) & (user < len(dataset.users) - 1)
+    )
+    assert np.array_equal(found["route=fused by c"], np.array(rows) % 2 == 1)
 
 
 def test_pairs_outside_the_data_set_are_warm_by_name(dataset: Dataset) -> None:
@@ -149,14 +178,24 @@ def test_summary_nests_what_the_table_lists() -> None:
         "users": 5,
         "users_left_out": 0,
     }
+    gap = {
+        "scorer": "encoder/mf@1",
+        "other": "bias",
+        "slice": "all",
+        "metric": "auc",
+        "difference": -0.1,
+        "low": -0.2,
+        "high": 0.1,
+        "p": 0.5,
+    }
     uauc = {"metric": "uauc", "value": 0.6, "users": 3, "users_left_out": 2}
     nested = summarize(
         [
             row,
             row | uauc,
             row | {"slice": "warm", "value": 0.75, "rows": 4, "low": None, "high": None},
-            row | {"slice": AGAINST_BIAS, "value": -0.1, "low": -0.2, "high": 0.1},
-        ]
+        ],
+        [gap, gap | {"slice": "warm"}],
     )
     assert nested == {
         "encoder/mf@1": {
@@ -170,16 +209,15 @@ def test_summary_nests_what_the_table_lists() -> None:
             "users_left_out_of": {"uauc": 2},
             "intervals": {"auc": [0.6, 0.8], "uauc": [0.6, 0.8]},
             "slices": {"warm": {"auc": 0.75, "rows": 4, "users": 5, "users_left_out": 0}},
-            "against_bias": {"auc": {"difference": -0.1, "low": -0.2, "high": 0.1}},
+            "minus": {"bias": {"auc": {"difference": -0.1, "low": -0.2, "high": 0.1, "p": 0.5}}},
         }
     }
 
 
 def test_no_bootstrap_gives_values_without_intervals(dataset: Dataset) -> None:
     rows = scores_of(dataset, dataset.rows("test").tolist()).scored_rows()
-    figures = measure_all(
-        {"it": rows, "other": rows}, drawing=Drawing(samples=0), compare_with="it"
-    )
-    assert figures["it"]["auc"].value is not None
-    assert figures["it"]["auc"].interval is None
-    assert figures["other"]["auc"].against is None
+    measured = measure_all({"it": rows, "other": rows}, drawing=Drawing(samples=0))
+    assert measured.value("it", "auc") is not None
+    assert measured.figures("it")["auc"].interval is None
+    assert measured.gap("other", "it", "auc") == 0
+    assert measured.difference("other", "it", "auc") is None

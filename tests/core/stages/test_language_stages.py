@@ -21,58 +21,18 @@ from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUse
 from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
 from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
-from core.stages.scorers import Opening, open_language_scorer
 from core.text.examples import Examples
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-
-SHORT = {"train_rows": 60, "batch_size": 8, "eval_steps": 4, "valid_rows": 30, "dtype": "float32"}
-
-
-class Made:
-    """A store with one artifact of every stage."""
-
-    def __init__(self, store: Store, base: str) -> None:
-        self.store = store
-        self.context = Context(store=store)
-        self.base = base
-        self.artifacts: dict[str, object] = {}
-
-    def run(self, stage, config, **settings):
-        outcome = run_stage(self.context, stage, config, **settings)
-        self.artifacts[stage.kind] = outcome.artifact
-        return outcome.artifact
-
-    @property
-    def by_model(self):
-        """References of the model that most tests ask; the latest may be one of another test."""
-        return {"scorer": [self.artifacts["model"].reference]}
-
-    def __getitem__(self, kind):
-        return self.artifacts[kind]
-
-
-def _publish_dataset(store: Store):
-    key = store.key(kind="dataset", parameters={}, inputs={}, resources={})
-    settings = {
-        "kind": "dataset",
-        "name": "toy",
-        "key": key,
-        "parameters": {},
-        "inputs": {},
-        "resources": {},
-    }
-    with store.publish(**settings) as draft:
-        write_dataset(draft.folder)
-    return draft.artifact
+from tests.core.stages.making import SHORT, Made, opened, publish_dataset
 
 
 @pytest.fixture(scope="module")
 def made(tiny_folder, tmp_path_factory):  # noqa: F811
     store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
     made = Made(store, str(tiny_folder))
-    made.artifacts["dataset"] = _publish_dataset(store)
+    made.artifacts["dataset"] = publish_dataset(store)
     made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
     made.run(cluster.STAGE, ClusterConfig(k=2))
     config = TrainGlobalConfig(
@@ -89,25 +49,12 @@ def made(tiny_folder, tmp_path_factory):  # noqa: F811
     return made
 
 
-def _opened(made, artifact):
-    examples = Examples(Dataset.open(made["dataset"].folder))
-    opening = Opening(
-        store=made.store,
-        dataset=made["dataset"],
-        examples=examples,
-        dtype="float32",
-        device="cpu",
-        progress=made.context.progress,
-    )
-    return open_language_scorer(artifact, opening)
-
-
 def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
     scores = made.run(
         score.STAGE, ScoreConfig(split="test", dtype="float32"), references=made.by_model
     )
     rows = read_rows(scores.file("scores.parquet"))
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     dataset = scorer.examples.dataset
     assert [row["row"] for row in rows] == dataset.rows("test").tolist()
     routes = {row["route"] for row in rows}
@@ -167,12 +114,12 @@ def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
     config = FuseConfig(projector="on", dtype="float32", **settings)
     model = run_stage(made.context, fuse.STAGE, config, name="projected").artifact
     assert model.summary["projector"]["kept"]
-    scorer = _opened(made, model)
+    scorer = opened(made, model)
     rows = scorer.examples.dataset.rows("test")[:12]
     with_vectors = scorer.score_rows(rows).score
     alone = [scorer.score_rows(rows[n : n + 1]).score[0] for n in range(len(rows))]
     np.testing.assert_allclose(with_vectors, alone, atol=1e-4)
-    plain = _opened(made, made["model"]).score_rows(rows).score
+    plain = opened(made, made["model"]).score_rows(rows).score
     assert np.abs(with_vectors - plain).max() > 1e-3
     with pytest.raises(ConfigError, match="projected vectors"):
         fuse.export_user(made.context, model, "u1", made.store.root / "nowhere")
@@ -198,7 +145,7 @@ def test_pairs_of_a_file_are_scored_as_asked_now(made, tmp_path):
     config = ScoreConfig(pairs=str(pairs), dtype="float32")
     artifact = run_stage(made.context, score.STAGE, config, references=made.by_model).artifact
     found = {(r["user"], r["item"]): r["score"] for r in read_rows(artifact.file("scores.parquet"))}
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     data = scorer.examples.dataset
     users = np.array([data.user_index(u) for u, _ in found])
     items = np.array([data.item_index(i) for _, i in found])
@@ -254,7 +201,7 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
 
 
 def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
-    scorer = _opened(made, made["model"])
+    scorer = opened(made, made["model"])
     data = scorer.examples.dataset
     user = data.user_index("u4")
     item = int(np.setdiff1d(np.arange(len(data.items)), data.item[data.user == user])[0])
@@ -287,6 +234,128 @@ def test_a_pair_of_the_data_is_explained_as_it_stood_before(made):
     assert [h["item"] for h in found["history"]] == [data.items[i] for i in data.item[before]]
 
 
+def _questions(made, scorer, count):
+    from core.explaining.explain import Question
+
+    data = scorer.examples.dataset
+    rows = data.rows("test")[:count]
+    examples = scorer.examples.of_rows(rows, 4)
+    return [
+        Question(example=example, full=example, user=data.users[example.user], row=int(row))
+        for row, example in zip(rows, examples, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_reasons_written_together_are_those_written_one_by_one(made, kind):
+    from core.explaining.explain import Manner, explain
+
+    scorer = opened(made, made[kind])
+    questions = _questions(made, scorer, 13)
+    lengths = {len(scorer.builder.build(q.example).ids) for q in questions}
+    assert len(lengths) > 3  # so that batches are padded
+    alone, together = (
+        dict(explain(scorer, questions, Manner(max_new_tokens=12, influence=False, batch_size=n)))
+        for n in (1, 5)
+    )
+    assert [together[n]["reason"] for n in range(13)] == [alone[n]["reason"] for n in range(13)]
+    assert [together[n]["row"] for n in range(13)] == [q.row for q in questions]
+    assert len({one["reason"] for one in alone.values()}) > 3
+
+
+def test_a_reason_is_what_the_users_exported_adapter_goes_on_with(made, tmp_path):
+    from core.explaining.explain import Manner, explain
+    from core.explaining.generate import REPETITION_PENALTY
+
+    scorer = opened(made, made["model"])
+    questions = _questions(made, scorer, 40)
+    chosen = {scorer.routing.route[q.example.user]: q for q in questions}
+    assert {"concentrated", "fused"} <= set(chosen)
+    manner = Manner(max_new_tokens=6, influence=False, batch_size=8)
+    found = dict(explain(scorer, list(chosen.values()), manner))
+    for place, (route, question) in enumerate(chosen.items()):
+        folder = fuse.export_user(made.context, made["model"], question.user, tmp_path / route)
+        peft = PeftModel.from_pretrained(open_tiny(made.base), folder).eval()
+        builder = scorer.builder
+        label = int(found[place]["answer"] == "Yes")
+        start = [*found[place]["token_ids"], *builder.answer(label), *builder.full_stop]
+        embedded = peft.get_input_embeddings()(torch.tensor([start]))
+        out = peft.generate(
+            inputs_embeds=embedded,
+            attention_mask=torch.ones(1, len(start)),
+            max_new_tokens=6,
+            do_sample=False,
+            repetition_penalty=REPETITION_PENALTY,
+        )
+        said = " ".join(builder.tokenizer.decode(out[0], skip_special_tokens=True).split())
+        reason = found[place]["reason"].removeprefix(found[place]["answer"] + ".").strip()
+        assert reason
+        assert said.startswith(reason)
+
+
+def _publish_traces(made, rows, split="test"):
+    from core.data.tables import write_table
+
+    data = Dataset.open(made["dataset"].folder)
+    types = KINDS["traces"].payload("traces.parquet").columns
+    columns = {
+        "row": rows,
+        "user": [data.users[u] for u in data.user[rows]],
+        "item": [data.items[i] for i in data.item[rows]],
+        "split": [split] * len(rows),
+        "label": data.label[rows],
+        "reason": [f"Reason {row}." for row in rows],
+        "teacher": ["t"] * len(rows),
+        "tries": [1] * len(rows),
+        "status": ["ok"] * len(rows),
+    }
+    inputs = {"dataset": [made["dataset"].object_id]}
+    key = made.store.key(kind="traces", parameters={}, inputs=inputs, resources={})
+    settings = {"kind": "traces", "name": "held", "key": key, "parameters": {}, "resources": {}}
+    with made.store.publish(**settings, inputs=inputs) as draft:
+        write_table(draft.folder / "traces.parquet", columns, types)
+    return draft.artifact
+
+
+def test_held_out_rows_are_explained_at_once_beside_the_teachers_reasons(made, monkeypatch):
+    from core.explaining import explain as explaining
+
+    rows = Dataset.open(made["dataset"].folder).rows("test")[:11]
+    traces = _publish_traces(made, rows)
+    batches = []
+    real = explaining.generate_reasons
+
+    def killed_in_the_third(scorer, builder, prompts, *rest):
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        batches.append(len(prompts))
+        return real(scorer, builder, prompts, *rest)
+
+    settings = {"max_new_tokens": 4, "batch_size": 4, "dtype": "float32"}
+    config = ExplainConfig(sample=100, **settings)
+    monkeypatch.setattr(explaining, "generate_reasons", killed_in_the_third)
+    # A model trained without reasons is asked about the rows of the latest traces.
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(made.context, explain.STAGE, config, references=made.by_model)
+    asked = []
+
+    def counted(scorer, builder, prompts, *rest):
+        asked.append(len(prompts))
+        return real(scorer, builder, prompts, *rest)
+
+    monkeypatch.setattr(explaining, "generate_reasons", counted)
+    artifact = run_stage(made.context, explain.STAGE, config, references=made.by_model).artifact
+    assert (batches, asked) == ([4, 4], [3])
+    found = read_rows(artifact.file("explanations.parquet"))
+    assert [row["row"] for row in found] == rows.tolist()
+    assert [row["reference"] for row in found] == [f"Reason {row}." for row in rows]
+    scores = opened(made, made["model"]).score_rows(rows).score
+    np.testing.assert_allclose([row["score"] for row in found], scores, atol=1e-4)
+    assert artifact.manifest.inputs["traces"] == [traces.object_id]
+    assert artifact.summary["pairs"] == 11
+    assert {row["influence"] for row in read_rows(artifact.file("influences.parquet"))} == {None}
+
+
 def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     from core.data.tables import read_table
     from core.progress import Silent
@@ -294,7 +363,7 @@ def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     from core.scoring.questions import of_split
     from core.stages.kinds import SCORES
 
-    scorer = _opened(made, made["adapter"])
+    scorer = opened(made, made["adapter"])
     data = scorer.examples.dataset
     asked = of_split(ScoreConfig(split="valid", limit=20), data)
     for size in (8, 5):
@@ -385,7 +454,7 @@ def test_a_prior_is_told_by_its_bias_encoder_wherever_the_adapter_asks(made):
     adapter = run_stage(
         made.context, train_global.STAGE, config, references=references, name="primed"
     ).artifact
-    scorer = _opened(made, adapter)
+    scorer = opened(made, adapter)
     examples, dataset = scorer.examples, scorer.examples.dataset
     assert examples.prior is not None
     rows = dataset.rows("test")[:3]

@@ -269,6 +269,40 @@ def test_every_recipe_of_the_project_is_sound(path):
     assert load_recipe(path).steps
 
 
+TABLE = Path(__file__).parents[3] / "recipes" / "ml-1m"
+
+
+@pytest.mark.parametrize("path", sorted(TABLE.rglob("*.toml")), ids=lambda p: p.stem)
+def test_every_recipe_of_the_paper_s_table_can_be_planned(path, context, folder):
+    (folder / "ratings.dat").write_text("1::1::5::1000000000\n")
+    (folder / "movies.dat").write_text("1::Heat (1995)::Crime\n")
+    (folder / "cities.csv").write_text("item,city\n7,Nashville\n")
+    changes = [f"data.path={folder}"]
+    if path.stem == "cross-domain":
+        changes += ["yelp.interactions=ratings.csv", "yelp.items=cities.csv"]
+    recipe = load_recipe(path, changes)
+    states = plan_recipe(context, recipe)
+    assert len(states) == len(recipe.steps)
+    assert {s.step.id: s.state for s in states if not s.step.inputs}["data"] == "to run"
+    waits = {s.step.id for s in states if s.state == "waits"}
+    assert {"evaluation", "bias-scores", "bias-on-films-scores", "evaluation-films"} & waits
+
+
+def test_recipes_of_one_table_share_their_steps():
+    """A step of one name has one meaning in all of them, so that what one recipe computed serves the others."""
+    meanings: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(TABLE.rglob("*.toml")):
+        for step in load_recipe(path).steps:
+            if step.stage.command == "eval":
+                continue
+            # The data set is what is left where nobody names one.
+            inputs = {k: v for k, v in step.inputs.items() if k != "dataset" and v != ("none",)}
+            meaning = repr((step.stage.command, step.config, sorted(inputs.items()), step.artifact))
+            meanings.setdefault(step.id, {}).setdefault(meaning, []).append(path.stem)
+    assert meanings["tallrec"]
+    assert {name: found for name, found in meanings.items() if len(found) > 1} == {}
+
+
 def test_the_quickstart_uses_every_command():
     recipe = load_recipe(Path(__file__).parents[3] / "recipes" / "quickstart.toml")
     assert {step.stage.command for step in recipe.steps} == set(STAGE_COMMANDS)

@@ -15,7 +15,7 @@ from core.progress import Silent
 from core.text.examples import Examples
 from core.text.prompts import PromptBuilder
 from core.training.checkpoint import load_checkpoint
-from core.training.finetune import FineTune, new_lora
+from core.training.finetune import FineTune, new_lora, new_soft
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 
 CONFIG = TrainGlobalConfig(
@@ -62,10 +62,12 @@ def _tuning(
     base_folder: Path, dataset, folder: Path, progress=None, config=CONFIG, **changes
 ) -> FineTune:
     base = load_base(str(base_folder), dtype="float32", device="cpu")
+    prompt = PromptConfig(history_length=4, soft_tokens=config.soft_tokens)
     return FineTune(
+        soft=new_soft(base, config),
         model=new_lora(base, config),
         examples=Examples(dataset),
-        builder=PromptBuilder(base.tokenizer, dataset, PromptConfig(history_length=4)),
+        builder=PromptBuilder(base.tokenizer, dataset, prompt),
         reasons=REASONS,
         loss=config,
         optim=config,
@@ -104,6 +106,38 @@ def test_resumed_equals_uninterrupted(tiny_folder, straight, tmp_path, stop):  #
     assert _facts(resumed) == _facts(expected)
     assert _same(resumed.parameters, expected.parameters)
     assert _same(resumed.best, expected.best)
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_a_soft_prompt_resumes_bit_for_bit(tiny_folder, straight, tmp_path, stop):  # noqa: F811
+    dataset, _ = straight
+    config = TrainGlobalConfig(**{**vars(CONFIG), "soft_tokens": 3})
+    tuned = _tuning(tiny_folder, dataset, tmp_path / "straight", config=config)
+    start = tuned.soft.weight.detach().clone()
+    expected = tuned.run("global")
+    assert not torch.equal(expected.parameters["soft_prompt.weight"], start)
+    with pytest.raises(Stop):
+        _tuning(tiny_folder, dataset, tmp_path / "cut", StopAfter(stop), config).run("global")
+    resumed = _tuning(tiny_folder, dataset, tmp_path / "cut", config=config).run("global")
+    assert _facts(resumed) == _facts(expected)
+    assert _same(resumed.parameters, expected.parameters)
+    assert _same(resumed.best, expected.best)
+
+
+def test_kept_activations_hold_a_frozen_soft_prompt(tiny_folder, straight, tmp_path):  # noqa: F811
+    dataset, _ = straight
+    config = TrainGlobalConfig(**{**vars(CONFIG), "soft_tokens": 3, "max_steps": 3})
+    runs = []
+    for name, scale, size in (("kept", 1.0, 10**9), ("computed", 1.0, 0), ("other", 3.0, 0)):
+        kept = {"first_layer": 2, "cache_bytes": size, "config": config}
+        tuning = _tuning(tiny_folder, dataset, tmp_path / name, **kept)
+        tuning.soft.weight.requires_grad = False
+        with torch.no_grad():
+            tuning.soft.weight.mul_(scale)
+        runs.append(tuning.run("expert"))
+        assert "soft_prompt.weight" not in runs[-1].parameters
+    assert _facts(runs[0]) == _facts(runs[1])
+    assert _facts(runs[0]) != _facts(runs[2])
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny_folder, straight, tmp_path):  # noqa: F811

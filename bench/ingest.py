@@ -1,0 +1,135 @@
+"""Ingest of synthetic ratings against pandas, as whole processes.
+
+    python -m bench.ingest [--rows 20000000] [--markdown PATH]
+
+The peer installs itself in .venv-bench/. Both results are compared: the same rows, splits and like-rates, or the bench
+fails. The limit is the time that DuckDB takes to parse the file and add up its columns, on all cores.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.process import ROOT, Ran, peer_python, run, thinkrec
+from bench.ratings import Ratings
+from bench.table import Beside, Facts, Line, publish
+
+ROWS, SHORT_ROWS = 20_000_000, 2_000_000
+CAP = "1GB"
+"""A --memory-limit that the full size exceeds by far."""
+OUTSIDE_CAP_GB = 0.6
+"""What a process may take beside the cap: Python, libraries, the file's pages, and a piece of numbers to sort."""
+
+
+def lines(short: bool) -> list[Line]:
+    """Measure with the short or the full number of rows."""
+    return measure(SHORT_ROWS if short else ROWS)
+
+
+def measure(rows: int) -> list[Line]:
+    """Return the lines for a number of rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        made = []
+        for suffix in ("csv", "parquet"):
+            file = root / f"ratings.{suffix}"
+            Ratings(rows).write(file)
+            made += _lines_of(root, file, rows)
+            file.unlink()
+        return made
+
+
+def _lines_of(root: Path, file: Path, rows: int) -> list[Line]:
+    suffix = file.suffix[1:]
+    work = f"ingest {rows:,} ratings ({suffix.upper()})"
+    store = root / f"store-{suffix}"
+    ours = _ingest(store, file)
+    engines = ("pyarrow", "c") if suffix == "csv" else ("",)
+    theirs = {engine: _pandas(root, file, engine, store) for engine in engines}
+    limit = Beside("parsing the file alone, DuckDB", rows / _parse_seconds(file))
+    words = {"pyarrow": "pandas, pyarrow reader", "c": "pandas, its own reader", "": "pandas"}
+    found = [
+        Line(
+            work=work,
+            unit="rows/s",
+            ours=rows / ours.seconds,
+            peer=Beside(words[engine], rows / peer.seconds),
+            limit=limit,
+            at_least=1e6 if rows >= ROWS else None,
+            ratio_at_least=3,
+        )
+        for engine, peer in theirs.items()
+    ]
+    first = theirs[engines[0]]
+    memory = Line(
+        work=f"{work}: peak memory",
+        unit="GB",
+        ours=ours.peak_gb,
+        peer=Beside(words[engines[0]], first.peak_gb),
+        smaller_is_better=True,
+        at_least=6,
+    )
+    capped = _ingest(root / f"capped-{suffix}", file, "--memory-limit", CAP)
+    spilled = Line(
+        work=f"{work}: peak memory with --memory-limit {CAP}",
+        unit="GB",
+        ours=capped.peak_gb,
+        peer=Beside(words[engines[0]], first.peak_gb),
+        smaller_is_better=True,
+        at_least=float(CAP.removesuffix("GB")) + OUTSIDE_CAP_GB,
+    )
+    return [*found, memory, spilled]
+
+
+def _ingest(store: Path, file: Path, *options: str) -> Ran:
+    return thinkrec(store, "--quiet", "ingest", "table", "--interactions", str(file), *options)
+
+
+def _pandas(root: Path, file: Path, engine: str, store: Path) -> Ran:
+    """Run the peer. Raises: RuntimeError if it came to something else than we did."""
+    python = peer_python("pandas", ["pandas", "pyarrow"])
+    target = root / f"pandas-{engine}"
+    target.mkdir(exist_ok=True)
+    ran = run([python, ROOT / "bench" / "pandas_peer.py", file, target, engine])
+    theirs = json.loads(ran.output)["splits"]
+    (report,) = store.glob("objects/dataset/*/report.json")
+    ours = json.loads(report.read_text())["splits"]
+    for name, split in theirs.items():
+        if any(abs(ours[name][key] - value) > 1e-6 for key, value in split.items()):
+            raise RuntimeError(f"pandas found {theirs}, we found {ours}")
+    return ran
+
+
+def _parse_seconds(file: Path) -> float:
+    import duckdb
+
+    columns = "{'user': 'BIGINT', 'item': 'BIGINT', 'rating': 'DOUBLE', 'timestamp': 'BIGINT'}"
+    source = (
+        f"read_csv('{file}', header = true, auto_detect = false, delim = ',', columns = {columns})"
+        if file.suffix == ".csv"
+        else f"read_parquet('{file}')"
+    )
+    with duckdb.connect() as connection:
+        started = time.perf_counter()
+        connection.execute(
+            f'SELECT sum("user"), sum(item), sum(rating), sum("timestamp") FROM {source}'
+        ).fetchone()
+        return time.perf_counter() - started
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args(arguments)
+    publish(
+        "Ingest", measure(options.rows), Facts.of_run("bench.ingest", arguments), options.markdown
+    )
+
+
+if __name__ == "__main__":
+    main()

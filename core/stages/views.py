@@ -1,0 +1,19 @@
+"""SQL views that join the payloads of several kinds."""
+
+VIEWS = {
+    # One line per scored pair, with the words a person reads: titles of the very data set that was scored.
+    "scored_items": (
+        "select s.*, i.title, i.categories, i.year from scores s "
+        "left join lineage l on l.child = s.artifact and l.input = 'dataset' "
+        "left join items_all i on i.artifact = l.parent and i.item = s.item"
+    ),
+    # Explanations with the weights of the very model that gave them.
+    "explained_scores": (
+        "select e.artifact, e.user, e.item, i.title, e.answer, e.probability, e.reason, e.route, w.weights "
+        "from explanations e "
+        "left join lineage d on d.child = e.artifact and d.input = 'dataset' "
+        "left join items_all i on i.artifact = d.parent and i.item = e.item "
+        "left join lineage m on m.child = e.artifact and m.input = 'scorer' "
+        "left join weights_all w on w.artifact = m.parent and w.user = e.user"
+    ),
+}

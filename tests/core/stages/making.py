@@ -1,0 +1,63 @@
+"""A store to run language stages in: a small data set, what was made so far, and opening a scorer of it."""
+
+from artifacts.store import Artifact, Store
+from core.data.dataset import Dataset
+from core.stages.base import Context, run_stage
+from core.stages.scorers import Opening, open_language_scorer
+from core.text.examples import Examples
+from tests.conftest import write_dataset
+
+SHORT = {"train_rows": 60, "batch_size": 8, "eval_steps": 4, "valid_rows": 30, "dtype": "float32"}
+
+
+class Made:
+    """A store with one artifact of every stage."""
+
+    def __init__(self, store: Store, base: str) -> None:
+        self.store = store
+        self.context = Context(store=store)
+        self.base = base
+        self.artifacts: dict[str, object] = {}
+
+    def run(self, stage, config, **settings):
+        outcome = run_stage(self.context, stage, config, **settings)
+        self.artifacts[stage.kind] = outcome.artifact
+        return outcome.artifact
+
+    @property
+    def by_model(self):
+        """References of the model that most tests ask; the latest may be one of another test."""
+        return {"scorer": [self.artifacts["model"].reference]}
+
+    def __getitem__(self, kind):
+        return self.artifacts[kind]
+
+
+def publish_dataset(store: Store) -> Artifact:
+    """Publish the small data set."""
+    key = store.key(kind="dataset", parameters={}, inputs={}, resources={})
+    settings = {
+        "kind": "dataset",
+        "name": "toy",
+        "key": key,
+        "parameters": {},
+        "inputs": {},
+        "resources": {},
+    }
+    with store.publish(**settings) as draft:
+        write_dataset(draft.folder)
+    return draft.artifact
+
+
+def opened(made, artifact):
+    """Open the scorer of an artifact on the data set of `made`."""
+    examples = Examples(Dataset.open(made["dataset"].folder))
+    opening = Opening(
+        store=made.store,
+        dataset=made["dataset"],
+        examples=examples,
+        dtype="float32",
+        device="cpu",
+        progress=made.context.progress,
+    )
+    return open_language_scorer(artifact, opening)
