@@ -93,25 +93,30 @@ class MixtureLinear(nn.Module):
         """Return (1, T, out) for (1, T, in), with the weights of the running batch."""
         out: Tensor = self.base(x)
         if self.rule == "exact":
-            return out + (x @ self.stack_a.T) * self._spread() @ self.stack_b
+            return out + (x @ self.stack_a.T) * self.spread() @ self.stack_b
         low = (x @ self.stack_a.T).view(*x.shape[:-1], self._columns, -1)  # (1, T, columns, r)
         root = (self._gates.rows.to(x.dtype) * self.scale).sqrt()[..., None]
         mixed = (low * root).sum(-2, keepdim=True) * root
         return out + mixed.flatten(-2) @ self.stack_b
 
-    def add_to(self, out: Tensor, x: Tensor) -> None:
-        """Add the weighted LoRAs of (T, in) x to (T, out), in place; rule exact only."""
+    def add_to(self, out: Tensor, x: Tensor, spread: Tensor | None = None) -> None:
+        """Add the weighted LoRAs of (T, in) x to (T, out), in place; rule exact only.
+
+        Args:
+            spread: weights as spread() gives them; those of the running batch if None.
+        """
         low = x @ self.stack_a.T
-        low *= self._spread()
+        low *= self.spread() if spread is None else spread
         out.addmm_(low, self.stack_b)
 
-    def add_backward_to(self, d_x: Tensor, grad: Tensor) -> None:
+    def add_backward_to(self, d_x: Tensor, grad: Tensor, spread: Tensor | None) -> None:
         """Add the gradient through the weighted LoRAs to that of x, in place; rule exact only."""
         d_low = grad @ self.stack_b.T
-        d_low *= self._spread()
+        d_low *= self.spread() if spread is None else spread
         d_x.addmm_(d_low, self.stack_a)
 
-    def _spread(self) -> Tensor:
+    def spread(self) -> Tensor:
+        """Return the (T, columns * r) weights of the running batch, each as often as an adapter has dimensions."""
         return self._gates.spread(len(self.stack_a) // self._columns).to(self.stack_a.dtype)
 
 

@@ -29,9 +29,7 @@ class Block:
     """(queries, own) 0 or -inf, in the number format of the scores."""
 
 
-def causal_blocks(
-    start: int, length: int, like: Tensor, size: int = BLOCK_QUERIES
-) -> list[Block]:
+def causal_blocks(start: int, length: int, like: Tensor, size: int = BLOCK_QUERIES) -> list[Block]:
     """Return the blocks of a sequence of `length` tokens that begins at `start` of the flat batch."""
     blocks = []
     for first in range(start, start + length, size):

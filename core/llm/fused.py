@@ -58,8 +58,9 @@ class FusedLayer:
         self.gate, self.up, self.down = (Adapted(getattr(feed, n)) for n in _FEED_FORWARD)
         self.head = int(attention.head_dim)
         self.scale = float(attention.scaling)
-        self.first_norm, self.second_norm = _Norm(layer.input_layernorm), _Norm(
-            layer.post_attention_layernorm
+        self.first_norm, self.second_norm = (
+            _Norm(layer.input_layernorm),
+            _Norm(layer.post_attention_layernorm),
         )
 
     @property
@@ -82,24 +83,24 @@ class FusedLayer:
         return self.forward(x, context, rows, [None] * len(self.linears)).out
 
     def forward(
-        self, x: Tensor, context: Context, rows: Tensor | None, masks: Sequence[Tensor | None]
+        self, x: Tensor, context: Context, rows: Tensor | None, factors: Sequence[Tensor | None]
     ) -> "_Kept":
-        """Run the layer; `masks` are of dropout before the LoRA of each linear layer."""
+        """Run the layer; `factors` are what each linear layer drew for this batch."""
         normed = self.first_norm(x)
-        query = self._heads(self.q.forward(normed, masks[0]))
+        query = self._heads(self.q.forward(normed, factors[0]))
         query = _rotate(query, context.cosine, context.sine).mul_(self.scale)
-        key = self._heads(self.k.forward(normed, masks[1]))
+        key = self._heads(self.k.forward(normed, factors[1]))
         key = _rotate(key, context.cosine, context.sine).transpose(0, 1).contiguous()
-        value = self._heads(self.v.forward(normed, masks[2])).transpose(0, 1).contiguous()
+        value = self._heads(self.v.forward(normed, factors[2])).transpose(0, 1).contiguous()
         attended = attend(query, key, value, context.blocks)
         flat = attended.flatten(1)
         residual = x
         if rows is not None:
             flat, residual = flat[rows], x[rows]
-        middle = self.o.forward(flat, masks[3]).add_(residual)
+        middle = self.o.forward(flat, factors[3]).add_(residual)
         normed = self.second_norm(middle)
-        gate, up = self.gate.forward(normed, masks[4]), self.up.forward(normed, masks[5])
-        out = self.down.forward(silu(gate).mul_(up), masks[6]).add_(middle)
+        gate, up = self.gate.forward(normed, factors[4]), self.up.forward(normed, factors[5])
+        out = self.down.forward(silu(gate).mul_(up), factors[6]).add_(middle)
         return _Kept(
             out=out,
             query=query,
@@ -152,16 +153,16 @@ class _Layer(torch.autograd.Function):
         x: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        masks = [linear.draw_mask(x) for linear in layer.linears]
-        kept = layer.forward(x, context, rows, masks)
+        factors = [linear.draw_factor(x) for linear in layer.linears]
+        kept = layer.forward(x, context, rows, factors)
         ctx.save_for_backward(x, *kept.inner())
-        ctx.layer, ctx.context, ctx.rows, ctx.masks = layer, context, rows, masks
+        ctx.layer, ctx.context, ctx.rows, ctx.factors = layer, context, rows, factors
         return kept.out
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         x, query, key, value, attended, middle, gate, up = ctx.saved_tensors
-        back = _Backward(ctx.layer, ctx.masks)
+        back = _Backward(ctx.layer, ctx.factors)
         d_middle = back.feed_forward(grads[0], middle, gate, up)
         d_attended = back.through(3, d_middle, lambda: _rows(attended.flatten(1), ctx.rows))
         if ctx.rows is not None:
@@ -179,15 +180,15 @@ class _Layer(torch.autograd.Function):
 class _Backward:
     """The backward pass of a layer, and the gradients of LoRA weights it comes by."""
 
-    def __init__(self, layer: FusedLayer, masks: Sequence[Tensor | None]) -> None:
-        self._layer, self._masks = layer, masks
+    def __init__(self, layer: FusedLayer, factors: Sequence[Tensor | None]) -> None:
+        self._layer, self._factors = layer, factors
         self.grads: list[tuple[Tensor, ...]] = [()] * len(layer.linears)
 
     def through(self, index: int, grad: Tensor, x: Callable[[], Tensor]) -> Tensor:
         """Return the gradient of a linear layer's input; x is made only if its LoRA trains."""
         linear = self._layer.linears[index]
         wanted = x() if linear.has_lora else None
-        d_x, self.grads[index] = linear.backward(grad, wanted, self._masks[index])
+        d_x, self.grads[index] = linear.backward(grad, wanted, self._factors[index])
         return d_x
 
     def feed_forward(self, grad: Tensor, middle: Tensor, gate: Tensor, up: Tensor) -> Tensor:
@@ -238,7 +239,7 @@ class _Norm:
         wide = x.float()
         rate = wide.square().mean(-1, keepdim=True).add_(self._epsilon).rsqrt_()
         along = (scaled * wide).sum(-1, keepdim=True).mul_(rate**3 / size)
-        return scaled.mul_(rate).sub_(wide.mul_(along)).to(x.dtype)
+        return scaled.mul_(rate).addcmul_(wide, along, value=-1).to(x.dtype)
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

@@ -50,48 +50,53 @@ class Adapted:
             return ()
         return self._lora.lora_A["default"].weight, self._lora.lora_B["default"].weight
 
-    def draw_mask(self, x: Tensor) -> Tensor | None:
-        """Return what dropout multiplies the LoRA's input with, None without dropout."""
+    def draw_factor(self, x: Tensor) -> Tensor | None:
+        """Return what this batch multiplies with: dropout's mask of a LoRA's input, or the gates of a mixture.
+
+        The backward pass needs the same again, when the gates of the batch are gone. None without either.
+        """
+        if self._mixture is not None:
+            return self._mixture.spread()
         drop = self._lora.lora_dropout["default"] if self._lora is not None else None
         if drop is None or not drop.training or not getattr(drop, "p", 0):
             return None
         return lane_mask(x, drop.p)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return (T, out) for (T, in)."""
+    def forward(self, x: Tensor, factor: Tensor | None = None) -> Tensor:
+        """Return (T, out) for (T, in); without a factor there is no dropout, and gates are those of the batch."""
         out = linear(x, self._weight, self._bias)
         if self._mixture is not None:
-            self._mixture.add_to(out, x)
+            self._mixture.add_to(out, x, factor)
         elif self._lora is not None:
             down, up = self._factors(x.dtype)
-            dropped = x if mask is None else x * mask
+            dropped = x if factor is None else x * factor
             out.addmm_(dropped @ down.T, up.T)
         return out
 
     def backward(
-        self, grad: Tensor, x: Tensor | None, mask: Tensor | None
+        self, grad: Tensor, x: Tensor | None, factor: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the gradients of x and of the parameters.
 
         Args:
             grad: (T, out) of what forward returned.
             x: (T, in) as forward got it; needed with a LoRA only.
-            mask: as forward got it.
+            factor: as forward got it.
         """
         d_x = grad @ self._weight
         if self._mixture is not None:
-            self._mixture.add_backward_to(d_x, grad)
+            self._mixture.add_backward_to(d_x, grad, factor)
         if self._lora is None:
             return d_x, ()
         assert x is not None
         down, up = self._factors(grad.dtype)
-        dropped = x if mask is None else x * mask
+        dropped = x if factor is None else x * factor
         d_low = grad @ up
         d_down, d_up = d_low.T @ dropped, grad.T @ (dropped @ down.T)
-        if mask is None:
+        if factor is None:
             d_x.addmm_(d_low, down)
         else:
-            d_x.addcmul_(d_low @ down, mask)
+            d_x.addcmul_(d_low @ down, factor)
         scale = self._lora.scaling["default"]
         a, b = self.parameters
         return d_x, (d_down.to(a.dtype), d_up.to(b.dtype).mul_(scale))
