@@ -21,16 +21,32 @@ class Gates:
 
     def __init__(self) -> None:
         """Start without a batch."""
-        self.rows: Tensor | None = None
+        self._rows: Tensor | None = None
+        self._spread: dict[int, Tensor] = {}
 
     @contextmanager
     def use(self, rows: Tensor) -> Iterator[None]:
         """Run a batch with (T, columns) weights per token, or (1, columns) for all tokens alike."""
-        self.rows = rows
+        self._rows = rows
         try:
             yield
         finally:
-            self.rows = None
+            self._rows = None
+            self._spread.clear()
+
+    @property
+    def rows(self) -> Tensor:
+        """The weights of the batch that is running. Raises: RuntimeError if none is."""
+        if self._rows is None:
+            raise RuntimeError("a mixture layer runs only inside Gates.use(...)")
+        return self._rows
+
+    def spread(self, rank: int) -> Tensor:
+        """Return (T, columns * rank): each weight as often as its adapter has dimensions; made once a batch."""
+        found = self._spread.get(rank)
+        if found is None:
+            found = self._spread[rank] = self.rows.repeat_interleave(rank, dim=-1)
+        return found
 
 
 class MixtureLinear(nn.Module):
@@ -60,8 +76,8 @@ class MixtureLinear(nn.Module):
         """
         super().__init__()
         self.base = base
+        self.rule = rule
         self._gates = gates
-        self._rule = rule
         self._columns = len(adapters)
         scale = torch.tensor([adapter.scaling for adapter in adapters])
         a = torch.stack([adapter.pairs[path].a for adapter in adapters])
@@ -75,18 +91,33 @@ class MixtureLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (1, T, out) for (1, T, in), with the weights of the running batch."""
-        rows = self._gates.rows
-        if rows is None:
-            raise RuntimeError("a mixture layer runs only inside Gates.use(...)")
-        rows = rows.to(x.dtype)
+        out: Tensor = self.base(x)
+        if self.rule == "exact":
+            return out + (x @ self.stack_a.T) * self.spread() @ self.stack_b
         low = (x @ self.stack_a.T).view(*x.shape[:-1], self._columns, -1)  # (1, T, columns, r)
-        if self._rule == "exact":
-            mixed = low * rows[..., None]
-        else:
-            root = (rows * self.scale).sqrt()[..., None]
-            mixed = (low * root).sum(-2, keepdim=True) * root
-        out: Tensor = self.base(x) + mixed.flatten(-2) @ self.stack_b
-        return out
+        root = (self._gates.rows.to(x.dtype) * self.scale).sqrt()[..., None]
+        mixed = (low * root).sum(-2, keepdim=True) * root
+        return out + mixed.flatten(-2) @ self.stack_b
+
+    def add_to(self, out: Tensor, x: Tensor, spread: Tensor | None = None) -> None:
+        """Add the weighted LoRAs of (T, in) x to (T, out), in place; rule exact only.
+
+        Args:
+            spread: weights as spread() gives them; those of the running batch if None.
+        """
+        low = x @ self.stack_a.T
+        low *= self.spread() if spread is None else spread
+        out.addmm_(low, self.stack_b)
+
+    def add_backward_to(self, d_x: Tensor, grad: Tensor, spread: Tensor | None) -> None:
+        """Add the gradient through the weighted LoRAs to that of x, in place; rule exact only."""
+        d_low = grad @ self.stack_b.T
+        d_low *= self.spread() if spread is None else spread
+        d_x.addmm_(d_low, self.stack_a)
+
+    def spread(self) -> Tensor:
+        """Return the (T, columns * r) weights of the running batch, each as often as an adapter has dimensions."""
+        return self._gates.spread(len(self.stack_a) // self._columns).to(self.stack_a.dtype)
 
 
 def merge_adapter(model: Any, adapter: LoraWeights) -> None:

@@ -1,16 +1,19 @@
 """The base model as a stack of layers that can be run in part, on ragged batches.
 
 Works for every transformers model built like Llama (`embed_tokens`, `layers`, `norm`, `rotary_emb`): Llama, Mistral,
-Qwen and their kin. Layers are transformers' own; only the loop over them is here, because scoring and training need
-what the stock loop does not offer: a start and an end layer, shared prefixes, and logits for chosen tokens only.
+Qwen and their kin. The loop over the layers is here, because scoring and training need what the stock loop does not
+offer: a start and an end layer, shared prefixes, and logits for chosen tokens only. On a CPU layers of the Llama kind are run by
+core/llm/fused.py; all others are transformers' own.
 """
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.errors import ModelFolderError
+from core.llm.fused import FusedLayer, fits, rotary_context
 from core.llm.ragged import Layout, register
 
 _SCALES = ("logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier")
@@ -59,27 +62,52 @@ class Decoder:
         return embedded
 
     def run(
-        self, hidden: Tensor, layout: Layout, *, start: int = 0, stop: int | None = None
+        self,
+        hidden: Tensor,
+        layout: Layout,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Run layers start..stop-1 on a flat batch.
 
         Args:
             hidden: (T, width) input embeddings, or hidden states before layer `start`.
             layout: where the T tokens belong.
-        Returns: (T, width) hidden states after the last layer run, before the final norm.
+            rows: (P,) flat indices of the tokens whose hidden states are wanted; all if None. The last layer leaves
+                out what only the others need.
+        Returns: (T, width), or (P, width) with rows: hidden states after the last layer run, before the final norm.
         """
+        layers = self._fused[start:stop]
         positions = layout.positions[None]
-        hidden = hidden[None]
-        rotary = self._body.rotary_emb(hidden, position_ids=positions)
-        for layer in self._body.layers[start:stop]:
-            hidden = layer(
-                hidden,
-                attention_mask=None,
-                position_ids=positions,
-                position_embeddings=rotary,
-                layout=layout,
-            )
-        return hidden[0]
+        rotary = self._body.rotary_emb(hidden[None], position_ids=positions)
+        context = None
+        for at, layer in enumerate(layers):
+            if isinstance(layer, FusedLayer):
+                context = context or rotary_context(rotary, layout.blocks(hidden))
+                last = at == len(layers) - 1
+                hidden = layer(hidden, context, rows if last else None)
+                rows = None if last else rows
+            else:
+                hidden = layer(
+                    hidden[None],
+                    attention_mask=None,
+                    position_ids=positions,
+                    position_embeddings=rotary,
+                    layout=layout,
+                )[0]
+        return hidden if rows is None else hidden[rows]
+
+    @cached_property
+    def _fused(self) -> list[Any]:
+        """The layers in the order of running: ours where they fit, else those of transformers.
+
+        Made at the first run, when adapters have been attached and merged.
+        """
+        return [
+            FusedLayer(layer) if fits(layer, self.device) else layer for layer in self._body.layers
+        ]
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return float32 logits of hidden states before the final norm.

@@ -9,6 +9,7 @@ import torch
 from core.errors import ModelFolderError
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
+from core.llm.memory import keep_freed_memory
 from core.llm.quiet import quiet_transformers
 from core.progress import Progress
 
@@ -47,6 +48,7 @@ def load_base(
         device: auto, cpu, cuda or cuda:N.
     Raises: ModelFolderError, ResourceFetchError, ChecksumError, DiskFullError, ConfigError.
     """
+    keep_freed_memory()
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     folder = base_folder(spec, progress)

@@ -1,14 +1,14 @@
 """Batches without padding: sequences laid end to end, with prefixes that several continuations share.
 
 Linear layers see one flat run of tokens, so none of their work is spent on padding, and a prefix shared by many
-continuations (a history and its candidate items) goes through them once. Only attention, a few per cent of the
-work, is laid out as padded rectangles: one causal rectangle of trunks, and one of branches whose queries see their
-trunk's keys and, causally, their own.
+continuations (a history and its candidate items) goes through them once. Attention goes block by block on a CPU
+(core/llm/attention.py); elsewhere, and for layers of an unusual build, it is laid out as two padded rectangles: a causal one of
+trunks, and one of branches whose queries see their trunk's keys and, causally, their own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from core.llm.attention import ragged_causal_attention
+from core.llm.attention import Block, branch_blocks, causal_blocks
 
 ATTENTION = "thinkrec_ragged"
 Ids = Sequence[int] | npt.NDArray[np.int32]
@@ -46,36 +46,43 @@ class Layout:
     """(T,) int64 trunk each token belongs to: rows of per-user gates are gathered with it."""
     ends: Tensor
     """(trunks,) then (branches,) int64 flat index of the last token of each."""
-    trunk_lengths: tuple[int, ...]
-    """Tokens of each trunk."""
-    trunk_cells: Tensor
-    """(trunks, longest trunk) int64 flat index per cell; padding cells point to token 0."""
-    trunk_take: Tensor
-    """(trunk tokens,) int64 cell of each trunk token in the flattened rectangle."""
-    branch_cells: Tensor | None
-    """(branches, longest branch), or None without branches."""
-    branch_take: Tensor | None
-    branch_trunk: Tensor | None
-    """(branches,) int64 trunk of each branch."""
-    branch_mask: Tensor | None
-    """(branches, 1, longest branch, longest trunk + longest branch) bool: what each query may see."""
-
-    @property
-    def trunks(self) -> int:
-        """Number of trunks."""
-        return len(self.trunk_cells)
+    trunk_lengths: npt.NDArray[np.int64]
+    """(trunks,) tokens of each trunk."""
+    branch_lengths: npt.NDArray[np.int64]
+    """(branches,) tokens of each branch."""
+    owners: npt.NDArray[np.int64]
+    """(branches,) trunk of each branch, ascending."""
 
     @property
     def tokens(self) -> int:
         """Number of tokens that go through the linear layers."""
         return len(self.ids)
 
-    def starts(self) -> Tensor:
-        """(trunks,) then (branches,) int64 flat index of the first token of each."""
-        cells = [self.trunk_cells[:, 0]]
-        if self.branch_cells is not None:
-            cells.append(self.branch_cells[:, 0])
-        return torch.cat(cells)
+    def starts(self) -> npt.NDArray[np.int64]:
+        """(trunks,) then (branches,) flat index of the first token of each."""
+        lengths = np.concatenate([self.trunk_lengths, self.branch_lengths])
+        return np.cumsum(lengths) - lengths
+
+    def blocks(self, like: Tensor) -> list[Block]:
+        """Return the blocks of queries that attention goes through, masks in the number format of `like`."""
+        starts, count = self.starts(), len(self.trunk_lengths)
+        found: list[Block] = []
+        for trunk, length in enumerate(self.trunk_lengths.tolist()):
+            found += causal_blocks(int(starts[trunk]), length, like)
+        first = np.searchsorted(self.owners, np.arange(count + 1))
+        for trunk in range(count):
+            mine = slice(int(first[trunk]), int(first[trunk + 1]))
+            if mine.stop > mine.start:
+                begin = int(starts[trunk])
+                span = slice(begin, begin + int(self.trunk_lengths[trunk]))
+                lengths = self.branch_lengths[mine].tolist()
+                found += branch_blocks(span, int(starts[count + mine.start]), lengths, like)
+        return found
+
+    @cached_property
+    def rectangles(self) -> "Rectangles":
+        """The same batch as padded rectangles, for the fused attention of a GPU."""
+        return Rectangles.of(self)
 
     @classmethod
     def of(cls, trunks: Sequence[Trunk], *, device: torch.device | str = "cpu") -> Self:
@@ -87,37 +94,53 @@ class Layout:
         trunk_lengths = np.array([len(t.ids) for t in trunks], dtype=np.int64)
         branch_lengths = np.array([len(b) for b in branches], dtype=np.int64)
         lengths = np.concatenate([trunk_lengths, branch_lengths])
-        starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+        starts = np.cumsum(lengths) - lengths
         offset = np.concatenate([np.zeros(len(trunks), np.int64), trunk_lengths[owners]])
         inside = np.arange(lengths.sum()) - np.repeat(starts, lengths)
         flat = np.concatenate(
             [np.asarray(s, dtype=np.int64) for s in [*(t.ids for t in trunks), *branches]]
         )
-        count = len(trunks)
-        trunk_cells, trunk_take = _rectangle(starts[:count], trunk_lengths)
-        made: dict[str, Any] = {"branch_cells": None, "branch_take": None, "branch_trunk": None}
-        made["branch_mask"] = None
-        if branches:
-            cells, take = _rectangle(starts[count:], branch_lengths)
-            made = {
-                "branch_cells": torch.from_numpy(cells).to(device),
-                "branch_take": torch.from_numpy(take).to(device),
-                "branch_trunk": torch.from_numpy(owners).to(device),
-                "branch_mask": torch.from_numpy(
-                    _branch_mask(trunk_lengths[owners], trunk_cells.shape[1], cells.shape[1])
-                ).to(device),
-            }
-        owner_of_sequence = np.concatenate([np.arange(count), owners])
+        owner_of_sequence = np.concatenate([np.arange(len(trunks)), owners])
         return cls(
             ids=torch.from_numpy(flat).to(device),
             positions=torch.from_numpy(inside + np.repeat(offset, lengths)).to(device),
             trunk_of_token=torch.from_numpy(np.repeat(owner_of_sequence, lengths)).to(device),
             ends=torch.from_numpy(starts + lengths - 1).to(device),
-            trunk_lengths=tuple(trunk_lengths.tolist()),
-            trunk_cells=torch.from_numpy(trunk_cells).to(device),
-            trunk_take=torch.from_numpy(trunk_take).to(device),
-            **made,
+            trunk_lengths=trunk_lengths,
+            branch_lengths=branch_lengths,
+            owners=owners,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangles:
+    """A layout as two padded rectangles of tokens."""
+
+    trunk_cells: Tensor
+    """(trunks, longest trunk) int64 flat index per cell; padding cells point to token 0."""
+    trunk_take: Tensor
+    """(trunk tokens,) int64 cell of each trunk token in the flattened rectangle."""
+    branch_cells: Tensor | None = None
+    """(branches, longest branch), or None without branches."""
+    branch_take: Tensor | None = None
+    branch_trunk: Tensor | None = None
+    """(branches,) int64 trunk of each branch."""
+    branch_mask: Tensor | None = None
+    """(branches, 1, longest branch, longest trunk + longest branch) bool: what each query may see."""
+
+    @classmethod
+    def of(cls, layout: Layout) -> Self:
+        """Lay the tokens of a layout out."""
+        device, count = layout.ids.device, len(layout.trunk_lengths)
+        starts = layout.starts()
+        trunk_cells, trunk_take = _rectangle(starts[:count], layout.trunk_lengths)
+        arrays = {"trunk_cells": trunk_cells, "trunk_take": trunk_take}
+        if len(layout.owners):
+            cells, take = _rectangle(starts[count:], layout.branch_lengths)
+            arrays |= {"branch_cells": cells, "branch_take": take, "branch_trunk": layout.owners}
+            lengths = layout.trunk_lengths[layout.owners]
+            arrays["branch_mask"] = _branch_mask(lengths, trunk_cells.shape[1], cells.shape[1])
+        return cls(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
 
 
 def ragged_attention(
@@ -145,37 +168,30 @@ def ragged_attention(
             module, query, key, value, attention_mask, **settings
         )
         return plain
-    scale = settings["scaling"]
-    if _trains_in_bfloat16_on_cpu(query) and layout.branch_cells is None:
-        out = ragged_causal_attention(query[0], key[0], value[0], layout.trunk_lengths, scale)
-        return out.transpose(0, 1)[None], None
+    places, scale = layout.rectangles, settings["scaling"]
     grouped = query.shape[1] != key.shape[1]
     flat_query, flat_key, flat_value = (x[0].transpose(0, 1) for x in (query, key, value))
     trunk_query, trunk_key, trunk_value = (
-        x[layout.trunk_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
+        x[places.trunk_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
     )
     out = scaled_dot_product_attention(
         trunk_query, trunk_key, trunk_value, is_causal=True, scale=scale, enable_gqa=grouped
     )
-    parts = [out.transpose(1, 2).flatten(0, 1)[layout.trunk_take]]
-    if layout.branch_cells is not None:
+    parts = [out.transpose(1, 2).flatten(0, 1)[places.trunk_take]]
+    if places.branch_cells is not None:
         branch_query, own_key, own_value = (
-            x[layout.branch_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
+            x[places.branch_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
         )
         out = scaled_dot_product_attention(
             branch_query,
-            torch.cat([trunk_key[layout.branch_trunk], own_key], 2),
-            torch.cat([trunk_value[layout.branch_trunk], own_value], 2),
-            attn_mask=layout.branch_mask,
+            torch.cat([trunk_key[places.branch_trunk], own_key], 2),
+            torch.cat([trunk_value[places.branch_trunk], own_value], 2),
+            attn_mask=places.branch_mask,
             scale=scale,
             enable_gqa=grouped,
         )
-        parts.append(out.transpose(1, 2).flatten(0, 1)[layout.branch_take])
+        parts.append(out.transpose(1, 2).flatten(0, 1)[places.branch_take])
     return torch.cat(parts)[None], None
-
-
-def _trains_in_bfloat16_on_cpu(query: Tensor) -> bool:
-    return query.requires_grad and query.dtype == torch.bfloat16 and query.device.type == "cpu"
 
 
 @lru_cache(maxsize=1)

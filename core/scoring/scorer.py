@@ -1,6 +1,7 @@
 """Score prompts by one forward pass per batch of rows of different users (method, section 8)."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,15 +108,15 @@ class Scorer:
             hidden = self._injector.inject(
                 hidden, layout.starts().tolist(), trunk_slots + branch_slots
             )
-        if self.gates is None:
-            hidden = self.decoder.run(hidden, layout)
-        else:
+        rows_out, where = _answer_positions(batch, layout.ends)
+        mixing: AbstractContextManager[None] = nullcontext()
+        if self.gates is not None:
             assert columns is not None, "a model with mixture layers needs the weights of its rows"
             rows = torch.from_numpy(columns[[group.rows[0] for group in batch]]).to(hidden)
-            with self.gates.use(rows[layout.trunk_of_token]):
-                hidden = self.decoder.run(hidden, layout)
-        rows_out, where = _answer_positions(batch, layout.ends)
-        logits = self.decoder.logits(hidden[where], self._answers)
+            mixing = self.gates.use(rows[layout.trunk_of_token])
+        with mixing:
+            hidden = self.decoder.run(hidden, layout, rows=where)
+        logits = self.decoder.logits(hidden, self._answers)
         self.work.batches += 1
         self.work.tokens += layout.tokens
         self.work.logit_rows += len(rows_out)

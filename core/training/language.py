@@ -1,6 +1,7 @@
 """The loss of a batch of instances through the language model, frozen layers run once where they can be."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,13 +47,14 @@ class LanguageLoss:
             device=self.decoder.device,
         )
         hidden = self._below(batch, layout, chosen)
-        if self.gates is None or self.columns is None:
-            hidden = self.decoder.run(hidden, layout, start=self.frozen_layers)
-        else:
+        where = _answer_positions(layout, chosen)
+        mixing: AbstractContextManager[None] = nullcontext()
+        if self.gates is not None and self.columns is not None:
             rows = torch.from_numpy(self.columns[batch]).to(hidden)
-            with self.gates.use(rows[layout.trunk_of_token]):
-                hidden = self.decoder.run(hidden, layout, start=self.frozen_layers)
-        return self._loss(hidden, layout, chosen), layout.tokens
+            mixing = self.gates.use(rows[layout.trunk_of_token])
+        with mixing:
+            hidden = self.decoder.run(hidden, layout, start=self.frozen_layers, rows=where)
+        return self._loss(hidden, chosen), layout.tokens
 
     def _below(
         self, batch: npt.NDArray[np.int64], layout: Layout, chosen: Sequence[Instance]
@@ -88,22 +90,22 @@ class LanguageLoss:
                 self.cache_bytes -= size
         return found
 
-    def _loss(self, hidden: Tensor, layout: Layout, chosen: Sequence[Instance]) -> Losses:
+    def _loss(self, hidden: Tensor, chosen: Sequence[Instance]) -> Losses:
         device = hidden.device
-        counts = [len(one.answer) for one in chosen]
-        # The last prompt token predicts the first answer token, and so on; all positions stand at the end.
-        where = torch.cat(
-            [
-                end - count + 1 + torch.arange(count)
-                for end, count in zip(layout.ends.cpu(), counts, strict=True)
-            ]
-        ).to(device)
+        counts = torch.tensor([len(one.answer) for one in chosen])
         targets = Targets(
             tokens=torch.tensor([t for one in chosen for t in one.answer], device=device),
-            owner=torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(counts)).to(
-                device
-            ),
+            owner=torch.repeat_interleave(torch.arange(len(chosen)), counts).to(device),
             labels=torch.tensor([float(one.label) for one in chosen], device=device),
             reasoning=torch.tensor([one.reasoning for one in chosen], device=device),
         )
-        return joint_loss(self.decoder.logits(hidden[where]), targets, self.answers, self.config)
+        return joint_loss(self.decoder.logits(hidden), targets, self.answers, self.config)
+
+
+def _answer_positions(layout: Layout, chosen: Sequence[Instance]) -> Tensor:
+    """Return the flat index of each token that predicts one of an answer: they stand at the end of each instance."""
+    parts = [
+        end - len(one.answer) + 1 + torch.arange(len(one.answer))
+        for end, one in zip(layout.ends.cpu(), chosen, strict=True)
+    ]
+    return torch.cat(parts).to(layout.ids.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.errors import ConfigError
 from core.llm.quiet import quiet_transformers
-from core.training import dropout
+from core.llm import dropout
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 

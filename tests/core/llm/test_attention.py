@@ -1,40 +1,69 @@
-"""Ragged causal attention and its gradients against torch's own, one sequence at a time."""
+"""Attention in blocks, with prefixes that several branches share, against torch's own, and its gradients."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from core.llm.attention import ragged_causal_attention
+from core.llm.attention import attend, attend_backward
+from core.llm.ragged import Layout, Trunk
 
-LENGTHS = (5, 1, 17, 9)
+HEADS, KEY_HEADS, SIZE = 6, 2, 8
+TRUNKS = (
+    Trunk(ids=range(5), branches=[range(3), range(1), range(7)]),
+    Trunk(ids=range(1)),
+    Trunk(ids=range(300), branches=[range(70), range(90), range(2)]),
+    Trunk(ids=range(9), branches=[range(4)]),
+)
+TOLERANCES = [(torch.float32, 1e-5), (torch.bfloat16, 0.02)]
 
 
-def _inputs(dtype):
+def _batch(dtype):
+    layout = Layout.of(TRUNKS)
     torch.manual_seed(0)
-    shapes = ((6, sum(LENGTHS), 8), (2, sum(LENGTHS), 8), (2, sum(LENGTHS), 8))
-    return [torch.randn(shape).to(dtype).requires_grad_() for shape in shapes]
+    shapes = ((layout.tokens, HEADS), (layout.tokens, KEY_HEADS), (layout.tokens, KEY_HEADS))
+    return layout, [torch.randn(*shape, SIZE).mul(0.5).to(dtype) for shape in shapes]
 
 
-def _reference(query, key, value):
-    parts = [
-        scaled_dot_product_attention(
-            q[None], k[None], v[None], is_causal=True, scale=0.3, enable_gqa=True
-        )[0]
-        for q, k, v in zip(*(x.split(LENGTHS, 1) for x in (query, key, value)), strict=True)
-    ]
-    return torch.cat(parts, 1)
+def _sequences(layout):
+    """Flat indices of every path from a trunk's first token to the last of a branch, or of the trunk alone."""
+    starts = layout.starts()
+    lengths = np.concatenate([layout.trunk_lengths, layout.branch_lengths])
+    spans = [torch.arange(s, s + n) for s, n in zip(starts, lengths, strict=True)]
+    count = len(layout.trunk_lengths)
+    trunks = [(span, len(span)) for span in spans[:count]]
+    paths = zip(layout.owners, spans[count:], strict=True)
+    return trunks + [(torch.cat([spans[owner], own]), len(own)) for owner, own in paths]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_output_and_gradients_equal_torch(dtype, tolerance):
-    ours = _inputs(dtype)
-    exact = [x.detach().float().requires_grad_() for x in ours]
-    torch.manual_seed(1)
-    direction = torch.randn(6, sum(LENGTHS), 8)
-    out = ragged_causal_attention(*ours, LENGTHS, 0.3)
-    expected = _reference(*exact)
-    out.backward(direction.to(dtype))
+def _reference(layout, query, key, value):
+    out = torch.zeros_like(query)
+    for path, own in _sequences(layout):
+        q, k, v = (x[path].transpose(0, 1)[None] for x in (query, key, value))
+        seen = scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0, enable_gqa=True)
+        out = out.index_put((path[-own:],), seen[0].transpose(0, 1)[-own:])
+    return out
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+def test_output_and_gradients_equal_torch_one_path_at_a_time(dtype, tolerance):
+    layout, (query, key, value) = _batch(dtype)
+    exact = [x.float().requires_grad_() for x in (query, key, value)]
+    expected = _reference(layout, *exact)
+    direction = torch.randn_like(expected)
     expected.backward(direction)
-    torch.testing.assert_close(out.float(), expected, atol=tolerance, rtol=tolerance)
-    for one, other in zip(ours, exact, strict=True):
-        assert float((one.grad.float() - other.grad).norm() / other.grad.norm()) < tolerance
+    swapped = [x.transpose(0, 1).contiguous() for x in (key, value)]
+    blocks = layout.blocks(query)
+    out = attend(query, *swapped, blocks)
+    assert (out.float() - expected).norm() < tolerance * expected.norm()
+    d_query, d_key, d_value = attend_backward(direction.to(dtype), out, (query, *swapped), blocks)
+    found = (d_query, d_key.transpose(0, 1), d_value.transpose(0, 1))
+    for one, other in zip(found, exact, strict=True):
+        assert (one.float() - other.grad).norm() < tolerance * other.grad.norm()
+
+
+def test_no_block_computes_keys_that_none_of_its_queries_can_see():
+    layout, (query, _, _) = _batch(torch.float32)
+    for block in layout.blocks(query):
+        assert bool((block.mask == 0).any(0).all())
+        assert block.keys.stop - block.keys.start <= max(layout.trunk_lengths)

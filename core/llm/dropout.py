@@ -12,6 +12,15 @@ _LANES = 4
 _LEVELS = 1 << 16
 
 
+def lane_mask(x: Tensor, p: float) -> Tensor:
+    """Return a tensor like x of zeros with probability p and of 1 / (1 - p) elsewhere."""
+    threshold = round(p * _LEVELS) - _LEVELS // 2  # on signed 16-bit lanes
+    draws = torch.empty(-(-x.numel() // _LANES), dtype=torch.int64).random_(-(2**63), None)
+    lanes = draws.view(torch.int16)[: x.numel()].view(x.shape)
+    scale = 1 / (1 - (threshold + _LEVELS // 2) / _LEVELS)
+    return (lanes >= threshold).to(x.dtype).mul_(scale)
+
+
 class LaneDropout(nn.Module):
     """Zero each element with probability p and scale the others by 1 / (1 - p), in training only."""
 
@@ -19,16 +28,12 @@ class LaneDropout(nn.Module):
         """Take the probability, 0 <= p < 1."""
         super().__init__()
         self.p = p
-        self._threshold = round(p * _LEVELS) - _LEVELS // 2  # on signed 16-bit lanes
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x with elements dropped, of the same shape."""
         if not self.training or self.p == 0:
             return x
-        draws = torch.empty(-(-x.numel() // _LANES), dtype=torch.int64).random_(-(2**63), None)
-        lanes = draws.view(torch.int16)[: x.numel()].view(x.shape)
-        scale = 1 / (1 - (self._threshold + _LEVELS // 2) / _LEVELS)
-        return x * (lanes >= self._threshold).to(x.dtype).mul_(scale)
+        return x * lane_mask(x, self.p)
 
 
 def install(model: nn.Module) -> None:

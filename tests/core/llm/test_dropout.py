@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.training.dropout import LaneDropout
+from core.llm.dropout import LaneDropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3])

@@ -1,0 +1,113 @@
+"""Linear layers with or without low-rank additions, forwards and backwards by hand, base weights frozen.
+
+One description covers a plain layer, a LoRA that trains (its dropout included), and a mixture of LoRAs with weights per
+token. PEFT computes the LoRA in float32 around casts; here it runs in the number format of the base, and only its master
+weights and their gradients are float32.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from core.fusion.mixture import MixtureLinear
+from core.llm.dropout import lane_mask
+
+
+class Adapted:
+    """One linear layer: y = n W^T + b + ((n * mask) A^T * gates) B^T, where only A and B may train."""
+
+    def __init__(self, module: Any) -> None:
+        """Take a torch linear layer, PEFT's LoRA around one, or a mixture layer."""
+        self._module = module
+        self._mixture = module if isinstance(module, MixtureLinear) else None
+        self._lora = module if hasattr(module, "lora_A") else None
+        plain = module.base_layer if self._lora is not None else getattr(module, "base", module)
+        self._weight: Tensor = plain.weight
+        self._bias: Tensor | None = plain.bias
+
+    @staticmethod
+    def fits(module: Any) -> bool:
+        """Return whether a layer is one that this class can describe."""
+        if isinstance(module, MixtureLinear):
+            return module.rule == "exact"
+        if type(module) is torch.nn.Linear:
+            return True
+        return (
+            hasattr(module, "lora_A")
+            and type(module.base_layer) is torch.nn.Linear
+            and list(module.lora_A) == ["default"]
+            and not module.merged
+            and not module.use_dora["default"]
+            and module.lora_A["default"].bias is None
+        )
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """A (r, in) and B (out, r) of a LoRA, or nothing."""
+        if self._lora is None:
+            return ()
+        return self._lora.lora_A["default"].weight, self._lora.lora_B["default"].weight
+
+    def draw_factor(self, x: Tensor) -> Tensor | None:
+        """Return what this batch multiplies with: dropout's mask of a LoRA's input, or the gates of a mixture.
+
+        The backward pass needs the same again, when the gates of the batch are gone. None without either.
+        """
+        if self._mixture is not None:
+            return self._mixture.spread()
+        drop = self._lora.lora_dropout["default"] if self._lora is not None else None
+        if drop is None or not drop.training or not getattr(drop, "p", 0):
+            return None
+        return lane_mask(x, drop.p)
+
+    def forward(self, x: Tensor, factor: Tensor | None = None) -> Tensor:
+        """Return (T, out) for (T, in); without a factor there is no dropout, and gates are those of the batch."""
+        out = linear(x, self._weight, self._bias)
+        if self._mixture is not None:
+            self._mixture.add_to(out, x, factor)
+        elif self._lora is not None:
+            down, up = self._factors(x.dtype)
+            dropped = x if factor is None else x * factor
+            out.addmm_(dropped @ down.T, up.T)
+        return out
+
+    def backward(
+        self, grad: Tensor, x: Tensor | None, factor: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the gradients of x and of the parameters.
+
+        Args:
+            grad: (T, out) of what forward returned.
+            x: (T, in) as forward got it; needed with a LoRA only.
+            factor: as forward got it.
+        """
+        d_x = grad @ self._weight
+        if self._mixture is not None:
+            self._mixture.add_backward_to(d_x, grad, factor)
+        if self._lora is None:
+            return d_x, ()
+        assert x is not None
+        down, up = self._factors(grad.dtype)
+        dropped = x if factor is None else x * factor
+        d_low = grad @ up
+        d_down, d_up = d_low.T @ dropped, grad.T @ (dropped @ down.T)
+        if factor is None:
+            d_x.addmm_(d_low, down)
+        else:
+            d_x.addcmul_(d_low @ down, factor)
+        scale = self._lora.scaling["default"]
+        a, b = self.parameters
+        return d_x, (d_down.to(a.dtype), d_up.to(b.dtype).mul_(scale))
+
+    @property
+    def has_lora(self) -> bool:
+        """Whether backward needs the input."""
+        return self._lora is not None
+
+    def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return A, and B with the LoRA's scale in it, in the number format of the base."""
+        assert self._lora is not None
+        a, b = self.parameters
+        return a.to(dtype), (b * self._lora.scaling["default"]).to(dtype)
