@@ -92,7 +92,7 @@ def ours(context: Context, path: Path) -> tuple[Dataset, list[Line]]:
         recipe = load_recipe(ROOT / f"recipes/ml-1m/{name}.toml", [f"data.path={path}"])
         made = {done.step.id: done.outcome.artifact for done in run_recipe(context, recipe)}
         dataset = Dataset.open(made["data"].folder)
-        lines.append(_our_line(name, made[name], made[f"{name}-scores"], dataset))
+        lines.append(_our_line(name, made[name], made[f"{name}-all-scores"], dataset))
     return dataset, lines
 
 

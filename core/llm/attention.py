@@ -2,8 +2,8 @@
 
 torch's fused kernel takes a quarter of a forward pass in bfloat16 and its backward pass does not use the CPU's matrix
 unit at all. Here a block of queries is two matrix products and a softmax forwards and five products backwards, small
-enough to stay in the cache; keys that a block cannot see are not computed, no work is spent on padding, and query heads that
-share a key head are stacked as rows, so nothing is repeated for them.
+enough to stay in the cache; keys that a block cannot see are not computed, no work is spent on padding, and query
+heads that share a key head are stacked as rows, so nothing is repeated for them.
 """
 
 from collections.abc import Sequence

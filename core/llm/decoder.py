@@ -2,8 +2,8 @@
 
 Works for every transformers model built like Llama (`embed_tokens`, `layers`, `norm`, `rotary_emb`): Llama, Mistral,
 Qwen and their kin. The loop over the layers is here, because scoring and training need what the stock loop does not
-offer: a start and an end layer, shared prefixes, and logits for chosen tokens only. On a CPU layers of the Llama kind are run by
-core/llm/fused.py; all others are transformers' own.
+offer: a start and an end layer, shared prefixes, and logits for chosen tokens only. On a CPU layers of the Llama kind
+are run by core/llm/fused.py; all others are transformers' own.
 """
 
 from functools import cached_property

@@ -1,8 +1,8 @@
 """Decoder layers of the Llama kind by hand, forwards and backwards, for a CPU.
 
-The same numbers as transformers' own layer, in less time: attention block by block (core/llm/attention.py), LoRAs in the
-number format of the base, products added in place, and a backward pass that keeps eight tensors of a layer instead of
-every intermediate one. In a last layer, of which only the answer positions matter, the rest is left out.
+The same numbers as transformers' own layer, in less time: attention block by block (core/llm/attention.py), LoRAs in
+the number format of the base, products added in place, and a backward pass that keeps eight tensors of a layer
+instead of every intermediate one. In a last layer, of which only the answer positions matter, the rest is left out.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
 """Linear layers with or without low-rank additions, forwards and backwards by hand, base weights frozen.
 
-One description covers a plain layer, a LoRA that trains (its dropout included), and a mixture of LoRAs with weights per
-token. PEFT computes the LoRA in float32 around casts; here it runs in the number format of the base, and only its master
-weights and their gradients are float32.
+One description covers a plain layer, a LoRA that trains (its dropout included), and a mixture of LoRAs with weights
+per token. PEFT computes the LoRA in float32 around casts; here it runs in the number format of the base, and only its
+master weights and their gradients are float32.
 """
 
 from typing import Any

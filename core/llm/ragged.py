@@ -2,8 +2,8 @@
 
 Linear layers see one flat run of tokens, so none of their work is spent on padding, and a prefix shared by many
 continuations (a history and its candidate items) goes through them once. Attention goes block by block on a CPU
-(core/llm/attention.py); elsewhere, and for layers of an unusual build, it is laid out as two padded rectangles: a causal one of
-trunks, and one of branches whose queries see their trunk's keys and, causally, their own.
+(core/llm/attention.py); elsewhere, and for layers of an unusual build, it is laid out as two padded rectangles: a
+causal one of trunks, and one of branches whose queries see their trunk's keys and, causally, their own.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,8 @@ class Layout:
     def starts(self) -> npt.NDArray[np.int64]:
         """(trunks,) then (branches,) flat index of the first token of each."""
         lengths = np.concatenate([self.trunk_lengths, self.branch_lengths])
-        return np.cumsum(lengths) - lengths
+        found: npt.NDArray[np.int64] = np.cumsum(lengths) - lengths
+        return found
 
     def blocks(self, like: Tensor) -> list[Block]:
         """Return the blocks of queries that attention goes through, masks in the number format of `like`."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from core.errors import ConfigError
-from core.llm.quiet import quiet_transformers
 from core.llm import dropout
+from core.llm.quiet import quiet_transformers
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 
