@@ -293,7 +293,7 @@ def test_the_same_evaluation_gives_the_same_report(shop: Showroom) -> None:
 
 
 def test_a_command_names_what_is_not_the_default() -> None:
-    parameters = {"encoder": "mf", "dim": 64, "seed": 3}
+    parameters = {"encoder": "mf", "patience": 6, "seed": 3}
     assert command_line("encoder", parameters, {"dataset": ["dataset/my-data@1"]}) == (
         "thinkrec encode --encoder mf --seed 3 --dataset dataset/my-data@1"
     )
