@@ -17,7 +17,7 @@ from core.errors import EmptySplitError, MismatchError, TrainingDivergedError
 from core.progress import Silent
 from tests.conftest import write_dataset
 
-SMALL = {"dim": 16, "batch_size": 256, "epochs": 12, "history_length": 10, "history_labels": True}
+SMALL = {"dim": 16, "batch_size": 256, "epochs": 20, "history_length": 10, "history_labels": True}
 NEURAL = ["mf", "lightgcn", "sasrec", "gsasrec"]
 ALL = ["bias", *NEURAL]
 
