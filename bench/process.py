@@ -71,3 +71,19 @@ def peer_python(name: str, packages: Sequence[str]) -> Path:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
         done.write_text(wanted)
     return python
+
+
+def peer_packages(name: str, packages: Sequence[str]) -> None:
+    """Make packages of a peer importable in this process, beside those of the program, fetching them the first time.
+
+    For peers that must run on the very same torch and transformers; what they need besides is named one by one.
+    """
+    folder = PEERS / name
+    done = folder / "installed.txt"
+    wanted = "\n".join(packages)
+    if not (done.exists() and done.read_text() == wanted):
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+        subprocess.run([*command, "--target", folder, *packages], check=True)
+        done.write_text(wanted)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

@@ -1,4 +1,4 @@
-"""What the scoring benchmarks share: real prompts, experts that differ in the last 8 layers, the machine's limit."""
+"""What benches of the language model share: prompts, experts that differ in the last 8 layers, the machine's limit."""
 
 import time
 from collections.abc import Callable
@@ -49,6 +49,8 @@ class Setting:
     builder: PromptBuilder
     folders: list[Path]
     """PEFT directories: the global adapter, then the experts."""
+    keywords: list[list[str]] | None
+    """Of every item."""
 
     def adapters(self) -> list[LoraWeights]:
         """Open all adapters."""
@@ -63,13 +65,10 @@ def prepare(root: Path) -> Setting:
     keywords = run_stage(context, augment.STAGE, AugmentConfig()).artifact
     examples = open_examples(dataset, None)
     base = load_base(MODEL, dtype="float32")
-    builder = PromptBuilder(
-        base.tokenizer,
-        examples.dataset,
-        PromptConfig(history_length=10, keywords_per_item=3),
-        keywords=open_keywords(keywords, examples.dataset),
-    )
-    return Setting(examples, builder, _write_adapters(base, root))
+    words = open_keywords(keywords, examples.dataset)
+    config = PromptConfig(history_length=10, keywords_per_item=3)
+    builder = PromptBuilder(base.tokenizer, examples.dataset, config, keywords=words)
+    return Setting(examples, builder, _write_adapters(base, root), words)
 
 
 def fresh_base() -> Base:
@@ -134,7 +133,7 @@ def _write_adapters(base: Base, root: Path) -> list[Path]:
     return folders
 
 
-def random_columns(count: int, seed: int = 0) -> Any:
+def random_columns(count: int, seed: int = 0, experts: int = EXPERTS) -> Any:
     """Return (count, 1 + experts) weights: every row fused from all experts, each differently."""
-    weights = np.random.default_rng(seed).dirichlet(np.full(EXPERTS, 3.0), count)
+    weights = np.random.default_rng(seed).dirichlet(np.full(experts, 3.0), count)
     return np.concatenate([np.zeros((count, 1)), weights], axis=1)

@@ -17,6 +17,6 @@ def keep_freed_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - other C libraries have a mallopt that does something else
-        library.mallopt(_MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(_MMAP_THRESHOLD, 64 << 20)
         library.mallopt(_TRIM_THRESHOLD, _NEVER)
         library.mallopt(_TOP_PAD, 64 << 20)

@@ -1,0 +1,32 @@
+"""All benches in one table: `make bench`, or `python -m bench [--full] [--only NAME ...] [--markdown PATH]`."""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.table import Facts, Line, publish
+
+NAMES = ("scoring", "training", "prompts", "ingest", "catalog", "startup")
+"""Modules of this package with `lines(short)`; the slowest first."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run benches one after the other and print one table."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="full sizes instead of the short set")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--markdown", type=Path, help="file to write the table to as well")
+    options = parser.parse_args(arguments)
+    found: list[Line] = []
+    for name in options.only:
+        started = time.perf_counter()
+        found += importlib.import_module(f"bench.{name}").lines(not options.full)
+        sys.stderr.write(f"bench.{name}: {time.perf_counter() - started:.0f} s\n")
+    publish("Benchmarks", found, Facts.of_run("bench", arguments), options.markdown)
+
+
+if __name__ == "__main__":
+    main()

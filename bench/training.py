@@ -1,0 +1,219 @@
+"""Training steps against transformers' Trainer with PEFT: the same instances, batches and number format.
+
+    python -m bench.training [--steps 8] [--markdown PATH]
+
+The limit is the machine's matrix product: a step cannot be faster than its products forwards and, where
+gradients have to go through, backwards. Padding is counted, too: ours has none.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.setting import Setting, fresh_base, matrix_limit, model_flops, prepare
+from bench.table import Beside, Facts, Line, publish
+from bench.trainer_peer import Projected, step_seconds
+from core.config.training import LossConfig, OptimConfig
+from core.fusion.mixture import install_mixture, merge_adapter
+from core.llm.decoder import Decoder
+from core.llm.inject import Injector
+from core.llm.projector import Projector
+from core.progress import Silent
+from core.text.prompts import PromptBuilder
+from core.training.instances import Instance, reasoning_instances, recommendation_instances
+from core.training.language import LanguageLoss
+from core.training.loop import TrainingRun, train
+from core.training.lora import LoraSettings, attach, select_layers
+from core.training.schedule import plan_batches
+
+STEPS, SHORT_STEPS = 12, 5
+BATCH = 16
+TOP_LAYERS = 8
+EPOCHS = 3
+"""Of the experts: their frozen layers are run in the first and kept."""
+DIM = 64
+LORA = LoraSettings(rank=8, alpha=16, dropout=0.05, target_modules=("q_proj", "v_proj"))
+REASON = "The person liked crime films with strong leads, and this one has both, so it fits well."
+
+
+def lines(short: bool) -> list[Line]:
+    """Measure with few or more steps."""
+    return measure(SHORT_STEPS if short else STEPS)
+
+
+def measure(steps: int) -> list[Line]:
+    """Return the lines for so many steps of each kind."""
+    with tempfile.TemporaryDirectory() as root:
+        bench = _Bench(prepare(Path(root)), steps, Path(root))
+        return [bench.everywhere(), bench.top(), bench.projector()]
+
+
+class _Bench:
+    def __init__(self, setting: Setting, steps: int, folder: Path) -> None:
+        self._setting, self._folder = setting, folder
+        self.instances = self._instances(setting.builder, steps)
+        self.batches = plan_batches(
+            steps=steps,
+            batch_size=BATCH,
+            recommendation=steps * BATCH,
+            lengths=[one.tokens for one in self.instances],
+            reason_share=0.2,
+            seed=0,
+        )
+        base = fresh_base()
+        self._flops, self._layers = model_flops(base), base.model.config.num_hidden_layers
+        self._limit = matrix_limit(base.dtype)
+
+    def everywhere(self) -> Line:
+        """A LoRA in all layers."""
+        model = attach(fresh_base().model, LORA, 0)
+        parameters = select_layers(model, 0)
+        ours = self._ours(parameters, self._loss(model, 0))
+        peer = attach(fresh_base().model, LORA, 0).train()
+        theirs = _typical(step_seconds(peer, self.instances, self.batches))
+        # Twice forwards: the products of the weights' own gradients are left out by LoRA.
+        return self._line("train-global, one step", ours, theirs, 2.0, 1.5)
+
+    def top(self) -> Line:
+        """A LoRA whose last layers train, over a few epochs."""
+        model = attach(fresh_base().model, LORA, 0)
+        first = self._layers - TOP_LAYERS
+        parameters = select_layers(model, first)
+        loss = self._loss(model, first, cache_bytes=4_000_000_000)
+        ours = self._ours(parameters, loss, epochs=EPOCHS)
+        peer = attach(fresh_base().model, LORA, 0)
+        select_layers(peer, first)
+        theirs = _typical(step_seconds(peer, self.instances, self.batches))
+        share = TOP_LAYERS / self._layers
+        work = f"train-experts, one step of {EPOCHS} epochs, last {TOP_LAYERS} layers"
+        return self._line(work, ours, theirs, 2 * share + (1 - share) / EPOCHS, 3.0)
+
+    def projector(self) -> Line:
+        """The projector before a frozen mixture of LoRAs; the peer has one LoRA merged."""
+        setting, rng = self._setting, np.random.default_rng(0)
+        dataset = setting.examples.dataset
+        counts = (len(dataset.users), len(dataset.items))
+        vectors = tuple(rng.normal(0, 0.1, (n, DIM)).astype(np.float32) for n in counts)
+        builder = PromptBuilder(
+            setting.builder.tokenizer,
+            dataset,
+            setting.builder.config,
+            keywords=setting.keywords,
+            collaborative=True,
+        )
+        instances = self._instances(builder, len(self.batches), reasons=False)
+        batches = np.arange(self.batches.size).reshape(self.batches.shape)
+        base = fresh_base()
+        gates = install_mixture(base.model, setting.adapters(), "exact")
+        decoder = Decoder(base.model)
+        projector = Projector(DIM, decoder.width)
+        weights = rng.dirichlet(np.ones(len(setting.folders)), len(instances))
+        loss = LanguageLoss(
+            decoder=decoder,
+            instances=instances,
+            answers=builder.answers,
+            config=LossConfig(),
+            injector=Injector.of(projector=projector, vectors=(vectors[0], vectors[1])),
+            gates=gates,
+            columns=weights,
+        )
+        ours = self._ours(dict(projector.named_parameters()), loss, batches=batches)
+        frozen = fresh_base().model
+        merge_adapter(frozen, setting.adapters()[0])
+        peer = Projected(frozen, Projector(DIM, decoder.width), (vectors[0], vectors[1]))
+        theirs = _typical(step_seconds(peer, instances, batches))
+        return self._line("fuse, one step of the projector", ours, theirs, 2.0, 1.3)
+
+    def _instances(
+        self, builder: PromptBuilder, steps: int, *, reasons: bool = True
+    ) -> list[Instance]:
+        examples = self._setting.examples
+        rows = np.sort(
+            np.random.default_rng(0).choice(examples.dataset.rows("train"), steps * BATCH, False)
+        )
+        made = recommendation_instances(examples, builder, rows)
+        if reasons:
+            given = {int(row): REASON for row in rows[: steps * BATCH // 4]}
+            made += reasoning_instances(examples, builder, given)
+        return made
+
+    def _loss(self, model: Any, first: int, cache_bytes: int = 0) -> LanguageLoss:
+        return LanguageLoss(
+            decoder=Decoder(model.get_base_model()),
+            instances=self.instances,
+            answers=self._setting.builder.answers,
+            config=LossConfig(),
+            frozen_layers=first,
+            cache_bytes=cache_bytes,
+        )
+
+    def _ours(
+        self, parameters: Any, loss: LanguageLoss, *, epochs: int = 1, batches: Any = None
+    ) -> float:
+        plan = self.batches if batches is None else batches
+        nothing = {"auc": float("nan"), "uauc": float("nan"), "log_loss": float("nan"), "rows": 0}
+        run = TrainingRun(
+            stage="bench",
+            parameters=parameters,
+            batches=np.concatenate([plan] * epochs),
+            loss=loss,
+            validate=lambda: nothing,
+            config=OptimConfig(eval_steps=10**6, checkpoint_steps=10**6),
+            folder=Path(tempfile.mkdtemp(dir=self._folder)),
+            progress=Silent(),
+        )
+        train(run)
+        parts = [run.steps[n * len(plan) : (n + 1) * len(plan)] for n in range(epochs)]
+        return statistics.mean(_typical([step.seconds for step in part]) for part in parts)
+
+    def _line(self, work: str, ours: float, theirs: float, products: float, wanted: float) -> Line:
+        tokens = (
+            float(np.mean([[self.instances[n].tokens for n in b] for b in self.batches])) * BATCH
+        )
+        return Line(
+            work=f"{work}, {tokens:.0f} tokens",
+            unit="s",
+            ours=ours,
+            peer=Beside("transformers Trainer + PEFT", theirs),
+            limit=Beside("matrix products", tokens * self._flops * products / self._limit),
+            smaller_is_better=True,
+            ratio_at_least=wanted,
+        )
+
+
+def padding_share(setting: Setting, steps: int = 20) -> float:
+    """Return the share of padding that the peer's batches have; ours have none."""
+    instances = recommendation_instances(
+        setting.examples, setting.builder, setting.examples.dataset.rows("train")[: steps * BATCH]
+    )
+    lengths = np.array([one.tokens for one in instances]).reshape(steps, BATCH)
+    return float(1 - lengths.sum() / (lengths.max(1).sum() * BATCH))
+
+
+def _typical(seconds: Sequence[float]) -> float:
+    """Median without the first, which warms up."""
+    return statistics.median(seconds[1:])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args(arguments)
+    facts = Facts.of_run("bench.training", arguments)
+    facts = dataclasses.replace(
+        facts, command=f"{facts.command} ({torch.get_num_threads()} threads)"
+    )
+    publish("Training", measure(options.steps), facts, options.markdown)
+
+
+if __name__ == "__main__":
+    main()
