@@ -1,5 +1,6 @@
 # make quickstart   from nothing to an explained recommendation
 # make test         linters, types, tests
+# make bench        the short set of benchmarks, one table, under 15 minutes
 # make env          only the environment
 
 SHELL := /bin/bash
@@ -10,7 +11,7 @@ STAMP := $(VENV)/.installed
 # Two test processes of one thread each: more threads than cores make torch collapse.
 WORKERS ?= 2
 
-.PHONY: quickstart test lint types check env clean
+.PHONY: quickstart test lint types check bench env clean
 
 quickstart: $(STAMP)
 	$(BIN)/thinkrec run recipes/quickstart.toml
@@ -26,6 +27,9 @@ types: $(STAMP)
 
 check: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+bench: $(STAMP)
+	$(BIN)/python -m bench --markdown results/bench-cpu.md
 
 env: $(STAMP)
 

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 
 from bench.setting import fresh_base
+from core.llm.device import DtypeName
 from core.text.answers import AnswerTokens
 from core.text.prompts import Prompt
 
@@ -48,8 +49,14 @@ class PerUserAdapters:
 class OneAdapter:
     """Common practice: one adapter, batches of 32 sorted by length, logits at the last position only."""
 
-    def __init__(self, folder: Path, answers: AnswerTokens, batch_size: int = 32) -> None:
-        self._model = PeftModel.from_pretrained(fresh_base().model, folder).eval()
+    def __init__(
+        self,
+        folder: Path,
+        answers: AnswerTokens,
+        batch_size: int = 32,
+        dtype: DtypeName = "auto",
+    ) -> None:
+        self._model = PeftModel.from_pretrained(fresh_base(dtype).model, folder).eval()
         self._answers, self._batch_size = answers, batch_size
 
     def score(self, prompts: Sequence[Prompt]) -> Any:

@@ -14,6 +14,7 @@ from core.config.augment import AugmentConfig
 from core.config.ingest import IngestConfig
 from core.config.prompt import PromptConfig
 from core.fusion.adapters import LoraWeights
+from core.llm.device import DtypeName
 from core.llm.load import Base, load_base
 from core.stages import augment, ingest
 from core.stages.base import Context, run_stage
@@ -71,9 +72,9 @@ def prepare(root: Path) -> Setting:
     return Setting(examples, builder, _write_adapters(base, root), words)
 
 
-def fresh_base() -> Base:
-    """Load the base model anew, in the number format that is fast here."""
-    return load_base(MODEL, dtype="auto")
+def fresh_base(dtype: DtypeName = "auto") -> Base:
+    """Load the base model anew; auto is the number format that is fast here."""
+    return load_base(MODEL, dtype=dtype)
 
 
 def best_of(work: Callable[[], int], times: int = 2) -> Timed:

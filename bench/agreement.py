@@ -1,0 +1,101 @@
+"""How far our scores are from the plain path's, with a trained adapter and real rows.
+
+    python -m bench.agreement --store DIR --scorer adapter/NAME [--rows 1500] [--markdown PATH]
+
+The plain path is transformers + PEFT in float32, padded batches of 16. Ours is measured in float32 and in the
+number format that `score` takes here.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from artifacts.store import Store
+from bench.peers import OneAdapter
+from bench.table import Beside, Facts, Line, publish
+from core.data.dataset import Dataset
+from core.progress import Silent
+from core.stages.base import dataset_of
+from core.stages.kinds import KINDS
+from core.stages.scorers import Opening, open_language_scorer
+from core.text.examples import Examples
+
+ROWS = 1500
+
+
+def measure(root: Path, reference: str, count: int) -> list[Line]:
+    """Return the lines for so many test rows, whole users."""
+    store = Store.open(root, KINDS, program_version="bench")
+    artifact = store.resolve(reference)
+    source = dataset_of(store, artifact)
+    assert source is not None
+    dataset = Dataset.open(source.folder)
+    rows = dataset.rows("test")
+    rows = rows[np.lexsort((rows, dataset.user[rows]))][:count]
+    labels = dataset.label[rows]
+
+    def ours(dtype: str) -> Any:
+        opening = Opening(
+            store=store,
+            dataset=source,
+            examples=Examples(dataset),
+            dtype=dtype,
+            device="cpu",
+            progress=Silent(),
+        )
+        return open_language_scorer(artifact, opening)
+
+    exact = ours("float32")
+    prompts = [
+        exact.builder.build(example)
+        for example in exact.examples.of_rows(rows, exact.builder.config.history_length)
+    ]
+    plain = OneAdapter(artifact.file("best"), exact.builder.answers, 16, "float32").score(prompts)
+    scores = {"float32": exact.score_rows(rows).score, "auto": ours("auto").score_rows(rows).score}
+    work = f"{reference}, {len(rows)} test rows"
+    auc = roc_auc_score(labels, plain)
+    return [
+        Line(
+            work=f"largest difference of a score, float32, {work}",
+            unit="",
+            ours=float(np.abs(scores["float32"] - plain).max()),
+            smaller_is_better=True,
+            at_least=1e-3,
+        ),
+        Line(
+            work=f"rank correlation with the plain path, {work}",
+            unit="",
+            ours=float(spearmanr(scores["auto"], plain).statistic),
+            at_least=0.999,
+        ),
+        Line(
+            work=f"difference in AUC from the plain path, {work}",
+            unit="",
+            ours=abs(float(roc_auc_score(labels, scores["auto"]) - auc)),
+            peer=Beside("AUC of the plain path", float(auc)),
+            smaller_is_better=True,
+            at_least=0.001,
+        ),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--scorer", required=True)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args(arguments)
+    found = measure(options.store, options.scorer, options.rows)
+    facts = Facts.of_run("bench.agreement", arguments)
+    publish("Agreement with the plain path", found, facts, options.markdown)
+
+
+if __name__ == "__main__":
+    main()

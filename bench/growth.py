@@ -1,0 +1,117 @@
+"""How the cost of scoring grows with candidates, users, experts and history: a picture.
+
+    python -m bench.growth [--picture results/growth-cpu.svg] [--data results/growth-cpu.csv]
+
+Each point is seconds of one scoring run, the faster of two after one to warm up.
+"""
+
+import argparse
+import csv
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.setting import Setting, best_of, fresh_base, prepare, random_columns
+from core.fusion.mixture import install_mixture
+from core.llm.decoder import Decoder
+from core.scoring.scorer import Scorer
+from core.text.prompts import PromptBuilder
+
+CANDIDATES = (1, 10, 50, 100, 200, 400)
+USERS = (1, 10, 50, 100)
+EXPERTS = (1, 2, 3, 6, 12)
+HISTORIES = (0, 5, 10, 20, 40)
+PAIRS = 40
+"""Pairs of the points over experts and history: users of one row each."""
+
+
+def points(root: Path) -> Iterator[tuple[str, int, float]]:
+    """Yield (what grows, how much of it, seconds)."""
+    setting = prepare(root)
+    scorer = _scorer(setting, 3)
+    for count in CANDIDATES:
+        yield "candidates of one user", count, _seconds(scorer, setting, _one_user(count), 3)
+    for count in USERS:
+        yield "users with one row each", count, _seconds(scorer, setting, _users(setting, count), 3)
+    for length in HISTORIES:
+        other = dataclasses.replace(setting, builder=_with_history(setting, length))
+        yield "rows of history", length, _seconds(scorer, other, _users(setting, PAIRS), 3)
+    for count in EXPERTS:
+        pairs = _users(setting, PAIRS)
+        yield "experts", count, _seconds(_scorer(setting, count), setting, pairs, count)
+
+
+def _scorer(setting: Setting, experts: int) -> Scorer:
+    """Return a scorer with so many experts; beyond those of the setting they are repeated."""
+    known = setting.adapters()
+    adapters = [known[0], *(known[1 + n % (len(known) - 1)] for n in range(experts))]
+    base = fresh_base()
+    gates = install_mixture(base.model, adapters, "exact")
+    return Scorer(Decoder(base.model), setting.builder.answers, gates=gates)
+
+
+def _seconds(
+    scorer: Scorer, setting: Setting, pairs: tuple[np.ndarray, np.ndarray], experts: int
+) -> float:
+    examples = setting.examples.of_pairs(*pairs, setting.builder.config.history_length)
+    prompts = [setting.builder.build(example) for example in examples]
+    columns = random_columns(len(prompts), experts=experts)
+    if len(np.unique(pairs[0])) == 1:
+        columns = np.repeat(columns[:1], len(prompts), 0)
+    return best_of(lambda: len(scorer.score(prompts, columns).yes)).seconds
+
+
+def _one_user(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(count, 100), np.arange(count)
+
+
+def _users(setting: Setting, count: int) -> tuple[np.ndarray, np.ndarray]:
+    dataset, rng = setting.examples.dataset, np.random.default_rng(1)
+    return rng.choice(len(dataset.users), count, False), rng.integers(0, len(dataset.items), count)
+
+
+def _with_history(setting: Setting, length: int) -> PromptBuilder:
+    config = dataclasses.replace(setting.builder.config, history_length=length)
+    dataset, tokenizer = setting.examples.dataset, setting.builder.tokenizer
+    return PromptBuilder(tokenizer, dataset, config, keywords=setting.keywords)
+
+
+def draw(found: Sequence[tuple[str, int, float]], path: Path) -> None:
+    """Draw one small plot per thing that grows."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(name for name, _, _ in found))
+    figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), sharey=False)
+    for name, axis in zip(names, axes, strict=True):
+        mine = [(at, seconds) for other, at, seconds in found if other == name]
+        axis.plot(*zip(*mine, strict=True), marker="o", color="#2b6cb0")
+        axis.set(xlabel=name, ylim=(0, None))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, write the points, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", type=Path, default=Path("results/growth-cpu.svg"))
+    parser.add_argument("--data", type=Path, default=Path("results/growth-cpu.csv"))
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as root:
+        found = list(points(Path(root)))
+    with options.data.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["what", "count", "seconds"])
+        writer.writerows([name, at, f"{seconds:.4f}"] for name, at, seconds in found)
+    draw(found, options.picture)
+
+
+if __name__ == "__main__":
+    main()
