@@ -15,7 +15,7 @@ from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 
 if TYPE_CHECKING:
-    from core.evaluation.paper import PaperRow, Scorer
+    from core.evaluation.paper import PaperRow
     from core.evaluation.report.material import Course, Gate, Material, Told
     from core.evaluation.scores import Scores
 
@@ -155,7 +155,7 @@ def gate_of(store: Store, model: Artifact) -> "Gate":
 
 def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, PaperRow]":
     """Return what the paper has for each scorer, if the rows are of its test split."""
-    from core.evaluation.paper import method_of, paper_row
+    from core.evaluation.paper import paper_row
 
     on_test = {line["split"] for line in measured.lines if line["metric"] == "auc"} == {"test"}
     source = paper_source(dataset)
@@ -166,7 +166,7 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
         if artifact is None:
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-        method = method_of(_described(artifact, adapter, measured.references.get(name, "")))
+        method = method_of_scorer(store, artifact, measured.references.get(name, ""))
         caution = ""
         if method and adapter and adapter.manifest.parameters.get("style") == "evidence":
             caution = "ours is told counts (style evidence)"
@@ -175,13 +175,21 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
     return found
 
 
-def _described(artifact: Artifact, adapter: Artifact | None, scores: str) -> "Scorer":
-    from core.evaluation.paper import Scorer
+def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str | None:
+    """Return the paper's name of what an artifact that scores is, None if the paper does not have it.
 
+    Args:
+        store: where its adapter is found.
+        artifact: an encoder, adapter, experts or model.
+        scores: reference of its scores, whose name may say more.
+    """
+    from core.evaluation.paper import Scorer, method_of
+
+    adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
     experts = None
     if artifact.kind == "model":
         experts = json.loads(artifact.file("fusion.json").read_text()).get("experts")
-    return Scorer(
+    scorer = Scorer(
         kind=artifact.kind,
         names=(artifact.name, scores),
         encoder=artifact.manifest.parameters.get("encoder"),
@@ -189,6 +197,7 @@ def _described(artifact: Artifact, adapter: Artifact | None, scores: str) -> "Sc
         thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
         experts=experts,
     )
+    return method_of(scorer)
 
 
 def paper_source(dataset: Artifact) -> str | None:
