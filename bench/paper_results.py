@@ -57,7 +57,8 @@ def _table(store: Store, title: str, evaluation: Artifact) -> Iterator[str]:
     users = next(r["users"] for r in lines if r["metric"] == "uauc")
     yield f"## {title}"
     yield ""
-    yield f"From {evaluation.reference}: {rows:,} test rows; UAUC over {users} users. Intervals: 95 %, bootstrap over users."
+    yield f"From {evaluation.reference}: {rows:,} test rows; UAUC over {users} users."
+    yield "Intervals: 95 %, bootstrap over users."
     yield f"Minus counts: AUC minus that of {bias}, paired; * where the interval leaves out zero."
     yield ""
     yield "| scorer | AUC | UAUC | NDCG@5 | MAP@5 | log loss | AUC minus counts | paper: AUC / UAUC |"
