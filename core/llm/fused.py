@@ -80,37 +80,30 @@ class FusedLayer:
         if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
             out: Tensor = _Layer.apply(self, context, rows, x, *parameters)  # type: ignore[no-untyped-call]
             return out
-        return self.forward(x, context, rows, [None] * len(self.linears)).out
+        return self.forward(x, context, rows).out
 
-    def forward(
-        self, x: Tensor, context: Context, rows: Tensor | None, factors: Sequence[Tensor | None]
-    ) -> "_Kept":
-        """Run the layer; `factors` are what each linear layer drew for this batch."""
+    def forward(self, x: Tensor, context: Context, rows: Tensor | None) -> "_Kept":
+        """Run the layer, and keep what its backward pass needs."""
+        factors: list[Tensor | None] = []
+
+        def run(linear: Adapted, given: Tensor, asked: Tensor | None = None) -> Tensor:
+            factors.append(linear.draw_factor(given, asked))
+            return linear.forward(given, factors[-1])
+
         normed = self.first_norm(x)
-        query = self._heads(self.q.forward(normed, factors[0]))
+        query = self._heads(run(self.q, normed))
         query = _rotate(query, context.cosine, context.sine).mul_(self.scale)
-        key = self._heads(self.k.forward(normed, factors[1]))
+        key = self._heads(run(self.k, normed))
         key = _rotate(key, context.cosine, context.sine).transpose(0, 1).contiguous()
-        value = self._heads(self.v.forward(normed, factors[2])).transpose(0, 1).contiguous()
+        value = self._heads(run(self.v, normed)).transpose(0, 1).contiguous()
         attended = attend(query, key, value, context.blocks)
-        flat = attended.flatten(1)
-        residual = x
-        if rows is not None:
-            flat, residual = flat[rows], x[rows]
-        middle = self.o.forward(flat, factors[3]).add_(residual)
+        flat = _rows(attended.flatten(1), rows)
+        middle = run(self.o, flat, rows).add_(_rows(x, rows))
         normed = self.second_norm(middle)
-        gate, up = self.gate.forward(normed, factors[4]), self.up.forward(normed, factors[5])
-        out = self.down.forward(silu(gate).mul_(up), factors[6]).add_(middle)
-        return _Kept(
-            out=out,
-            query=query,
-            key=key,
-            value=value,
-            attended=attended,
-            middle=middle,
-            gate=gate,
-            up=up,
-        )
+        gate, up = run(self.gate, normed, rows), run(self.up, normed, rows)
+        out = run(self.down, silu(gate).mul_(up), rows).add_(middle)
+        tensors = (query, key, value, attended, middle, gate, up)
+        return _Kept(out=out, tensors=tensors, factors=factors)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(len(x), -1, self.head)
@@ -121,24 +114,10 @@ class _Kept:
     """What a layer gives, and what its backward pass needs of the way there."""
 
     out: Tensor
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    attended: Tensor
-    middle: Tensor
-    gate: Tensor
-    up: Tensor
-
-    def inner(self) -> list[Tensor]:
-        return [
-            self.query,
-            self.key,
-            self.value,
-            self.attended,
-            self.middle,
-            self.gate,
-            self.up,
-        ]
+    tensors: tuple[Tensor, ...]
+    """Query, key, value, what was attended, the states in the middle, gate and up."""
+    factors: Sequence[Tensor | None]
+    """What each linear layer drew for this batch."""
 
 
 class _Layer(torch.autograd.Function):
@@ -153,10 +132,9 @@ class _Layer(torch.autograd.Function):
         x: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
-        factors = [linear.draw_factor(x) for linear in layer.linears]
-        kept = layer.forward(x, context, rows, factors)
-        ctx.save_for_backward(x, *kept.inner())
-        ctx.layer, ctx.context, ctx.rows, ctx.factors = layer, context, rows, factors
+        kept = layer.forward(x, context, rows)
+        ctx.save_for_backward(x, *kept.tensors)
+        ctx.layer, ctx.context, ctx.rows, ctx.factors = layer, context, rows, kept.factors
         return kept.out
 
     @staticmethod

@@ -50,13 +50,18 @@ class Adapted:
             return ()
         return self._lora.lora_A["default"].weight, self._lora.lora_B["default"].weight
 
-    def draw_factor(self, x: Tensor) -> Tensor | None:
+    def draw_factor(self, x: Tensor, rows: Tensor | None = None) -> Tensor | None:
         """Return what this batch multiplies with: dropout's mask of a LoRA's input, or the gates of a mixture.
 
         The backward pass needs the same again, when the gates of the batch are gone. None without either.
+
+        Args:
+            x: (n, in) what forward will get.
+            rows: (n,) which tokens of the batch these are; all if None.
         """
         if self._mixture is not None:
-            return self._mixture.spread()
+            spread = self._mixture.spread()
+            return spread if rows is None or len(spread) == 1 else spread[rows]
         drop = self._lora.lora_dropout["default"] if self._lora is not None else None
         if drop is None or not drop.training or not getattr(drop, "p", 0):
             return None

@@ -73,6 +73,20 @@ def test_mixed_batch_equals_peft_with_each_users_adapter(tiny_folder, folders, p
     assert np.abs(plain.yes[1:4] - found.yes[1:4]).min() > 0.01
 
 
+def test_experts_in_every_linear_layer_are_mixed_like_those_in_two(tiny_folder, prompts, tmp_path):  # noqa: F811
+    attention, feed = (
+        ("q_proj", "k_proj", "v_proj", "o_proj"),
+        ("gate_proj", "up_proj", "down_proj"),
+    )
+    folders = write_adapters(tiny_folder, tmp_path, targets=attention + feed)
+    columns = np.concatenate([COLUMNS, COLUMNS])
+    found = _mixed(tiny_folder, folders).score(prompts, columns)
+    for row, prompt in enumerate(prompts):
+        model = _combined(tiny_folder, folders, columns[row], "cat")
+        expected = _peft_logits(model, prompt)
+        assert [found.yes[row], found.no[row]] == pytest.approx(expected, abs=1e-3)
+
+
 def test_the_two_rules_of_fusion_differ(tiny_folder, folders, prompts):  # noqa: F811
     columns = np.tile(COLUMNS[2], (8, 1))
     exact = _mixed(tiny_folder, folders, "exact").score(prompts, columns)

@@ -13,13 +13,20 @@ def open_tiny(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def write_adapters(base: Path, root: Path, *, experts: int = 2, first_layer: int = 2) -> list[Path]:
+def write_adapters(
+    base: Path,
+    root: Path,
+    *,
+    experts: int = 2,
+    first_layer: int = 2,
+    targets: tuple[str, ...] = ("q_proj", "v_proj"),
+) -> list[Path]:
     """Write a global adapter and experts; return their folders, the global one first."""
     generator = torch.Generator().manual_seed(7)
     torch.manual_seed(7)  # PEFT draws the first factors from torch's own generator
     model = get_peft_model(
         open_tiny(base),
-        LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
+        LoraConfig(r=4, lora_alpha=8, target_modules=list(targets), task_type="CAUSAL_LM"),
     )
     lora = {n: p for n, p in model.named_parameters() if "lora_" in n}
 

@@ -84,8 +84,9 @@ def test_rows_of_the_last_layer_are_those_of_the_whole(tiny_folder):  # noqa: F8
     torch.testing.assert_close(some, whole[layout.ends])
 
 
-def test_dropout_is_drawn_from_the_seed_and_goes_through_both_passes(tiny_folder):  # noqa: F811
-    model, parameters = _tuned(tiny_folder, TARGETS[0], dropout=0.5)
+@pytest.mark.parametrize("targets", TARGETS)
+def test_dropout_is_drawn_from_the_seed_and_goes_through_both_passes(tiny_folder, targets):  # noqa: F811
+    model, parameters = _tuned(tiny_folder, targets, dropout=0.5)
     decoder = Decoder(model.get_base_model())
     layout = Layout.of([Trunk(ids=ids) for ids in SEQUENCES])
 
