@@ -29,7 +29,12 @@ class ScoreConfig(Config):
     seed: int = option(0, "Seed of sample_users and limit.", least=0)
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
-    max_tokens: int = option(4096, "Token budget of one forward pass.", keyed=False)
+    max_tokens: int | None = option(
+        None,
+        "Token budget of one forward pass; found from the model and the free memory if not given.",
+        keyed=False,
+        least=1,
+    )
     block_rows: int = option(
         1024, "Rows between two points from which a killed run continues.", keyed=False
     )
@@ -42,7 +47,7 @@ class ScoreConfig(Config):
             "--user and --pairs exclude each other",
             hint="Leave one of them out.",
         )
-        for name in ("top", "max_tokens", "block_rows"):
+        for name in ("top", "block_rows"):
             self.check(getattr(self, name) > 0, f"{name} is not positive", hint="Use 1 or more.")
         for name in ("candidates", "sample_users", "limit"):
             self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Use 0 or more.")

@@ -15,6 +15,7 @@ from core.llm.decoder import Decoder
 from core.llm.inject import Injector
 from core.llm.ragged import Layout
 from core.scoring.batches import Group, group_prompts, pack
+from core.scoring.budget import token_budget
 from core.text.answers import AnswerTokens
 from core.text.prompts import Prompt, Slot
 
@@ -53,7 +54,7 @@ class Scorer:
         *,
         gates: Gates | None = None,
         injector: Injector | None = None,
-        max_tokens: int = 4096,
+        max_tokens: int | None = None,
     ) -> None:
         """Take the parts.
 
@@ -62,14 +63,14 @@ class Scorer:
             answers: ids of Yes and No.
             gates: of the mixture layers in the model, if it has any.
             injector: for prompts with slots.
-            max_tokens: token budget of a batch.
+            max_tokens: token budget of a batch; found by itself if None.
         """
         self.decoder = decoder
         self.gates = gates
         self.work = Work()
         self._answers = torch.tensor([answers.yes, answers.no], device=decoder.device)
         self._injector = injector
-        self._max_tokens = max_tokens
+        self._max_tokens = max_tokens or token_budget(decoder)
 
     def score(
         self, prompts: Sequence[Prompt], columns: npt.NDArray[np.float64] | None = None

@@ -48,7 +48,7 @@ class Opening:
     progress: Progress
     keywords: Artifact | None = None
     """Keywords of the data set, where it is another one than the scorer was trained on."""
-    max_tokens: int = 4096
+    max_tokens: int | None = None
 
 
 def open_scorer(artifact: Artifact, opening: Opening) -> RowScorer:
