@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.table import Facts, Line, publish
 
-NAMES = ("scoring", "training", "prompts", "ingest", "catalog", "startup")
+NAMES = ("scoring", "training", "encoders", "prompts", "ingest", "pairs", "catalog", "startup")
 """Modules of this package with `lines(short)`; the slowest first."""
 
 

@@ -33,22 +33,26 @@ from core.llm.decoder import Decoder
 from core.scoring.scorer import Scorer
 from core.text.prompts import Prompt
 
-CANDIDATES, USERS, ROWS = 200, 500, 600
-SHORT = (200, 100, 200)
-PEER_PAIRS = 64
+CANDIDATES, USERS, ROWS, PEER_PAIRS, TIMES = 200, 500, 600, 64, 2
+SHORT = (200, 32, 48, 24, 1)
 AUTHORS, PRACTICE = "the authors' procedure", "transformers + PEFT"
 MERGED = "one shared LoRA merged, no fusion"
 
 
 def lines(short: bool) -> list[Line]:
     """Measure the short or the full set."""
-    return measure(*(SHORT if short else (CANDIDATES, USERS, ROWS)))
+    return measure(*(SHORT if short else (CANDIDATES, USERS, ROWS, PEER_PAIRS, TIMES)))
 
 
-def measure(candidates: int, users: int, rows: int) -> list[Line]:
-    """Return the lines for so many candidates of one user, users of one row, and rows in time order."""
+def measure(
+    candidates: int, users: int, rows: int, peer_pairs: int = PEER_PAIRS, times: int = TIMES
+) -> list[Line]:
+    """Return the lines for so many candidates of one user, users of one row, and rows in time order.
+
+    Peers score `peer_pairs` of them; everything runs `times` times after once to warm up, and the fastest counts.
+    """
     with tempfile.TemporaryDirectory() as root:
-        bench = Bench(prepare(Path(root)))
+        bench = Bench(prepare(Path(root)), peer_pairs, times)
         return [
             *bench.candidates(candidates),
             *bench.users(users),
@@ -60,9 +64,9 @@ def measure(candidates: int, users: int, rows: int) -> list[Line]:
 class Bench:
     """Our scorer and its peers over the same prompts."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, peer_pairs: int, times: int) -> None:
         """Load every model once; they are used one after the other."""
-        self.setting = setting
+        self.setting, self.peer_pairs, self.times = setting, peer_pairs, times
         base = fresh_base()
         self.flops = model_flops(base)
         self.limit = matrix_limit(base.dtype)
@@ -80,9 +84,9 @@ class Bench:
         columns = np.repeat(random_columns(1), count, 0)
         work = f"score 1 user x {count} candidates"
         ours = self.ours(self.mixture, prompts, columns)
-        some = slice(0, min(count, PEER_PAIRS))
-        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), 1)
-        practice = best_of(lambda: len(self.practice.score(prompts[some])))
+        some = slice(0, min(count, self.peer_pairs))
+        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), self.times)
+        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
         return [
             self._line(work, ours, AUTHORS, authors, 12.0),
             self._line(work, ours, PRACTICE, practice, 5.0),
@@ -96,9 +100,9 @@ class Bench:
         prompts = self.prompts(users, rng.integers(0, len(dataset.items), count))
         columns = random_columns(count)
         work = f"score {count} users x 1 row, each fused differently"
-        some = slice(0, min(count, PEER_PAIRS))
-        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), 1)
-        practice = best_of(lambda: len(self.practice.score(prompts[some])))
+        some = slice(0, min(count, self.peer_pairs))
+        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), self.times)
+        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
         # In turn, so that a machine that slows down slows both: the difference between them is small.
         ours, plain = self.ours(self.mixture, prompts, columns), self.ours(self.merged, prompts)
         again = self.ours(self.mixture, prompts, columns), self.ours(self.merged, prompts)
@@ -117,8 +121,8 @@ class Bench:
         made = examples.of_rows(rows, builder.config.history_length)
         prompts = [builder.build(example) for example in made]
         ours = self.ours(self.mixture, prompts, np.repeat(random_columns(1), len(prompts), 0))
-        some = slice(0, min(count, PEER_PAIRS))
-        practice = best_of(lambda: len(self.practice.score(prompts[some])))
+        some = slice(0, min(count, self.peer_pairs))
+        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
         return [
             self._line(
                 f"score {count} test rows of MovieLens-100K in time order",
@@ -150,8 +154,8 @@ class Bench:
     ) -> tuple[Timed, float]:
         """Return our time, and the pairs a second that the machine's matrix products allow."""
         before = scorer.work.tokens
-        timed = best_of(lambda: len(scorer.score(prompts, columns).yes))
-        tokens = (scorer.work.tokens - before) / 3  # warm-up and two counted runs
+        timed = best_of(lambda: len(scorer.score(prompts, columns).yes), self.times)
+        tokens = (scorer.work.tokens - before) / (1 + self.times)
         return timed, timed.pairs * self.limit / (tokens * self.flops)
 
     def _line(

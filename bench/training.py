@@ -1,9 +1,9 @@
 """Training steps against transformers' Trainer with PEFT: the same instances, batches and number format.
 
-    python -m bench.training [--steps 8] [--markdown PATH]
+    python -m bench.training [--steps 12] [--batch 16] [--markdown PATH]
 
 The limit is the machine's matrix product: a step cannot be faster than its products forwards and, where
-gradients have to go through, backwards. Padding is counted, too: ours has none.
+gradients have to go through, backwards.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from core.training.loop import TrainingRun, train
 from core.training.lora import LoraSettings, attach, select_layers
 from core.training.schedule import plan_batches
 
-STEPS, SHORT_STEPS = 12, 5
-BATCH = 16
+STEPS, BATCH = 12, 16
+SHORT = (3, 6)
 TOP_LAYERS = 8
 EPOCHS = 3
 """Of the experts: their frozen layers are run in the first and kept."""
@@ -45,24 +45,24 @@ REASON = "The person liked crime films with strong leads, and this one has both,
 
 def lines(short: bool) -> list[Line]:
     """Measure with few or more steps."""
-    return measure(SHORT_STEPS if short else STEPS)
+    return measure(*(SHORT if short else (STEPS, BATCH)))
 
 
-def measure(steps: int) -> list[Line]:
-    """Return the lines for so many steps of each kind."""
+def measure(steps: int, batch: int = BATCH) -> list[Line]:
+    """Return the lines for so many steps of each kind with so many rows."""
     with tempfile.TemporaryDirectory() as root:
-        bench = _Bench(prepare(Path(root)), steps, Path(root))
+        bench = _Bench(prepare(Path(root)), steps, batch, Path(root))
         return [bench.everywhere(), bench.top(), bench.projector()]
 
 
 class _Bench:
-    def __init__(self, setting: Setting, steps: int, folder: Path) -> None:
-        self._setting, self._folder = setting, folder
+    def __init__(self, setting: Setting, steps: int, batch: int, folder: Path) -> None:
+        self._setting, self._folder, self._rows = setting, folder, batch
         self.instances = self._instances(setting.builder, steps)
         self.batches = plan_batches(
             steps=steps,
-            batch_size=BATCH,
-            recommendation=steps * BATCH,
+            batch_size=batch,
+            recommendation=steps * batch,
             lengths=[one.tokens for one in self.instances],
             reason_share=0.2,
             seed=0,
@@ -136,11 +136,13 @@ class _Bench:
     ) -> list[Instance]:
         examples = self._setting.examples
         rows = np.sort(
-            np.random.default_rng(0).choice(examples.dataset.rows("train"), steps * BATCH, False)
+            np.random.default_rng(0).choice(
+                examples.dataset.rows("train"), steps * self._rows, False
+            )
         )
         made = recommendation_instances(examples, builder, rows)
         if reasons:
-            given = {int(row): REASON for row in rows[: steps * BATCH // 4]}
+            given = {int(row): REASON for row in rows[: len(rows) // 4]}
             made += reasoning_instances(examples, builder, given)
         return made
 
@@ -175,7 +177,8 @@ class _Bench:
 
     def _line(self, work: str, ours: float, theirs: float, products: float, wanted: float) -> Line:
         tokens = (
-            float(np.mean([[self.instances[n].tokens for n in b] for b in self.batches])) * BATCH
+            float(np.mean([[self.instances[n].tokens for n in b] for b in self.batches]))
+            * self._rows
         )
         return Line(
             work=f"{work}, {tokens:.0f} tokens",
@@ -188,15 +191,6 @@ class _Bench:
         )
 
 
-def padding_share(setting: Setting, steps: int = 20) -> float:
-    """Return the share of padding that the peer's batches have; ours have none."""
-    instances = recommendation_instances(
-        setting.examples, setting.builder, setting.examples.dataset.rows("train")[: steps * BATCH]
-    )
-    lengths = np.array([one.tokens for one in instances]).reshape(steps, BATCH)
-    return float(1 - lengths.sum() / (lengths.max(1).sum() * BATCH))
-
-
 def _typical(seconds: Sequence[float]) -> float:
     """Median without the first, which warms up."""
     return statistics.median(seconds[1:])
@@ -206,13 +200,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args(arguments)
     facts = Facts.of_run("bench.training", arguments)
     facts = dataclasses.replace(
         facts, command=f"{facts.command} ({torch.get_num_threads()} threads)"
     )
-    publish("Training", measure(options.steps), facts, options.markdown)
+    publish("Training", measure(options.steps, options.batch), facts, options.markdown)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,11 @@ class EncodeConfig(Config):
         None, "Most passes over train; the encoder's own default if not given.", least=1
     )
     patience: int = option(6, "Stop after this many epochs without a better valid AUC.", least=1)
-    batch_size: int = option(1024, "Rows per step.", least=1)
+    batch_size: int | None = option(
+        None,
+        "Rows per step; if not given 1,024, and more where mf or lightgcn have many train rows.",
+        least=1,
+    )
     prior_rows: float = option(
         5.0,
         "Rows at the overall like-rate that smooth the like-rates at which biases start; "

@@ -35,8 +35,11 @@ class ScoreConfig(Config):
         keyed=False,
         least=1,
     )
-    block_rows: int = option(
-        1024, "Rows between two points from which a killed run continues.", keyed=False
+    block_rows: int | None = option(
+        None,
+        "Rows between two points from which a killed run continues; "
+        "if not given 1,024, and 65,536 for encoders.",
+        keyed=False,
     )
 
     def __post_init__(self) -> None:
@@ -48,6 +51,7 @@ class ScoreConfig(Config):
             hint="Leave one of them out.",
         )
         for name in ("top", "block_rows"):
-            self.check(getattr(self, name) > 0, f"{name} is not positive", hint="Use 1 or more.")
+            value = getattr(self, name)
+            self.check(value is None or value > 0, f"{name} is not positive", hint="Use 1 or more.")
         for name in ("candidates", "sample_users", "limit"):
             self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Use 0 or more.")

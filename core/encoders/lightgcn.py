@@ -7,11 +7,32 @@ loss is BCE on every train row, because labels here are likes and dislikes rathe
 Source: He et al., LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation, 2020.
 """
 
+import warnings
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from core.encoders.mf import FactorEncoder, FactorModule
+
+
+class _Neighbours(torch.autograd.Function):
+    """graph @ layer, for a graph that equals its transpose: the backward pass is the same product.
+
+    Autograd's own would transpose the graph at every step, and without compressed rows a product runs on one core.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, graph: torch.Tensor, layer: torch.Tensor) -> torch.Tensor:
+        """Return (n, dim) sums over neighbours."""
+        ctx.graph = graph
+        return graph @ layer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
+        """Return the gradient of the layer."""
+        return None, ctx.graph @ gradients[0].contiguous()
 
 
 class GraphModule(FactorModule):
@@ -25,7 +46,7 @@ class GraphModule(FactorModule):
         layer = torch.cat([self.user, self.item])
         total = layer
         for _ in range(self.layers):
-            layer = torch.sparse.mm(self.graph, layer)
+            layer = _Neighbours.apply(self.graph, layer)  # type: ignore[no-untyped-call]
             total = total + layer
         smoothed = total / (self.layers + 1)
         return smoothed[: len(self.user)], smoothed[len(self.user) :]
@@ -33,6 +54,9 @@ class GraphModule(FactorModule):
 
 class LightGcnEncoder(FactorEncoder):
     """Encoder `lightgcn`."""
+
+    most_steps = 128  # each step passes over the whole graph
+    may_be_sparse = False  # through the graph a row moves the vectors of all
 
     def build(self) -> GraphModule:
         """Make the module and the graph."""
@@ -52,7 +76,7 @@ class LightGcnEncoder(FactorEncoder):
 def likes_graph(
     user: npt.NDArray[np.int64], item: npt.NDArray[np.int64], users: int, items: int
 ) -> torch.Tensor:
-    """Return the sparse (U + I, U + I) adjacency with entry 1 / sqrt(degree(a) * degree(b)) per edge.
+    """Return the (U + I, U + I) adjacency in compressed rows, with entry 1 / sqrt(degree(a) * degree(b)) per edge.
 
     Args:
         user: (n,) user of each like; a pair that occurs twice is one edge.
@@ -64,7 +88,15 @@ def likes_graph(
     user, item = pairs // items, pairs % items + users
     degree = np.bincount(np.concatenate([user, item]), minlength=users + items)
     weight = 1 / np.sqrt(degree[user] * degree[item])
-    places = torch.from_numpy(np.stack([np.append(user, item), np.append(item, user)]))
-    values = torch.from_numpy(np.append(weight, weight)).float()
-    size = (users + items, users + items)
-    return torch.sparse_coo_tensor(places, values, size, check_invariants=True).coalesce()
+    # In order already: pairs are sorted by user and then item, and each half has its own rows.
+    back = np.lexsort((user, item))
+    starts = np.concatenate([[0], np.cumsum(degree)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(starts),
+            torch.from_numpy(np.concatenate([item, user[back]])),
+            torch.from_numpy(np.concatenate([weight, weight[back]])).float(),
+            (users + items, users + items),
+            check_invariants=True,
+        )

@@ -21,11 +21,16 @@ from core.errors import EmptySplitError
 from core.llm.device import pick_device
 from core.progress import Progress
 
+BATCH = 1024
+"""Rows per step if nobody says otherwise."""
+
 
 class NeuralEncoder(ABC):
     """A torch module over one data set. Subclasses build `module`, score and give vectors."""
 
     module: torch.nn.Module
+    most_steps: int | None = None
+    """Steps of an epoch beyond which batches grow, for encoders whose step has a cost that rows do not share."""
 
     def __init__(self, config: EncodeConfig, dataset: Dataset, histories: Histories) -> None:
         """Build the module from config.seed; nothing is trained yet."""
@@ -55,6 +60,19 @@ class NeuralEncoder(ABC):
         """Width of the vectors."""
         return self.config.width
 
+    @property
+    def batch_rows(self) -> int:
+        """Rows per step: as told, or a power of two with which an epoch has `most_steps` at most."""
+        if self.config.batch_size is not None:
+            return self.config.batch_size
+        rows = -(-len(self.train_rows) // self.most_steps) if self.most_steps else 0
+        return max(BATCH, 1 << max(rows - 1, 0).bit_length())
+
+    @property
+    def sparse_weights(self) -> list[torch.nn.Parameter]:
+        """Weights whose gradients hold only the rows of a batch."""
+        return []
+
     def fit(self, run_folder: Path, progress: Progress) -> Training:
         """See Encoder. Raises: EmptySplitError without train rows."""
         if not len(self.train_rows):
@@ -66,7 +84,7 @@ class NeuralEncoder(ABC):
     def batches(self, random: np.random.Generator) -> Sequence[Any]:
         """Return shuffled train rows in pieces of batch_size."""
         rows = random.permutation(self.train_rows)
-        size = self.config.batch_size
+        size = self.batch_rows
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def rows_in(self, batch: Any) -> int:

@@ -139,7 +139,7 @@ class SasRecEncoder(NeuralEncoder):
 
     def batches(self, random: np.random.Generator) -> list[Pieces]:
         """Return pieces of train histories with the rows that follow them."""
-        return self._sequences.batches(random, self.config.batch_size)
+        return self._sequences.batches(random, self.batch_rows)
 
     def states_of(self, batch: Pieces) -> Tensor:
         """Return (n, dim) user vectors of a batch's rows."""

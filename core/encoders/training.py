@@ -33,6 +33,10 @@ class Trainable(Protocol):
     config: EncodeConfig
     module: torch.nn.Module
 
+    @property
+    def sparse_weights(self) -> Sequence[torch.nn.Parameter]:
+        """Return the weights whose gradients hold only the rows of a batch."""
+
     def batches(self, random: np.random.Generator) -> Sequence[Any]:
         """Return the batches of one epoch."""
 
@@ -75,17 +79,26 @@ class _Run:
         self._encoder, self._config = encoder, config
         # Adam divides a gradient by its own size, so a decayed bias of an item that a batch lacks would move by the
         # whole learning rate whatever the penalty; biases and norms are therefore not decayed.
-        weights = list(encoder.module.parameters())
+        self._sparse = list(encoder.sparse_weights)
+        lazy = {id(weight) for weight in self._sparse}
+        weights = [w for w in encoder.module.parameters() if id(w) not in lazy]
         matrices, vectors = (
             [w for w in weights if (w.dim() > 1) is many] for many in (True, False)
         )
-        self._optimizer = torch.optim.Adam(
-            [
-                {"params": matrices, "weight_decay": config.weight_decay or 0.0},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate or 0.0,
-        )
+        self._decay = config.weight_decay or 0.0
+        rate = config.learning_rate or 0.0
+        groups = [
+            {"params": matrices, "weight_decay": self._decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            # Fused: one pass over the moments rather than eight, several times faster on a CPU.
+            "adam.": torch.optim.Adam(
+                [group for group in groups if group["params"]], lr=rate, fused=True
+            )
+        }
+        if self._sparse:
+            self._optimizers["sparse."] = torch.optim.SparseAdam(self._sparse, lr=rate)
         self.course = Training()
         self.best = _copy(encoder.module.state_dict())
 
@@ -122,7 +135,8 @@ class _Run:
         bar.advance(1, loss=round(total / max(rows, 1), 4), **shown)
 
     def _step(self, batch: Any, size: int, number: int) -> float:
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
         loss = self._encoder.loss(batch)
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -131,17 +145,30 @@ class _Run:
                 hint="Lower --learning-rate.",
             )
         (loss / size).backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        for weight in self._sparse:
+            self._decay_touched(weight)
+        for optimizer in self._optimizers.values():
+            optimizer.step()
         return value
+
+    @torch.no_grad()
+    def _decay_touched(self, weight: torch.nn.Parameter) -> None:
+        """Add the penalty's gradient, which sparse Adam knows nothing of, for the rows that the batch has."""
+        assert weight.grad is not None
+        weight.grad = weight.grad.coalesce()
+        if self._decay:
+            rows = weight.grad.indices()[0]
+            weight.grad.values().add_(weight[rows], alpha=self._decay)
 
     def save(self, path: Path) -> None:
         """Replace the checkpoint."""
         now = self._encoder.module.state_dict()
         tensors = {f"now.{name}": value for name, value in now.items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        for index, state in self._optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                tensors[f"adam.{index}.{name}"] = torch.as_tensor(value)
+        for prefix, optimizer in self._optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                for name, value in state.items():
+                    tensors[f"{prefix}{index}.{name}"] = torch.as_tensor(value)
         course = {
             "epochs": [asdict(epoch) for epoch in self.course.epochs],
             "best_epoch": self.course.best_epoch,
@@ -149,6 +176,8 @@ class _Run:
         scratch = path.with_suffix(".partial")
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, scratch, metadata={"course": json.dumps(course)})
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(scratch, path)  # noqa: PTH105  (the atomic form, spelled as in the store)
 
     def resume(self, path: Path) -> None:
@@ -163,11 +192,13 @@ class _Run:
         )
         self._encoder.module.load_state_dict(_under(tensors, "now."))
         self.best = _under(tensors, "best.")
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under(tensors, "adam.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": state})
+        for prefix, optimizer in self._optimizers.items():
+            state: dict[int, dict[str, Any]] = {}
+            for name, value in _under(tensors, prefix).items():
+                index, _, key = name.partition(".")
+                counted = key == "step" and prefix == "sparse."
+                state.setdefault(int(index), {})[key] = int(value) if counted else value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

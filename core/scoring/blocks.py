@@ -7,11 +7,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from core.data import spill
 from core.data.dataset import Dataset
 from core.data.tables import write_table
 from core.progress import Progress
 from core.scoring.language import Scored
 from core.scoring.questions import FiledQuestions, Index, Questions
+
+BLOCK = 1024
+"""Rows of a block: a minute or so of a language model on a CPU."""
+QUICK_BLOCK = 65_536
+"""Rows of a block of an encoder, which scores a smaller one faster than it is brought to the disk."""
 
 _TYPES = {
     "row": "BIGINT",
@@ -70,12 +76,10 @@ def join_blocks(
 
     DuckDB does it out of core. Ties in score go by item id.
     """
-    import duckdb
-
     names = ", ".join(columns)
     order = "user, rank" if top else "row nulls last, user, rank"
     keep = f"where rank <= {int(top)}" if top else ""
-    with duckdb.connect(config={"temp_directory": str(blocks[0].parent / "spill")}) as connection:
+    with spill.connect(blocks[0].parent) as connection:
         connection.execute(
             f"""copy (
                 select {names} from (

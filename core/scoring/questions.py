@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.config.score import ScoreConfig
+from core.data import spill
 from core.data.dataset import Dataset
 from core.errors import (
     BadValueError,
@@ -143,11 +144,10 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
         folder: where the pairs are kept with the positions of their users and items.
     Raises: MissingFileError, MissingColumnError, EmptyFileError, BadValueError, UnknownUserError, UnknownItemError.
     """
-    import duckdb
     import pyarrow as pa
 
     asked = folder / "asked.parquet"
-    with duckdb.connect(config={"temp_directory": str(folder / "spill")}) as connection:
+    with spill.connect(folder) as connection:
         _open_table(connection, path, ("user", "item"))
         for what, names in (("user", dataset.users), ("item", dataset.items)):
             known = pa.table({what: names, f"{what}_index": range(len(names))})

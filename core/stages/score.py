@@ -15,7 +15,7 @@ def make(work: Work[ScoreConfig]) -> None:
     from core.data.dataset import Dataset
     from core.llm.device import describe_machine
     from core.scoring import questions
-    from core.scoring.blocks import join_blocks, score_blocks
+    from core.scoring.blocks import BLOCK, QUICK_BLOCK, join_blocks, score_blocks
     from core.scoring.language import LanguageScorer
     from core.stages.kinds import SCORES
     from core.stages.scorers import Opening, open_scorer
@@ -48,8 +48,9 @@ def make(work: Work[ScoreConfig]) -> None:
     scorer = open_scorer(scorer_artifact, opening)
     started = time.perf_counter()
     columns = SCORES.payload("scores.parquet").columns
+    usual = QUICK_BLOCK if scorer_artifact.kind == "encoder" else BLOCK
     blocks, done = score_blocks(
-        scorer, asked, dataset, config.block_rows, work.run_folder, work.progress
+        scorer, asked, dataset, config.block_rows or usual, work.run_folder, work.progress
     )
     seconds = time.perf_counter() - started
     path = work.draft.folder / "scores.parquet"

@@ -64,7 +64,9 @@ def fitted(data, histories, tmp_path_factory):
     """Each encoder, trained once."""
     found = {}
     for name in ALL:
-        settings = SMALL | {"learning_rate": 1e-2, "weight_decay": 1e-4} if name != "bias" else {}
+        # Whether patience ends a run of attention before it gets anywhere is chance here, so nothing ends it.
+        long = {"learning_rate": 1e-2, "weight_decay": 1e-4, "patience": 20}
+        settings = SMALL | long if name != "bias" else {}
         if name == "gsasrec":
             # Here what is watched is drawn blindly, so at full weight gBCE is noise and learning takes longer.
             settings |= {"negative_weight": 0.1}

@@ -1,0 +1,80 @@
+"""Scoring a file of a million pairs: memory must not grow with their number.
+
+    python -m bench.pairs [--pairs 1000000] [--markdown PATH]
+
+Whole processes of `thinkrec score --pairs`, once with all pairs and once with a tenth, which is the peer of memory. The
+scorer is an encoder, so that a million takes a minute; blocks, files and joining are the same for every scorer.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from itertools import islice, product
+from pathlib import Path
+
+from artifacts.store import Store
+from bench.process import Ran, thinkrec
+from bench.table import Beside, Facts, Line, publish
+from core.data.dataset import Dataset
+from core.stages.kinds import KINDS
+
+PAIRS = 1_000_000
+GROWTH = 1.15
+"""Times the memory of a tenth of the pairs that all may take."""
+
+
+def lines(short: bool) -> list[Line]:
+    """Measure; the short set has the same size, for the floor is about that size."""
+    return measure(PAIRS)
+
+
+def measure(pairs: int) -> list[Line]:
+    """Return the lines for a number of pairs."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        store = root / "store"
+        thinkrec(store, "--quiet", "ingest", "ml-100k")
+        thinkrec(store, "--quiet", "encode", "--encoder", "mf", "--epochs", "2")
+        (dataset,) = Store.open(store, KINDS, "bench").artifacts("dataset")
+        few = _score(store, root, Dataset.open(dataset.folder), pairs // 10)
+        many = _score(store, root, Dataset.open(dataset.folder), pairs)
+    return [
+        Line(
+            work=f"score a file of {pairs:,} pairs with mf, whole process",
+            unit="pairs/s",
+            ours=pairs / many.seconds,
+        ),
+        Line(
+            work="the same, peak memory",
+            unit="GB",
+            ours=many.peak_gb,
+            peer=Beside("a tenth of the pairs", few.peak_gb),
+            smaller_is_better=True,
+            ratio_at_least=1 / GROWTH,
+        ),
+    ]
+
+
+def _score(store: Path, root: Path, dataset: Dataset, count: int) -> Ran:
+    file = root / f"pairs-{count}.csv"
+    with file.open("w") as out:
+        out.write("user,item\n")
+        out.writelines(
+            f"{user},{item}\n"
+            for user, item in islice(product(dataset.users, dataset.items), count)
+        )
+    return thinkrec(store, "--quiet", "score", "--scorer", "mf", "--pairs", str(file))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args(arguments)
+    facts = Facts.of_run("bench.pairs", arguments)
+    publish("Pairs", measure(options.pairs), facts, options.markdown)
+
+
+if __name__ == "__main__":
+    main()
