@@ -27,7 +27,7 @@ class Base:
     digest: str
     """Sha256 that stands for weights, configuration and tokenizer in keys and contracts."""
     spec: str
-    """What the user asked for: a resource's name, a folder or a hub id."""
+    """How to ask for it again from anywhere: a resource's name, the full path of a folder, or a hub id."""
     folder: Path
     device: torch.device
     dtype: torch.dtype
@@ -53,12 +53,13 @@ def load_base(
     number_format = pick_dtype(dtype, place)
     folder = base_folder(spec, progress)
     tokenizer, model = _open(folder, number_format)
+    named = folder.resolve() == Path(spec).expanduser().resolve()
     model.requires_grad_(False)
     return Base(
         model=model.to(place).eval(),
         tokenizer=tokenizer,
         digest=base_digest(spec, progress),
-        spec=spec,
+        spec=str(folder.resolve()) if named else spec,
         folder=folder,
         device=place,
         dtype=number_format,

@@ -42,6 +42,15 @@ def test_folder_opens_frozen_and_in_evaluation_mode(tiny_folder: Path) -> None:
     )
 
 
+def test_folder_is_found_again_from_another_working_folder(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model_folder.parent)
+    spec = load_base("./model", device="cpu").spec
+    monkeypatch.chdir("/")
+    assert load_base(spec, device="cpu").folder == model_folder.resolve()
+
+
 def test_digest_of_planning_is_the_digest_of_the_loaded_model(tiny_folder: Path) -> None:
     assert base_digest(str(tiny_folder)) == load_base(str(tiny_folder), device="cpu").digest
 
