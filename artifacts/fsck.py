@@ -191,7 +191,7 @@ def remove(layout: Layout, index: Index, artifact: Artifact) -> None:
                 f"{artifact.reference} is gone already", hint="List what there is: thinkrec list"
             )
         last_name = len(index.by_object[artifact.object_id]) == 1
-        users = [a for a in index.artifacts if artifact.object_id in a.manifest.objects_used()]
+        users = [a for a in index.artifacts if artifact.object_id in a.objects_used()]
         if last_name and users:
             raise StoreError(
                 f"{users[0].reference} was made from {artifact.reference}"

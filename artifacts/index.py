@@ -150,7 +150,7 @@ def read_version(layout: Layout, reference: str) -> Artifact:
         version=version,
         object_id=commit["object"],
         created=commit["created"],
-        folder=folder,
+        layout=layout,
         manifest_json=manifest.to_json(),
     )
 
@@ -211,7 +211,7 @@ def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifac
             version=version,
             object_id=object_id,
             created=created,
-            folder=layout.object_folder(kind, object_id),
+            layout=layout,
             manifest_json=manifest_json,
         )
     return expected["sha256"], known

@@ -9,8 +9,14 @@ from typing import Any
 
 from artifacts.errors import CorruptArtifact
 from artifacts.keys import canonical
+from artifacts.layout import Layout
 
 MANIFEST_NAME = "manifest.json"
+_INPUTS = '","inputs":{'
+"""How the inputs begin in canonical JSON, whose keys are sorted: after the time of finishing, a string. A file of this
+name would come after a brace.
+"""
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +67,24 @@ class Artifact:
     object_id: str
     created: str
     """When this version got its name: ISO 8601, UTC; grows with every commit of the store."""
-    folder: Path
+    layout: Layout = field(repr=False, compare=False)
     manifest_json: str = field(repr=False, compare=False)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where its files are; made when first asked for, as the manifest is."""
+        return self.layout.object_folder(self.kind, self.object_id)
 
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest, read when first asked for: a listing of thousands does not need them all."""
         return Manifest.from_json(self.manifest_json)
+
+    def objects_used(self) -> list[str]:
+        """Object ids of all inputs; of thousands of artifacts only this part of the manifest is read."""
+        start = self.manifest_json.index(_INPUTS) + len(_INPUTS) - 1
+        inputs, _ = _DECODER.raw_decode(self.manifest_json, start)
+        return [object_id for ids in inputs.values() for object_id in ids]
 
     @property
     def key(self) -> str:

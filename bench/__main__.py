@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.table import Facts, Line, publish
+from bench.table import Facts, Line, to_markdown, write_page
 
 NAMES = ("scoring", "training", "encoders", "prompts", "ingest", "pairs", "catalog", "startup")
 """Modules of this package with `lines(short)`; the slowest first."""
@@ -20,12 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--markdown", type=Path, help="file to write the table to as well")
     options = parser.parse_args(arguments)
+    facts = Facts.of_run("bench", arguments)
     found: list[Line] = []
     for name in options.only:
         started = time.perf_counter()
         found += importlib.import_module(f"bench.{name}").lines(not options.full)
         sys.stderr.write(f"bench.{name}: {time.perf_counter() - started:.0f} s\n")
-    publish("Benchmarks", found, Facts.of_run("bench", arguments), options.markdown)
+        if options.markdown:  # after each: what was measured is not lost if a later one fails
+            write_page("Benchmarks", found, facts, options.markdown)
+    sys.stdout.write(to_markdown(found, facts))
 
 
 if __name__ == "__main__":

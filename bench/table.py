@@ -158,9 +158,13 @@ def to_markdown(lines: Sequence[Line], facts: Facts) -> str:
     return "\n".join([*listed, "", *table]) + "\n"
 
 
+def write_page(title: str, lines: Sequence[Line], facts: Facts, path: Path) -> None:
+    """Write facts and table as a page."""
+    path.write_text(f"# {title}\n\n{to_markdown(lines, facts)}")
+
+
 def publish(title: str, lines: Sequence[Line], facts: Facts, markdown: Path | None) -> None:
     """Print the table, and write it as a page if a path is given."""
-    text = to_markdown(lines, facts)
-    sys.stdout.write(text)
+    sys.stdout.write(to_markdown(lines, facts))
     if markdown is not None:
-        markdown.write_text(f"# {title}\n\n{text}")
+        write_page(title, lines, facts, markdown)

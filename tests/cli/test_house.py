@@ -8,6 +8,10 @@ import duckdb
 import pytest
 
 from artifacts.errors import CorruptArtifact
+from artifacts.store import Store
+from core.data.tables import write_table
+from core.stages.kinds import KEYWORDS, KINDS
+from thinkrec_cli.commands.show import DEPTH
 
 
 @pytest.fixture
@@ -134,3 +138,32 @@ def test_rebuild_makes_the_catalog_anew(stocked, store):
     assert stocked("rebuild").returncode == 0
     with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as catalog:
         assert catalog.execute("select count(*) from artifacts").fetchall() == [(3,)]
+
+
+def test_show_of_a_long_chain_ends_and_json_names_all_of_it(thinkrec, store):
+    opened = Store.open(store, KINDS, program_version="test")
+    parent: list[str] = []
+    for number in range(DEPTH + 5):
+        key = opened.key(
+            kind="keywords", parameters={"n": number}, inputs={"dataset": parent}, resources={}
+        )
+        with opened.publish(
+            kind="keywords",
+            name=f"k{number}",
+            key=key,
+            parameters={"n": number},
+            inputs={"dataset": parent},
+            resources={},
+        ) as draft:
+            write_table(
+                draft.folder / "keywords.parquet",
+                {"item": ["a"], "item_index": [0], "keywords": [["b"]]},
+                KEYWORDS.payload("keywords.parquet").columns,
+            )
+        parent = [key]
+    for end, title in ((f"keywords/k{DEPTH + 4}", "made from"), ("keywords/k0", "used by")):
+        tree = thinkrec("show", end).stdout.split(title)[1]
+        assert tree.count("keywords/") == 1 + DEPTH
+        assert tree.rstrip().endswith("…")
+    shown = json.loads(thinkrec("show", "keywords/k0", "--json").stdout)
+    assert len(shown["descendants"]) == DEPTH + 4

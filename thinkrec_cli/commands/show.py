@@ -1,6 +1,7 @@
 """`thinkrec show`: one artifact in full."""
 
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,14 +13,19 @@ from thinkrec_cli.session import Session
 from thinkrec_cli.words import byte_size, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.table import Table
     from rich.tree import Tree
 
     from artifacts.store import Artifact, Store
 
 DETAILS = """
-REF is kind/name (the latest version), kind/name@version, or the beginning of a key.
+REF is kind/name (the latest version), kind/name@version, or the beginning of a key. What it was made from is drawn
+some steps deep; --json names all of it.
 """
+DEPTH = 12
+"""Steps of a tree: a whole pipeline is less deep, and a page should end."""
 EXAMPLES = ("thinkrec show dataset/ml-100k", "thinkrec encode | thinkrec show")
 
 
@@ -59,28 +65,34 @@ def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:
 
 def _related(store: "Store", artifact: "Artifact", *, up: bool) -> list[str]:
     found: dict[str, Artifact] = {}
-    queue = [artifact]
+    near, queue = _neighbours(store, up=up), deque([artifact])
     while queue:
-        for other in _parents(store, queue[0]) if up else _children(store, queue[0]):
+        for other in near(queue.popleft()):
             if other.object_id not in found:
                 found[other.object_id] = other
                 queue.append(other)
-        queue.pop(0)
     return [other.reference for other in found.values()]
+
+
+def _neighbours(store: "Store", *, up: bool) -> "Callable[[Artifact], list[Artifact]]":
+    """Return what tells the parents of an artifact, or its children; the store is read once for all."""
+    if up:
+        return lambda artifact: _parents(store, artifact)
+    children: dict[str, list[Artifact]] = {}
+    for artifact in store.artifacts():
+        for object_id in dict.fromkeys(artifact.objects_used()):
+            children.setdefault(object_id, []).append(artifact)
+    return lambda artifact: children.get(artifact.object_id, [])
 
 
 def _parents(store: "Store", artifact: "Artifact") -> "list[Artifact]":
     found = []
-    for object_id in dict.fromkeys(artifact.manifest.objects_used()):
+    for object_id in dict.fromkeys(artifact.objects_used()):
         try:
             found.append(store.by_object(object_id))
         except ArtifactNotFound:  # removed since
             continue
     return found
-
-
-def _children(store: "Store", artifact: "Artifact") -> "list[Artifact]":
-    return [a for a in store.artifacts() if artifact.object_id in a.manifest.objects_used()]
 
 
 def _show(store: "Store", artifact: "Artifact") -> None:
@@ -141,15 +153,18 @@ def _tree(store: "Store", artifact: "Artifact", *, up: bool) -> "Tree":
     from rich.text import Text
     from rich.tree import Tree
 
-    def grow(tree: "Tree", node: "Artifact") -> None:
-        for other in _parents(store, node) if up else _children(store, node):
+    near = _neighbours(store, up=up)
+
+    def grow(tree: "Tree", node: "Artifact", depth: int) -> None:
+        for other in near(node):
             again = other.object_id in seen
             seen.add(other.object_id)
-            branch = tree.add(Text(other.reference + (" …" if again else ""), "cyan"))
-            if not again:
-                grow(branch, other)
+            cut = depth == DEPTH and bool(near(other))
+            branch = tree.add(Text(other.reference + (" …" if again or cut else ""), "cyan"))
+            if not again and not cut:
+                grow(branch, other, depth + 1)
 
     seen: set[str] = set()
     root = Tree(Text(artifact.reference, "dim"), guide_style="dim")
-    grow(root, artifact)
+    grow(root, artifact, 1)
     return root
