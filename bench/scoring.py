@@ -34,7 +34,7 @@ from core.scoring.scorer import Scorer
 from core.text.prompts import Prompt
 
 CANDIDATES, USERS, ROWS, PEER_PAIRS, TIMES = 200, 500, 600, 64, 2
-SHORT = (200, 32, 48, 24, 1)
+SHORT = (200, 24, 36, 16, 1)
 AUTHORS, PRACTICE = "the authors' procedure", "transformers + PEFT"
 MERGED = "one shared LoRA merged, no fusion"
 
