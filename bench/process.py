@@ -21,7 +21,7 @@ class Ran:
     """Wall time from start to end."""
     cpu_seconds: float
     peak_gb: float
-    """Largest resident memory, in 10^9 bytes."""
+    """Largest resident memory, in 10^9 bytes; at least that of the process that started it."""
     output: str
 
 
