@@ -55,7 +55,7 @@ class GraphModule(FactorModule):
 class LightGcnEncoder(FactorEncoder):
     """Encoder `lightgcn`."""
 
-    most_steps = 128  # each step passes over the whole graph
+    most_steps = 64  # each step passes over the whole graph
     may_be_sparse = False  # through the graph a row moves the vectors of all
 
     def build(self) -> GraphModule:
