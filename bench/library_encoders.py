@@ -45,7 +45,6 @@ PACKAGES = ("recbole==1.2.1", "torch==2.13.0", "numpy==1.26.4", "pandas==2.2.3",
 LIBRARY = {
     "FM": "factorisation machine over user and item (matrix factorisation with biases), BCE on the label",
     "SASRec": "as published: which item is liked next, cross entropy over all items",
-    "DIN": "attention from the asked item to the last 25 rows, BCE on the label",
 }
 HISTORY = 25
 NOTHING = "[none]"

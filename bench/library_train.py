@@ -23,12 +23,10 @@ LEARNING_RATES = (1e-2, 1e-3, 1e-4)
 WEIGHT_DECAYS = (0.0, 1e-4)
 COLUMNS = {
     "FM": ["user_id", "item_id", "label"],
-    "DIN": ["user_id", "item_id", "item_id_list", "item_length", "label"],
     "SASRec": ["user_id", "item_id", "item_id_list", "item_length", "label"],
 }
 OWN = {
     "FM": {},
-    "DIN": {},
     # The paper's shape. The library trains it to name the next item among all, here the next liked one.
     "SASRec": {
         "n_layers": 2,
