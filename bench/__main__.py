@@ -1,7 +1,6 @@
 """All benches in one table: `make bench`, or `python -m bench [--full] [--only NAME ...] [--markdown PATH]`."""
 
 import argparse
-import importlib
 import sys
 import time
 from collections.abc import Sequence
@@ -9,15 +8,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from bench.table import Facts, Line, to_markdown, write_page
+from bench.table import Facts, Line, lines_of, to_markdown, write_page
 
 NAMES = ("scoring", "training", "encoders", "prompts", "ingest", "pairs", "catalog", "startup")
 """Modules of this package with `lines(short)`; the slowest first."""
-
-
-def _lines(name: str, short: bool) -> list[Line]:
-    lines: list[Line] = importlib.import_module(f"bench.{name}").lines(short)
-    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         started = time.perf_counter()
         # In a process of its own: a process that it starts would begin with the memory of all that ran before.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            found += pool.submit(_lines, name, not options.full).result()
+            found += pool.submit(lines_of, name, not options.full).result()
         sys.stderr.write(f"bench.{name}: {time.perf_counter() - started:.0f} s\n")
         if options.markdown:  # after each: what was measured is not lost if a later one fails
             write_page("Benchmarks", found, facts, options.markdown)

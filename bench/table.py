@@ -3,6 +3,7 @@
 A bench is a module of this package with `lines(short: bool) -> list[Line]`; bench/__main__.py runs those it knows.
 """
 
+import importlib
 import platform
 import shlex
 import sys
@@ -141,6 +142,12 @@ class Facts:
             f"versions: {self.versions}",
             f"seed: {self.seed}",
         ]
+
+
+def lines_of(name: str, short: bool) -> list[Line]:
+    """Run a bench of this package by name."""
+    lines: list[Line] = importlib.import_module(f"bench.{name}").lines(short)
+    return lines
 
 
 def figure(value: float) -> str:
