@@ -42,9 +42,17 @@ def lines(short: bool) -> list[Line]:
 
 def measure(rows: int) -> list[Line]:
     """Return the lines for a number of rows."""
+    _warm_up()
     dataset = synthetic_dataset(rows)
     histories = Histories.of(dataset)
     return [_factors(dataset, histories), _graph(dataset, histories)]
+
+
+def _warm_up() -> None:
+    """Take the first step of an optimizer, which imports much, before anything is timed."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.sum().backward()
+    torch.optim.Adam([weight], fused=True).step()
 
 
 def _factors(dataset: Dataset, histories: Histories) -> Line:
