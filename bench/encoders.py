@@ -49,10 +49,9 @@ def measure(rows: int) -> list[Line]:
 
 
 def _warm_up() -> None:
-    """Take the first step of an optimizer, which imports much, before anything is timed."""
-    weight = torch.nn.Parameter(torch.zeros(1))
-    weight.sum().backward()
-    torch.optim.Adam([weight], fused=True).step()
+    """Train on few rows before anything is timed: what a first epoch imports, scikit-learn above all, takes seconds."""
+    dataset = synthetic_dataset(10_000)
+    _epoch_seconds(_encoder("mf", dataset, Histories.of(dataset)))
 
 
 def _factors(dataset: Dataset, histories: Histories) -> Line:

@@ -77,11 +77,11 @@ class _Run:
 
     def __init__(self, encoder: Trainable, config: EncodeConfig) -> None:
         self._encoder, self._config = encoder, config
-        # Adam divides a gradient by its own size, so a decayed bias of an item that a batch lacks would move by the
-        # whole learning rate whatever the penalty; biases and norms are therefore not decayed.
         self._sparse = list(encoder.sparse_weights)
         lazy = {id(weight) for weight in self._sparse}
         weights = [w for w in encoder.module.parameters() if id(w) not in lazy]
+        # Adam divides a gradient by its own size, so a decayed bias of an item that a batch lacks would move by the
+        # whole learning rate whatever the penalty; biases and norms are therefore not decayed.
         matrices, vectors = (
             [w for w in weights if (w.dim() > 1) is many] for many in (True, False)
         )
