@@ -77,9 +77,9 @@ def _make_pairs(connection: Any) -> TimeLine:
     """Turn `raw` into `pairs` (u, i, rating, split, key); key % rows is the row of the file."""
     for name, column, kind in (('"user"', "u", "user"), ("item", "i", "item")):
         connection.execute(
-            f"CREATE TABLE {kind}_ids AS SELECT id, (row_number() OVER "
-            f"(ORDER BY try_cast(id AS HUGEINT) NULLS LAST, id) - 1)::INTEGER AS {column} "
-            f"FROM (SELECT DISTINCT {name} AS id FROM raw WHERE reason IS NULL)"
+            f"CREATE TABLE {kind}_ids AS SELECT asked, asked::VARCHAR AS id, (row_number() OVER "
+            f"(ORDER BY try_cast(asked AS HUGEINT) NULLS LAST, asked) - 1)::INTEGER AS {column} "
+            f"FROM (SELECT DISTINCT {name} AS asked FROM raw WHERE reason IS NULL)"
         )
     (rows,) = connection.execute("SELECT count(*) FROM raw").fetchone()
     first, last = connection.execute(
@@ -90,7 +90,7 @@ def _make_pairs(connection: Any) -> TimeLine:
     connection.execute(
         f"CREATE TABLE pairs AS SELECT u, i, rating, split, "
         f"(time - {first})::{wide} * {rows} + raw.rowid AS key FROM raw "
-        'JOIN user_ids ON user_ids.id = raw."user" JOIN item_ids ON item_ids.id = raw.item '
+        'JOIN user_ids ON user_ids.asked = raw."user" JOIN item_ids ON item_ids.asked = raw.item '
         "WHERE reason IS NULL"
     )
     connection.execute("DROP TABLE raw")
@@ -136,7 +136,9 @@ def _find_doubled(connection: Any) -> int:
             f"SELECT {_PAIR} AS pair FROM pairs WHERE u % {parts} = {part}"
         ).fetchnumpy()["pair"]
         pairs = np.sort(np.asarray(pairs))
-        again = np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
+        again = pairs[1:][pairs[1:] == pairs[:-1]]
+        # Sorted already: np.unique would sort it once more.
+        again = again[np.append(True, again[1:] != again[:-1])[: len(again)]]
         found += len(again)
         if len(again):
             connection.register("again", pa.table({"pair": again}))

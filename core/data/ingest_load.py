@@ -1,7 +1,7 @@
 """First pass of ingest: read the file once, judge every row, and say where a bad one stands."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,9 @@ REASONS = {
 _LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
 _EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
 _DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_WHOLE = {
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+}
 _WANTED = {3: "a number", 4: "a time (seconds since 1970 or ISO 8601)", 5: "train, valid or test"}
 
 
@@ -61,8 +64,10 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
         raise missing_column(file, rule.column, what="the split", option="--split-by")
     reject = config.bad_rows == "reject"
     with reading(file):
-        time = _time_expression(connection, source, config)
-        connection.execute(_load_statement(source, rule, time, file.relation(lenient=reject)))
+        types = _types(connection, source)
+        time = _time_expression(source, types[source.time], config)
+        relation = file.relation(lenient=reject)
+        connection.execute(_load_statement(source, rule, time, relation, types))
     broken = _broken_lines(connection, file) if reject and file.form == "delimited" else {}
     if reject and file.by_line:
         _mark_broken_objects(connection, file)
@@ -188,40 +193,56 @@ def _mark_broken_objects(connection: Any, file: TableFile) -> None:
         check_encoding(file.path, file.encoding)
 
 
-def _load_statement(source: Source, rule: SplitRule, time: str, relation: str) -> str:
+def _types(connection: Any, source: Source) -> dict[str, str]:
+    """Return column -> DuckDB's name of its type."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {source.interactions.relation()}")
+    return {name: kind for name, kind, *_ in described.fetchall()}
+
+
+def _load_statement(
+    source: Source, rule: SplitRule, time: str, relation: str, types: Mapping[str, str]
+) -> str:
+    # Whole numbers stay what they are: to make texts of millions of them and to compare those takes far longer.
+    user, item = (
+        identifier(name) + ("" if types[name] in _WHOLE else "::VARCHAR")
+        for name in (source.user, source.item)
+    )
     rating = f"try_cast({identifier(source.rating)} AS DOUBLE)"
     text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
     split = column_code(text) if text else "NULL::TINYINT"
     no_split = "split IS NULL" if text else "false"
     return f"""
         CREATE TABLE raw AS SELECT *, (CASE
-            WHEN {_blank('"user"')} THEN 1
-            WHEN {_blank("item")} THEN 2
+            WHEN {_blank('"user"', types[source.user])} THEN 1
+            WHEN {_blank("item", types[source.item])} THEN 2
             WHEN rating IS NULL OR NOT isfinite(rating) THEN 3
             WHEN time IS NULL THEN 4
             WHEN {no_split} THEN 5
             WHEN time > {_LARGEST_SECOND} THEN 7
             WHEN {rule.outside("time")} THEN 6
             END)::UTINYINT AS reason
-        FROM (SELECT ({identifier(source.user)})::VARCHAR AS "user", ({identifier(source.item)})::VARCHAR AS item,
+        FROM (SELECT {user} AS "user", {item} AS item,
             {rating} AS rating, {time} AS time, {split} AS split FROM {relation})"""
 
 
-def _blank(text: str) -> str:
+def _blank(text: str, kind: str) -> str:
     """Return SQL that is true for no id; only ids that do not begin with a visible ASCII character are trimmed."""
+    if kind in _WHOLE:
+        return f"{text} IS NULL"
     return f"{text} IS NULL OR (({text} < '!' OR {text} > '~') AND trim({text}) = '')"
 
 
-def _time_expression(connection: Any, source: Source, config: IngestConfig) -> str:
+def _time_expression(source: Source, kind: str, config: IngestConfig) -> str:
     """Return SQL for whole seconds since 1970 (rounded down), NULL where there is no time."""
-    name, file = identifier(source.time), source.interactions
-    described = connection.execute(f"DESCRIBE SELECT {name} FROM {file.relation()}").fetchone()
-    if described[1].startswith(("TIMESTAMP", "DATE")):
+    name = identifier(source.time)
+    if kind.startswith(("TIMESTAMP", "DATE")):
         return f"try_cast(floor(epoch({name})) AS BIGINT)"
     iso = f"try_cast(floor(epoch(try_cast(({name})::VARCHAR AS TIMESTAMPTZ))) AS BIGINT)"
     if config.time_unit == "iso":
         return iso
     divisor = _DIVISORS[config.time_unit]
+    if kind in _WHOLE and divisor == 1:
+        return f"try_cast({name} AS BIGINT)"
     scaled = f" / {divisor}" if divisor > 1 else ""
     number = f"try_cast(floor(try_cast({name} AS DOUBLE){scaled}) AS BIGINT)"
     return f"coalesce({number}, {iso})" if config.time_unit == "auto" else number

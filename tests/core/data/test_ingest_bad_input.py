@@ -175,6 +175,10 @@ def test_bad_value_in_json_and_parquet(tmp_path: Path) -> None:
     )
     with pytest.raises(BadValueError, match="row 2: column 'item': no value"):
         run(tmp_path, source="table", interactions=str(path))
+    whole = {"user": [1, None], "item": [5, 6], "rating": [1, 2], "time": [1, 2]}
+    pq.write_table(pa.table(whole), path)
+    with pytest.raises(BadValueError, match="row 2: column 'user': no value"):
+        run(tmp_path, source="table", interactions=str(path))
     problem, _ = refused(BadValueError, tmp_path, "hello, this is text", name="t.parquet")
     assert "not a Parquet file" in problem
 

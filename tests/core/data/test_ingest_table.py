@@ -209,6 +209,41 @@ def test_parquet_timestamps_are_read_as_times(tmp_path: Path) -> None:
     assert [row["time"] for row in result.interactions] == [int(time) for time in columns[3]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "ids"),
+    [
+        (pa.int64(), [10, -3, 2, 2**40, 2]),
+        (pa.int32(), [10, -3, 2, 100_000, 2]),
+        (pa.uint64(), [10, 2**64 - 1, 2, 3, 2]),
+    ],
+)
+def test_whole_number_ids_of_parquet_are_the_same_ids_as_their_texts(
+    tmp_path: Path, kind: pa.DataType, ids: list[int]
+) -> None:
+    results = {}
+    for name, values, which in (("number", ids, kind), ("text", map(str, ids), pa.string())):
+        folder = tmp_path / name
+        folder.mkdir()
+        both = pa.array(values, which)
+        columns = {"user": both, "item": both[::-1], "rating": [4, 1, 5, 2, 3]}
+        pq.write_table(pa.table(columns | {"time": [1, 2, 3, 4, 5]}), folder / "r.parquet")
+        results[name] = run(
+            folder, source="table", interactions=str(folder / "r.parquet"), split_by="time",
+            train_fraction=0.5, valid_fraction=0.2,
+        )  # fmt: skip
+    number, text = results["number"], results["text"]
+    assert number.interactions == text.interactions
+    assert number.users == text.users
+    assert number.items == text.items
+    assert [row["user"] for row in number.users] == [str(i) for i in sorted(set(ids))]
+
+
+def test_numbers_spelled_differently_are_different_ids(tmp_path: Path) -> None:
+    rows = [(f"{user}", "1", "4", str(n)) for n, user in enumerate(("7", "007", "+7", " 7", "7.0"))]
+    result = table(tmp_path, as_csv(rows))
+    assert {row["user"] for row in result.users} == {"7", "007", "+7", " 7", "7.0"}
+
+
 def test_user_time_cuts_each_users_own_line_and_rounds_as_documented(tmp_path: Path) -> None:
     wanted = {
         1: (1, 0, 0),
