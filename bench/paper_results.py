@@ -123,7 +123,11 @@ def _trained(made: Artifact) -> list[str]:
         routes = ", ".join(f"{n} {route}" for route, n in summary["routes"].items())
         found = f"users: {routes}; projector kept: {projector['kept']}"
         if projector.get("valid_auc_without") is not None:
-            found += f", valid AUC without it {_number(projector['valid_auc_without'])}"
+            found += (
+                f", valid AUC without it {_number(projector['valid_auc_without'])}, gain "
+                f"{_number(projector['valid_auc_gain'])}, its standard error "
+                f"{_number(projector['gain_standard_error'])}"
+            )
         steps = f"{projector.get('steps', '-')}, {projector.get('best_step', '-')}"
         auc = _number(projector.get("valid_auc"))
         return [made.reference, str(projector.get("tokens_per_second", "-")), steps, auc, found]

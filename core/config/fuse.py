@@ -25,7 +25,8 @@ class FuseConfig(OptimConfig):
     )
     projector: Literal["auto", "on", "off"] = option(
         "auto",
-        "Train the projector of collaborative vectors; auto keeps it only if valid AUC is better with it.",
+        "Train the projector of collaborative vectors; auto keeps it only if valid AUC gains more than one standard "
+        "error by it.",
     )
     lr_start: float = option(1e-4, "Learning rate at the first step of the warm-up.", least=0)
     lr_peak: float = option(1e-3, "Learning rate after the warm-up.")

@@ -118,6 +118,11 @@ class TrainExpertsConfig(OptimConfig, LossConfig):
     lr_peak: float = option(1e-5, "Learning rate after the warm-up.")
     lr_final: float = option(8e-6, "Learning rate at the last step; at most lr_peak.", least=0)
     layers: int = option(8, "LoRA layers that train, counted from the last.")
+    keep_start: bool = option(
+        True,
+        "Validate before the first step, too: an expert that no step makes better on its group's valid rows stays "
+        "the adapter it starts from.",
+    )
     add_group: int | None = option(
         None,
         "Train one more expert, for this group alone, and keep the experts given by --experts.",

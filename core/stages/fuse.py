@@ -1,6 +1,5 @@
 """fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from core.stages.encode import has_vectors
 from core.stages.files import output_folder
 from core.stages.language import (
     Contract,
+    defined,
     keywords_of,
     open_examples,
     open_keywords,
@@ -114,10 +114,11 @@ def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:
 
 
 def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -> dict[str, Any]:
-    """Train the projector with everything else frozen; with "auto" keep it only if it helps on valid."""
+    """Train the projector with everything else frozen; with "auto" keep it only if it clearly helps."""
     from core.fusion.mixture import install_mixture
     from core.llm.device import describe_machine
     from core.training.projection import Projection
+    from core.training.validation import gain
 
     config, store = work.config, work.context.store
     source = _source(work)
@@ -141,17 +142,22 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
         folder=work.run_folder,
         progress=work.progress,
     )
-    without = projection.valid_auc_without() if config.projector == "auto" else None
+    without = projection.valid_without() if config.projector == "auto" else None
     run = projection.run()
     write_training_tables(work.draft.folder, [run])
-    facts = training_summary(run)
-    # With "auto" and no AUC to compare by (one label only) nothing says that it helps.
-    kept = without is None or bool(run.best_auc > without)
-    if kept:
+    facts = training_summary(run) | {"kept": True}
+    if without is not None:
+        found = gain(projection.valid_with(run), without, seed=config.seed)
+        facts |= {
+            "kept": found.clear,
+            "valid_auc_without": defined(found.without),
+            "valid_auc_gain": defined(found.value),
+            "gain_standard_error": defined(found.standard_error),
+        }
+    if facts["kept"]:
         projection.save(work.draft.folder / "projector.safetensors", run.best)
     work.draft.summary |= {"machine": describe_machine()}
-    shown = without if without is not None and math.isfinite(without) else None
-    return {**facts, "kept": kept, "valid_auc_without": shown}
+    return facts
 
 
 def export_user(context: Context, model: Artifact, user: str, folder: Path) -> Path:

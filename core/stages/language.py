@@ -172,11 +172,11 @@ def training_summary(run: "TrainingRun") -> dict[str, Any]:
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
         "best_step": best.step if best else None,
-        "valid_auc": _defined(best.auc) if best else None,
-        "valid_uauc": _defined(best.uauc) if best else None,
+        "valid_auc": defined(best.auc) if best else None,
+        "valid_uauc": defined(best.uauc) if best else None,
     }
 
 
-def _defined(value: float) -> float | None:
+def defined(value: float) -> float | None:
     """JSON has no not-a-number: a metric that few rows leave undefined is null."""
     return value if math.isfinite(value) else None

@@ -127,6 +127,7 @@ def _train_groups(
             users=users,
             first_layer=max(0, layers - config.layers),
             cache_bytes=config.activation_cache_mb * 1_000_000,
+            keep_start=config.keep_start,
         )
         run = tuning.run(f"expert {name}")
         tuning.save(work.draft.folder / "experts" / name, base.spec, run.best)

@@ -69,6 +69,8 @@ class FineTune:
     first_layer: int = 0
     """LoRA layers from here on train."""
     cache_bytes: int = 0
+    keep_start: bool = False
+    """Whether the weights it begins with may come out as the best."""
 
     def run(self, stage: str) -> TrainingRun:
         """Train; afterwards the model holds the last weights and the result's `best` the best ones.
@@ -123,6 +125,7 @@ class FineTune:
             config=optim,
             folder=self.folder,
             progress=self.progress,
+            keep_start=self.keep_start,
         )
         train(result)
         return result

@@ -74,6 +74,8 @@ class TrainingRun:
     config: OptimConfig
     folder: Path
     progress: Progress
+    keep_start: bool = False
+    """Look at the valid split before the first step, too, so that the weights it began with can be the best."""
     step: int = 0
     steps: list[StepRecord] = field(default_factory=list)
     validations: list[ValidationRecord] = field(default_factory=list)
@@ -97,6 +99,8 @@ def train(run: TrainingRun) -> None:
         if run.step:
             bar.advance(run.step)
             run.progress.say(f"train {run.stage}: resumed at step {run.step} of {total}")
+        if run.keep_start and not run.step:
+            _look(run)
         while run.step < total and not _patience_is_over(run):
             _one_step(run, optimiser, bar)
             at_end = run.step == total

@@ -15,6 +15,7 @@ from torch import Tensor
 from core.config.fuse import FuseConfig
 from core.config.prompt import PromptConfig
 from core.config.training import LossConfig
+from core.evaluation.rows import ScoredRows
 from core.fusion.mixture import Gates
 from core.fusion.weights import Routing
 from core.llm.decoder import Decoder
@@ -66,10 +67,18 @@ class Projection:
         """The frozen model."""
         return Decoder(self.base.model)
 
-    def valid_auc_without(self) -> float:
-        """Return the valid AUC of the same model on the same rows without projected vectors."""
+    def valid_without(self) -> ScoredRows:
+        """Score the valid rows with the same model without projected vectors."""
         injector = Injector.of(soft=self.soft, device=self.base.device)
-        return float(self._validator(self._builder(collaborative=False), injector)()["auc"])
+        return self._validator(self._builder(collaborative=False), injector).scored()
+
+    def valid_with(self, run: TrainingRun) -> ScoredRows:
+        """Score the valid rows with the best weights of a run of this projector."""
+        assert isinstance(run.validate, Validator)
+        if run.validations[-1].best and run.validate.last is not None:
+            return run.validate.last
+        put_weights(run.parameters, run.best)
+        return run.validate.scored()
 
     def run(self) -> TrainingRun:
         """Train on recommendation instances with collaborative prompts."""

@@ -1,12 +1,13 @@
 """How good the weights are right now, on rows of the valid split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from core.evaluation.intervals import resample
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
 from core.scoring.scorer import Scorer
@@ -15,7 +16,7 @@ from core.text.prompts import Prompt, PromptBuilder
 from core.training.lora import NoDropout
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Validator:
     """Scores fixed prompts and measures AUC, UAUC and log loss."""
 
@@ -26,14 +27,14 @@ class Validator:
     labels: npt.NDArray[np.int8]
     users: npt.NDArray[np.int32]
     columns: npt.NDArray[np.float64] | None = None
+    last: ScoredRows | None = field(default=None, init=False)
+    """The rows as the last call scored them."""
 
     def __call__(self) -> Mapping[str, float]:
         """Return auc, uauc, log_loss and rows; not-a-number where a metric is not defined."""
         if not len(self.prompts):
             return {"auc": float("nan"), "uauc": float("nan"), "log_loss": float("nan"), "rows": 0}
-        with NoDropout(self.model):
-            score = self.scorer.score(self.prompts, self.columns).score(self.relevance)
-        rows = ScoredRows.of(self.users, self.labels, score, 1 / (1 + np.exp(-score)))
+        rows = self.last = self.scored()
         found = measures(rows, k=5)
         values = {
             name: value_of(found[name].statistic, rows.users)
@@ -41,6 +42,48 @@ class Validator:
         }
         nan = float("nan")
         return {name: nan if v is None else v for name, v in values.items()} | {"rows": len(rows)}
+
+    def scored(self) -> ScoredRows:
+        """Score the rows with the weights as they are."""
+        if not len(self.prompts):
+            return ScoredRows.of([], [], [], [])
+        with NoDropout(self.model):
+            score = self.scorer.score(self.prompts, self.columns).score(self.relevance)
+        return ScoredRows.of(self.users, self.labels, score, 1 / (1 + np.exp(-score)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """How much better one scorer's AUC is than another's on the same rows."""
+
+    without: float
+    value: float
+    standard_error: float
+    """Of the difference, by paired bootstrap over users."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than one standard error; False where AUC is not defined (one label only)."""
+        return self.value > self.standard_error
+
+
+def gain(better: ScoredRows, without: ScoredRows, *, samples: int = 1000, seed: int = 0) -> Gain:
+    """Compare what may be the better scores with those of the simpler model on the same rows."""
+    nan = float("nan")
+    if not len(without):
+        return Gain(without=nan, value=nan, standard_error=nan)
+    first, second = (measures(rows, k=5)["auc"].statistic for rows in (better, without))
+    drawn = resample(
+        [first, second], users=without.users, rows=len(without), samples=samples, seed=seed
+    )
+    found, base = (value_of(statistic, without.users) for statistic in (first, second))
+    base = nan if base is None else base
+    gaps = (drawn[0] - drawn[1])[~np.isnan(drawn[0] - drawn[1])]
+    return Gain(
+        without=base,
+        value=nan if found is None else found - base,
+        standard_error=float(gaps.std(ddof=1)) if len(gaps) > 1 else nan,
+    )
 
 
 def prompts_of_rows(

@@ -125,6 +125,19 @@ def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
         fuse.export_user(made.context, model, "u1", made.store.root / "nowhere")
 
 
+def test_auto_keeps_the_projector_only_for_a_gain_beyond_its_error(made):
+    settings = {"train_rows": 40, "batch_size": 8, "eval_steps": 2, "valid_rows": 30}
+    for rate in (1e-9, 0.3):
+        config = FuseConfig(dtype="float32", lr_peak=rate, lr_final=1e-9, lr_start=0, **settings)
+        model = run_stage(made.context, fuse.STAGE, config, name="auto").artifact
+        found = model.summary["projector"]
+        assert found["valid_auc"] - found["valid_auc_without"] == pytest.approx(
+            found["valid_auc_gain"]
+        )
+        assert found["kept"] == (found["valid_auc_gain"] > found["gain_standard_error"] > 0)
+        assert (model.folder / "projector.safetensors").exists() == found["kept"]
+
+
 def test_top_items_of_a_user_are_unseen_and_ranked(made):
     config = ScoreConfig(user="u3", top=4, candidates=6, dtype="float32")
     rows = read_rows(

@@ -1,0 +1,65 @@
+"""Which weights the training loop calls the best, told by what the valid split says of each."""
+
+import torch
+
+from core.config.training import OptimConfig
+from core.progress import Silent
+from core.training.loop import TrainingRun, train
+from core.training.losses import Losses
+from core.training.schedule import plan_batches
+
+
+def _run(folder, aucs, **changes):
+    """Train one number towards 5 for three steps, with these valid AUCs."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    found = iter(aucs)
+    run = TrainingRun(
+        stage="expert 0",
+        parameters={"weight": weight},
+        batches=plan_batches(
+            steps=3, batch_size=1, recommendation=3, lengths=[1] * 3, reason_share=0.0, seed=0
+        ),
+        loss=lambda batch: (Losses((weight - 5).square().sum(), weight.sum(), weight.sum()), 1),
+        validate=lambda: {"auc": next(found), "uauc": 0.5, "log_loss": 1.0, "rows": 4},
+        config=OptimConfig(eval_steps=1, batch_size=1, warmup_steps=0, lr_peak=0.1, **changes),
+        folder=folder,
+        progress=Silent(),
+        keep_start=len(aucs) == 4,
+    )
+    train(run)
+    return run
+
+
+def test_the_start_stays_the_best_if_no_step_is_better(tmp_path):
+    run = _run(tmp_path, [0.7, 0.6, 0.65, 0.7])
+    assert [(v.step, v.best) for v in run.validations] == [
+        (0, True), (1, False), (2, False), (3, False),
+    ]  # fmt: skip
+    assert run.best["weight"].item() == 0
+    assert run.parameters["weight"].item() > 0.1
+    assert run.best_auc == 0.7
+
+
+def test_a_step_that_is_better_than_the_start_is_taken(tmp_path):
+    run = _run(tmp_path, [0.7, 0.6, 0.71, 0.7])
+    assert [v.step for v in run.validations if v.best] == [0, 2]
+    assert 0 < run.best["weight"].item() < run.parameters["weight"].item()
+
+
+def test_without_a_look_at_the_start_the_best_step_is_taken(tmp_path):
+    run = _run(tmp_path, [0.6, 0.65, 0.5])
+    assert [v.step for v in run.validations] == [1, 2, 3]
+    assert run.best["weight"].item() > 0
+
+
+def test_patience_counts_from_the_start(tmp_path):
+    run = _run(tmp_path, [0.7, 0.6, 0.65, 0.9], patience=2)
+    assert run.step == 2
+    assert run.best["weight"].item() == 0
+
+
+def test_a_resumed_run_does_not_look_at_the_start_again(tmp_path):
+    _run(tmp_path, [0.7, 0.6, 0.65, 0.7], checkpoint_steps=1)
+    again = _run(tmp_path, [0.9, 0.9, 0.9, 0.9], checkpoint_steps=1)
+    assert again.step == 3
+    assert [v.auc for v in again.validations] == [0.7, 0.6, 0.65, 0.7]
