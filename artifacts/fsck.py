@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from artifacts.index import KEPT_GENERATIONS, Index, generations, list_reference
 from artifacts.layout import Layout
 from artifacts.manifest import MANIFEST_NAME, Artifact
 from artifacts.publish import OWNER_NAME, staging
+
+_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Removal:
     path: Path
     bytes: int
     why: str
+    lock: Path | None = None
+    """Whoever uses it holds this."""
 
 
 def verify(
@@ -102,24 +107,39 @@ def _all_files(folder: Path) -> Iterator[Path]:
             yield Path(base, name)
 
 
-def collect(layout: Layout, *, dry_run: bool) -> list[Removal]:
+def collect(layout: Layout, *, dry_run: bool, unfinished_days: float | None) -> list[Removal]:
     """Remove what nothing refers to. Publishers wait meanwhile, for as long as the removal takes.
 
+    Args:
+        unfinished_days: also remove run folders in which nothing was written for so many days.
     Raises: CorruptArtifact if a commit cannot be read: nobody knows then which objects are needed.
     """
     with locks.held(layout.lock("gc")):
-        found = [*_garbage(layout)]
-        for removal in found if not dry_run else ():
-            if removal.path.is_dir():
-                files.remove_tree(removal.path)
-            else:
-                files.remove_file(removal.path)
-    return found
+        found = [*_garbage(layout, unfinished_days)]
+        return found if dry_run else [removal for removal in found if _remove(removal)]
 
 
-def _garbage(layout: Layout) -> Iterator[Removal]:
+def _remove(removal: Removal) -> bool:
+    """Remove it, unless somebody has begun to use it meanwhile."""
+    if removal.lock is None:
+        _remove_path(removal.path)
+        return True
+    with locks.held_if_free(removal.lock) as mine:
+        if mine:
+            _remove_path(removal.path)
+            removal.lock.unlink(missing_ok=True)
+        return mine
+
+
+def _remove_path(path: Path) -> None:
+    if path.is_dir():
+        files.remove_tree(path)
+    else:
+        files.remove_file(path)
+
+
+def _garbage(layout: Layout, unfinished_days: float | None) -> Iterator[Removal]:
     committed = _committed(layout)
-    keys = {(kind, object_id.partition(".")[0]) for kind, object_id in committed}
     for folder in _entries(layout.staging):
         if locks.is_free(folder / OWNER_NAME):
             yield Removal(folder, files.size(folder), "left by a process that died")
@@ -129,12 +149,45 @@ def _garbage(layout: Layout) -> Iterator[Removal]:
         for folder in _entries(kind):
             if (kind.name, folder.name) not in committed:
                 yield Removal(folder, files.size(folder), "has no name")
-    for folder in _entries(layout.runs):
-        kind_name, _, key = folder.name.rpartition("-")
-        if (kind_name, key) in keys and locks.is_free(layout.lock(f"run-{folder.name}")):
-            yield Removal(folder, files.size(folder), "its work is done")
+    for folder, lock, done in _idle_runs(layout, committed):
+        days = (time.time() - _last_written(folder)) / _DAY
+        if done:
+            yield Removal(folder, files.size(folder), "its work is done", lock)
+        elif unfinished_days is not None and days >= unfinished_days:
+            why = f"unfinished work, untouched for {days:.0f} days"
+            yield Removal(folder, files.size(folder), why, lock)
     yield from _unused_locks(layout)
     yield from _old_index(layout)
+
+
+def unfinished(layout: Layout) -> list[Removal]:
+    """List the run folders of work that is not done and that nobody is at."""
+    return [
+        Removal(folder, files.size(folder), "unfinished work", lock)
+        for folder, lock, done in _idle_runs(layout, _committed(layout))
+        if not done
+    ]
+
+
+def _idle_runs(
+    layout: Layout, committed: set[tuple[str, str]]
+) -> Iterator[tuple[Path, Path, bool]]:
+    """Yield (folder, lock, whether its work is done) of the run folders that nobody is at."""
+    keys = {(kind, object_id.partition(".")[0]) for kind, object_id in committed}
+    for folder in _entries(layout.runs):
+        kind, _, key = folder.name.rpartition("-")
+        lock = layout.lock(f"run-{folder.name}")
+        if locks.is_free(lock):
+            yield folder, lock, (kind, key) in keys
+
+
+def _last_written(folder: Path) -> float:
+    """Return when anything in a folder was written last, in seconds since 1970."""
+    times = [folder.stat().st_mtime]
+    for path in _all_files(folder):
+        with suppress(FileNotFoundError):
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def _unused_locks(layout: Layout) -> Iterator[Removal]:

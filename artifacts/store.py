@@ -232,15 +232,24 @@ class Store:
         chosen = None if references is None else [self.resolve(r) for r in references]
         return fsck.verify(self._layout, self._index.refresh(), chosen, on_file)
 
-    def gc(self, dry_run: bool = False) -> "list[Removal]":
+    def gc(self, dry_run: bool = False, *, unfinished_days: float | None = None) -> "list[Removal]":
         """Remove what nothing refers to: abandoned staging, orphans, finished run folders, old
         index files.
 
+        Args:
+            unfinished_days: also remove checkpoints of unfinished work that nobody touched for so
+                many days; None keeps them all.
         Returns: what was removed, or would be.
         """
         from artifacts import fsck
 
-        return fsck.collect(self._layout, dry_run=dry_run)
+        return fsck.collect(self._layout, dry_run=dry_run, unfinished_days=unfinished_days)
+
+    def unfinished(self) -> "list[Removal]":
+        """Return the run folders of work that is not done and that nobody is at; gc keeps them."""
+        from artifacts import fsck
+
+        return fsck.unfinished(self._layout)
 
     def remove(self, reference: str) -> Artifact:
         """Take a version away, and its files if no other name has them. Returns: what it was.

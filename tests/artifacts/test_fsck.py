@@ -2,11 +2,14 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from artifacts import files
 from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.store import Store
 from tests.artifacts.support import leftovers, open_store, publish_note
@@ -111,6 +114,51 @@ def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> Non
     assert (under_way / "checkpoint").read_text() == "under way"
     assert open_store(store.root).verify() == []
     assert [a.object_id for a in store.artifacts()] == [kept.object_id] * 2 + [child.object_id]
+
+
+def test_gc_takes_unfinished_work_only_when_it_is_old_enough_and_nobody_is_at_it(
+    store: Store,
+) -> None:
+    folders = {}
+    for name, days in (("old", 40), ("young", 2), ("held", 40)):
+        with store.run_folder("note", name) as folder:
+            (folder / "checkpoint").mkdir()
+            file = folder / "checkpoint" / "state"
+            file.write_text(name)
+        for path in (file, file.parent, folder):
+            os.utime(path, (time.time() - days * 86400,) * 2)
+        folders[name] = folder
+    assert store.gc() == []
+    assert {run.path for run in store.unfinished()} == set(folders.values())
+    with store.run_folder("note", "held"):
+        (removed,) = store.gc(unfinished_days=30)
+        assert [run.path for run in store.unfinished()] == [folders["young"]]
+    assert removed.path == folders["old"]
+    assert removed.why == "unfinished work, untouched for 40 days"
+    assert not folders["old"].exists()
+    assert (folders["held"] / "checkpoint" / "state").read_text() == "held"
+    assert [removal.path for removal in store.gc(unfinished_days=30)] == [folders["held"]]
+
+
+def test_gc_leaves_a_run_folder_that_is_taken_while_it_looks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = publish_note(store, "a", 1)
+    with store.run_folder("note", done.key) as folder:
+        (folder / "checkpoint").write_text("done")
+    size = files.size
+
+    def taken_meanwhile(path: Path) -> int:
+        if path == folder:
+            held.enter_context(store.run_folder("note", done.key))  # a run with --force begins
+        return size(path)
+
+    with ExitStack() as held:
+        monkeypatch.setattr(files, "size", taken_meanwhile)
+        assert store.gc() == []
+        assert (folder / "checkpoint").read_text() == "done"
+    monkeypatch.undo()
+    assert [removal.path for removal in store.gc()] == [folder]
 
 
 def test_remove_takes_only_what_nothing_was_made_from(store: Store) -> None:

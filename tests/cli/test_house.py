@@ -133,6 +133,23 @@ def test_gc_removes_only_when_told_to(stocked, store):
     assert len(json.loads(stocked("list", "--json").stdout)) == 3
 
 
+def test_gc_tells_of_unfinished_work_and_removes_it_when_told_how_old(stocked, store):
+    unfinished = store / "runs" / ("adapter-" + "1" * 64)
+    (unfinished / "checkpoint-00000001").mkdir(parents=True)
+    (unfinished / "checkpoint-00000001" / "tensors").write_bytes(b"x" * 2000)
+    kept = stocked("gc", "--yes")
+    assert "2.0 kB of unfinished work kept (1); thinkrec gc --unfinished DAYS" in kept.stderr
+    assert json.loads(stocked("gc", "--json").stdout)["unfinished"] == [
+        {"path": str(unfinished), "bytes": 2000}
+    ]
+    assert unfinished.exists()
+    assert stocked("gc", "--unfinished", "1", "--yes").returncode == 0
+    assert unfinished.exists()
+    assert str(unfinished) in stocked("gc", "--unfinished", "0", "--yes").stdout
+    assert not unfinished.exists()
+    assert "unfinished" not in stocked("gc").stderr
+
+
 def test_rebuild_makes_the_catalog_anew(stocked, store):
     (store / "catalog.duckdb").unlink()
     assert stocked("rebuild").returncode == 0

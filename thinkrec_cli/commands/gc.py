@@ -11,19 +11,29 @@ from thinkrec_cli.words import byte_size
 
 DETAILS = """
 Leftovers of processes that died, checkpoints of finished work, files without a name. Artifacts
-are never removed, nor checkpoints of unfinished work. Without --yes it only says what it would
-remove.
+are never removed, nor checkpoints of unfinished work, unless --unfinished says how many days
+nobody has touched them. Without --yes it only says what it would remove.
 """
-EXAMPLES = ("thinkrec gc", "thinkrec gc --yes")
+EXAMPLES = ("thinkrec gc", "thinkrec gc --yes", "thinkrec gc --unfinished 30 --yes")
 
 
 @with_session
 def command(
     session: Session,
     really: Annotated[bool, typer.Option("--yes", "-y", help="Remove, not only list.")] = False,
+    unfinished: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            help="Also the checkpoints of unfinished work in which nothing was written for so many days.",
+        ),
+    ] = None,
 ) -> None:
     """Remove what nothing needs."""
-    removals = session.store.gc(dry_run=not really)
+    removals = session.store.gc(dry_run=not really, unfinished_days=unfinished)
+    gone = {removal.path for removal in removals}
+    kept = [run for run in session.store.unfinished() if run.path not in gone]
     total = sum(removal.bytes for removal in removals)
     if session.as_json:
         console.out_json(
@@ -31,6 +41,7 @@ def command(
                 "removed": really,
                 "bytes": total,
                 "paths": [{"path": str(r.path), "bytes": r.bytes, "why": r.why} for r in removals],
+                "unfinished": [{"path": str(r.path), "bytes": r.bytes} for r in kept],
             }
         )
         return
@@ -39,3 +50,9 @@ def command(
     done = "removed" if really else "to remove"
     tail = "" if really or not removals else "; thinkrec gc --yes removes it"
     session.say(f"{byte_size(total)} in {len(removals)} places {done}{tail}")
+    if kept:
+        held = byte_size(sum(run.bytes for run in kept))
+        session.say(
+            f"{held} of unfinished work kept ({len(kept)}); thinkrec gc --unfinished DAYS takes what nobody touched "
+            "for so long"
+        )
