@@ -7,20 +7,19 @@ The first SQL query after many commits also keeps the tables of the index (deriv
 The peer of publishing is writing the same files and bringing them to the disk.
 """
 
-import argparse
 import json
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 from artifacts.store import Store
 from bench.process import thinkrec
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from core.stages.kinds import EVALUATION, KINDS
 
 ARTIFACTS, WRITERS, TIMES = 10_000, 8, 5
@@ -161,15 +160,5 @@ def _median(work: Callable[[], object]) -> float:
     return statistics.median(seconds)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--artifacts", type=int, default=ARTIFACTS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.catalog", arguments)
-    publish("Catalog", measure(options.artifacts), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.catalog", __doc__, measure, {"artifacts": ARTIFACTS})

@@ -8,10 +8,8 @@ batch, the products of the graph with the vectors of each layer, forwards and ba
 torch offers: embeddings, autograd and its usual Adam; that of lightgcn multiplies the graph with torch.sparse.
 """
 
-import argparse
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -20,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from bench.prompts import synthetic_dataset
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from core.config.encode import EncodeConfig
 from core.data.dataset import Dataset
 from core.data.histories import Histories
@@ -165,15 +163,5 @@ def _line(name: str, encoder: FactorEncoder, ours: float, peer: Beside, limit: B
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.encoders", arguments)
-    publish("Encoders", measure(options.rows), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.encoders", __doc__, measure, {"rows": ROWS})

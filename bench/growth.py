@@ -1,12 +1,12 @@
 """How the cost of scoring grows with candidates, users, experts and history: a picture.
 
-    python -m bench.growth [--picture results/growth-cpu.svg] [--data results/growth-cpu.csv]
+    python -m bench.growth [--markdown results/growth-cpu.md]
 
-Each point is seconds of one scoring run, the faster of two after one to warm up.
+Writes a page with every point, and the picture beside it. A point is the time of one scoring run, the faster of two
+after one to warm up.
 """
 
 import argparse
-import csv
 import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from bench.setting import Setting, best_of, fresh_base, prepare, random_columns
+from bench.table import Facts
 from core.fusion.mixture import install_mixture
 from core.llm.decoder import Decoder
 from core.scoring.scorer import Scorer
 from core.text.prompts import PromptBuilder
 
-CANDIDATES = (1, 10, 50, 100, 200, 400)
-USERS = (1, 10, 50, 100)
+CANDIDATES = (1, 10, 50, 100, 200)
+USERS = (1, 10, 25, 50)
 EXPERTS = (1, 2, 3, 6, 12)
 HISTORIES = (0, 5, 10, 20, 40)
-PAIRS = 40
+PAIRS = 24
 """Pairs of the points over experts and history: users of one row each."""
 
 
@@ -84,6 +85,7 @@ def draw(found: Sequence[tuple[str, int, float]], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "growth"  # the same figures give the same file
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(name for name, _, _ in found))
@@ -98,19 +100,32 @@ def draw(found: Sequence[tuple[str, int, float]], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, write the points, draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--picture", type=Path, default=Path("results/growth-cpu.svg"))
-    parser.add_argument("--data", type=Path, default=Path("results/growth-cpu.csv"))
-    options = parser.parse_args(arguments)
+def page(found: Sequence[tuple[str, int, float]], facts: Facts, picture: str) -> str:
+    """Return the points as a page: one table per thing that grows, with the cost beside that of its first point."""
+    lines = ["# How the cost of scoring grows", "", *(f"- {fact}" for fact in facts.lines()), ""]
+    lines += [f"![seconds over candidates, users, history and experts]({picture})", ""]
+    for name in dict.fromkeys(name for name, _, _ in found):
+        mine = [(at, seconds) for other, at, seconds in found if other == name]
+        first = mine[0][1]
+        lines += [f"| {name} | seconds | times the first |", "| --- | --- | --- |"]
+        lines += [f"| {at} | {seconds:.2f} | {seconds / first:.2f} |" for at, seconds in mine]
+        lines.append("")
+    lines.append(
+        f"MovieLens-100K prompts with three keywords an item; history and experts: {PAIRS} users with one row each."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, write the page, draw."""
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
+    parser.add_argument("--markdown", type=Path, default=Path("results/growth-cpu.md"))
+    options = parser.parse_args()
+    picture = options.markdown.with_suffix(".svg")
     with tempfile.TemporaryDirectory() as root:
         found = list(points(Path(root)))
-    with options.data.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["what", "count", "seconds"])
-        writer.writerows([name, at, f"{seconds:.4f}"] for name, at, seconds in found)
-    draw(found, options.picture)
+    options.markdown.write_text(page(found, Facts.of_run("bench.growth"), picture.name))
+    draw(found, picture)
 
 
 if __name__ == "__main__":

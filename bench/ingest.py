@@ -6,16 +6,14 @@ The peer installs itself in .venv-bench/. Both results are compared: the same ro
 fails. The limit is the time that DuckDB takes to parse the file and add up its columns, on all cores.
 """
 
-import argparse
 import json
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.process import ROOT, Ran, peer_python, run, thinkrec
 from bench.ratings import Ratings
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 
 ROWS, SHORT_ROWS = 20_000_000, 2_000_000
 CAP = "1GB"
@@ -120,16 +118,5 @@ def _parse_seconds(file: Path) -> float:
         return time.perf_counter() - started
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    publish(
-        "Ingest", measure(options.rows), Facts.of_run("bench.ingest", arguments), options.markdown
-    )
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.ingest", __doc__, measure, {"rows": ROWS})

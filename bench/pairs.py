@@ -6,15 +6,13 @@ Whole processes of `thinkrec score --pairs`, once with all pairs and once with a
 scorer is an encoder, so that a million takes a minute; blocks, files and joining are the same for every scorer.
 """
 
-import argparse
 import tempfile
-from collections.abc import Sequence
 from itertools import islice, product
 from pathlib import Path
 
 from artifacts.store import Store
 from bench.process import Ran, thinkrec
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from core.data.dataset import Dataset
 from core.stages.kinds import KINDS
 
@@ -66,15 +64,5 @@ def _score(store: Path, root: Path, dataset: Dataset, count: int) -> Ran:
     return thinkrec(store, "--quiet", "score", "--scorer", "mf", "--pairs", str(file))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.pairs", arguments)
-    publish("Pairs", measure(options.pairs), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.pairs", __doc__, measure, {"pairs": PAIRS})

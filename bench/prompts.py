@@ -6,17 +6,15 @@ The peer is common practice: each prompt is written out as text and the texts of
 together (its own threads). A second peer is the tokenizer alone, which shows what it costs to encode anything twice.
 """
 
-import argparse
 import resource
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from bench.ratings import Ratings
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from core.config.prompt import PromptConfig
 from core.data.dataset import Dataset
 from core.text.examples import Examples
@@ -178,15 +176,5 @@ def _peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.prompts", arguments)
-    publish("Prompts", measure(options.rows), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.prompts", __doc__, measure, {"rows": ROWS})

@@ -7,7 +7,6 @@ pairs, so a pair costs them the same however many there are: they score a part, 
 limit is what plain matrix products of the model's shapes would take for the tokens that go through the layers.
 """
 
-import argparse
 import resource
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from bench.setting import (
     prepare,
     random_columns,
 )
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from core.fusion.mixture import install_mixture, merge_adapter
 from core.llm.decoder import Decoder
 from core.scoring.scorer import Scorer
@@ -182,17 +181,7 @@ def _faster(one: tuple[Timed, float], other: tuple[Timed, float]) -> tuple[Timed
     return one if one[0].seconds < other[0].seconds else other
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidates", type=int, default=CANDIDATES)
-    parser.add_argument("--users", type=int, default=USERS)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    found = measure(options.candidates, options.users, options.rows)
-    publish("Scoring", found, Facts.of_run("bench.scoring", arguments), options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(
+        "bench.scoring", __doc__, measure, {"candidates": CANDIDATES, "users": USERS, "rows": ROWS}
+    )

@@ -5,15 +5,13 @@
 The limit is the interpreter with nothing but the library that every command line here needs (typer).
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.process import run, thinkrec
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 
 TIMES = 10
 
@@ -49,15 +47,5 @@ def _median(times: int, seconds_of: object) -> float:
     return statistics.median(float(seconds_of()) for _ in range(times))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=TIMES)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.startup", arguments)
-    publish("Start", measure(options.times), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.startup", __doc__, measure, {"times": TIMES})

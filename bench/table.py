@@ -3,11 +3,12 @@
 A bench is a module of this package with `lines(short: bool) -> list[Line]`; bench/__main__.py runs those it knows.
 """
 
+import argparse
 import importlib
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -168,6 +169,27 @@ def to_markdown(lines: Sequence[Line], facts: Facts) -> str:
 def write_page(title: str, lines: Sequence[Line], facts: Facts, path: Path) -> None:
     """Write facts and table as a page."""
     path.write_text(f"# {title}\n\n{to_markdown(lines, facts)}")
+
+
+def run_alone(
+    module: str, about: str | None, measure: Callable[..., list[Line]], sizes: Mapping[str, int]
+) -> None:
+    """Run one bench as a program: an option for each of its sizes, and --markdown for a page.
+
+    Args:
+        module: what `python -m` was given.
+        about: text of --help.
+        measure: takes the sizes by name.
+        sizes: name -> what it is if the option is not given.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    for name, size in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--markdown", type=Path, help="file to write the table to as well")
+    options = vars(parser.parse_args())
+    markdown = options.pop("markdown")
+    title = module.rpartition(".")[2].capitalize()
+    publish(title, measure(**options), Facts.of_run(module), markdown)
 
 
 def publish(title: str, lines: Sequence[Line], facts: Facts, markdown: Path | None) -> None:

@@ -6,8 +6,6 @@ The limit is the machine's matrix product: a step cannot be faster than its prod
 gradients have to go through, backwards.
 """
 
-import argparse
-import dataclasses
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -15,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench.setting import Setting, fresh_base, matrix_limit, model_flops, prepare
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Line, run_alone
 from bench.trainer_peer import Projected, step_seconds
 from core.config.training import LossConfig, OptimConfig
 from core.fusion.mixture import install_mixture, merge_adapter
@@ -196,19 +193,5 @@ def _typical(seconds: Sequence[float]) -> float:
     return statistics.median(seconds[1:])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--batch", type=int, default=BATCH)
-    parser.add_argument("--markdown", type=Path)
-    options = parser.parse_args(arguments)
-    facts = Facts.of_run("bench.training", arguments)
-    facts = dataclasses.replace(
-        facts, command=f"{facts.command} ({torch.get_num_threads()} threads)"
-    )
-    publish("Training", measure(options.steps, options.batch), facts, options.markdown)
-
-
 if __name__ == "__main__":
-    main()
+    run_alone("bench.training", __doc__, measure, {"steps": STEPS, "batch": BATCH})
