@@ -17,6 +17,7 @@ from core.evaluation.paper import paper_row
 from core.stages.base import dataset_of
 from core.stages.eval_report import method_of_scorer
 from core.stages.kinds import KINDS
+from core.stages.lineage import lineage, origin
 
 SHOWN = ("auc", "uauc", "ndcg@5", "map@5", "log_loss")
 REASONS = ("meteor", "rouge_l", "bleu", "chrf", "distinct_2", "agreement")
@@ -29,13 +30,14 @@ def page(store: Store, evaluations: Sequence[tuple[str, Artifact]]) -> Iterator[
     dataset = dataset_of(store, first)
     assert dataset is not None
     facts = Facts.of_run("bench.paper_results")
-    yield from (f"- {fact}" for fact in facts.lines()[1:3])
+    yield from (f"- {fact}" for fact in facts.lines()[:3])
     yield f"- data: {dataset.reference}, {_splits(dataset)}; seed {first.manifest.summary['seed']}"
     yield f"- program: {first.manifest.program_version}"
     yield ""
     for title, evaluation in evaluations:
         yield from _table(store, title, evaluation)
     yield from _training(store, evaluations)
+    yield from _commands(store, [evaluation for _, evaluation in evaluations])
 
 
 def _splits(dataset: Artifact) -> str:
@@ -90,24 +92,33 @@ def _reasons(evaluation: Artifact) -> Iterator[str]:
 
 def _training(store: Store, evaluations: Sequence[tuple[str, Artifact]]) -> Iterator[str]:
     """Say what the trainings cost and what their stages found."""
+    trained = [
+        made
+        for made in lineage(store, [evaluation for _, evaluation in evaluations])
+        if made.kind in TRAINED
+    ]
+    if not trained:
+        return
     yield "## What training took and found"
     yield ""
     yield "| artifact | tokens/s | steps, best | valid AUC | what else |"
     yield "| --- | --- | --- | --- | --- |"
-    seen: set[str] = set()
-    for _, evaluation in evaluations:
-        for made in _lineage(store, evaluation):
-            if made.reference not in seen and made.kind in TRAINED:
-                seen.add(made.reference)
-                yield "| " + " | ".join(_trained(made)) + " |"
+    for made in trained:
+        yield "| " + " | ".join(_trained(made)) + " |"
+    yield ""
 
 
-def _lineage(store: Store, artifact: Artifact) -> Iterator[Artifact]:
-    for ids in artifact.manifest.inputs.values():
-        for one in ids:
-            parent = store.by_object(one)
-            yield from _lineage(store, parent)
-            yield parent
+def _commands(store: Store, evaluations: Sequence[Artifact]) -> Iterator[str]:
+    """List how every artifact behind the figures was made."""
+    yield "## Commands"
+    yield ""
+    yield "Every artifact behind these figures, by the command that makes it again."
+    yield ""
+    yield "```sh"
+    for made in lineage(store, evaluations):
+        yield f"{origin(store, made).command} --name {made.name}  # {made.reference}"
+    yield "```"
+    yield ""
 
 
 def _trained(made: Artifact) -> list[str]:
@@ -184,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         title, _, reference = word.rpartition("=")
         chosen.append((title, store.resolve(reference)))
     intro = options.intro.read_text() if options.intro else ""
-    text = "\n".join([f"# {options.heading}", "", intro, *page(store, chosen)])
+    before = [intro.strip(), ""] if intro.strip() else []
+    text = "\n".join([f"# {options.heading}", "", *before, *page(store, chosen)])
     options.markdown.write_text(text.rstrip() + "\n")
 
 
