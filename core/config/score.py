@@ -20,7 +20,9 @@ class ScoreConfig(Config):
     )
     seen: bool = option(False, "With --user: score items the user has rated, too.")
     pairs: str | None = option(
-        None, "File of pairs (CSV, JSONL or Parquet with columns user and item)."
+        None,
+        "File of pairs (CSV, JSONL or Parquet with columns user and item). A pair that is in the data is asked as it "
+        "stood before that row, any other as of now.",
     )
     sample_users: int = option(
         0, "Score only so many users of the split, drawn by seed; 0 takes all."

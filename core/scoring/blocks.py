@@ -11,7 +11,7 @@ from core.data import spill
 from core.data.dataset import Dataset
 from core.data.tables import write_table
 from core.progress import Progress
-from core.scoring.language import Scored
+from core.scoring.language import Scored, merge
 from core.scoring.questions import FiledQuestions, Index, Questions
 
 BLOCK = 1024
@@ -95,23 +95,27 @@ def join_blocks(
 
 
 def _score(scorer: RowOrPairScorer, block: Questions) -> Scored:
-    if block.rows is not None:
+    known = block.rows >= 0
+    if known.all():
         return scorer.score_rows(block.rows)
-    return scorer.score_pairs(block.users, block.items)
+    now = scorer.score_pairs(block.users[~known], block.items[~known])
+    return merge(known, scorer.score_rows(block.rows[known]), now) if known.any() else now
 
 
 def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> None:
-    count = len(block)
-    rows = block.rows
-    nothing: list[Any] = [None] * count
+    nothing: list[Any] = [None] * len(block)
+    rows = [row if row >= 0 else None for row in block.rows.tolist()]
+    labels = dataset.label[block.rows].tolist()
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     write_table(
         scratch,
         {
-            "row": nothing if rows is None else rows,
+            "row": rows,
             "user": [dataset.users[u] for u in block.users],
             "item": [dataset.items[i] for i in block.items],
-            "label": nothing if rows is None else dataset.label[rows],
+            "label": [
+                None if row is None else label for row, label in zip(rows, labels, strict=True)
+            ],
             "score": scored.score,
             "probability": 1 / (1 + np.exp(-scored.score)),
             "yes_logit": nothing if scored.yes is None else scored.yes,

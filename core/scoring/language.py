@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,30 @@ class Scored:
     yes: npt.NDArray[np.float64] | None = None
     no: npt.NDArray[np.float64] | None = None
     route: list[str] | None = None
+
+
+def merge(first: npt.NDArray[np.bool_], some: Scored, others: Scored) -> Scored:
+    """Put together the scores of two parts of n pairs by one scorer.
+
+    Args:
+        first: (n,) which pairs `some` holds, in their order; `others` holds the rest.
+    """
+
+    def join(a: Any, b: Any) -> npt.NDArray[Any] | None:
+        if a is None or b is None:
+            return None
+        joined = np.empty(len(first), dtype=object if isinstance(a, list) else np.float64)
+        joined[first], joined[~first] = a, b
+        return joined
+
+    score, route = join(some.score, others.score), join(some.route, others.route)
+    assert score is not None
+    return Scored(
+        score=score,
+        yes=join(some.yes, others.yes),
+        no=join(some.no, others.no),
+        route=None if route is None else route.tolist(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

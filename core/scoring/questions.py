@@ -32,8 +32,8 @@ class Questions:
 
     users: Index
     items: Index
-    rows: Index | None
-    """Row of each pair in the data set, or None for pairs asked now."""
+    rows: Index
+    """Row of the data set as which a pair is asked, with what was known before it; -1 for a pair asked now."""
     about: str
     """In words, for the artifact."""
 
@@ -45,7 +45,7 @@ class Questions:
         return Questions(
             users=self.users[start:stop],
             items=self.items[start:stop],
-            rows=None if self.rows is None else self.rows[start:stop],
+            rows=self.rows[start:stop],
             about=self.about,
         )
 
@@ -54,7 +54,7 @@ class FiledQuestions:
     """Pairs that lie in a Parquet file, read block by block: memory does not grow with their number."""
 
     def __init__(self, path: Path, about: str) -> None:
-        """Take a file with columns user_index and item_index."""
+        """Take a file with columns user_index, item_index and row, as those of Questions."""
         import pyarrow.parquet as pq
 
         self._path = path
@@ -70,14 +70,14 @@ class FiledQuestions:
 
         with duckdb.connect() as connection:
             found = connection.execute(
-                "select user_index, item_index from read_parquet(?) "
+                "select user_index, item_index, row from read_parquet(?) "
                 "where file_row_number >= ? and file_row_number < ? order by file_row_number",
                 [str(self._path), start, stop],
             ).fetchnumpy()
         return Questions(
             users=found["user_index"].astype(np.int64),
             items=found["item_index"].astype(np.int64),
-            rows=None,
+            rows=found["row"].astype(np.int64),
             about=self.about,
         )
 
@@ -133,12 +133,17 @@ def for_user(
         keep = np.sort(np.argsort(-liking, kind="stable")[: config.candidates])
         items, users = items[keep], users[keep]
     return Questions(
-        users=users, items=items, rows=None, about=f"{len(items)} candidates of user {config.user}"
+        users=users,
+        items=items,
+        rows=np.full(len(items), -1),
+        about=f"{len(items)} candidates of user {config.user}",
     )
 
 
 def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
     """Ask the pairs of a file with columns user and item, ordered by user so that histories are shared.
+
+    A pair that is in the data is asked as it stood before its (last) row: now its history would hold the answer.
 
     Args:
         folder: where the pairs are kept with the positions of their users and items.
@@ -162,9 +167,19 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
         ).fetchone()
         if odd is not None:
             _refuse(path, dataset, *odd)
+        events = {
+            "user_index": dataset.user,
+            "item_index": dataset.item,
+            "row": np.arange(len(dataset)),
+        }
+        connection.register("events", pa.table(events))
         connection.execute(
-            f"""copy (select user_index, item_index from joined order by user_index, n)
-            to '{_quoted(asked)}' (format parquet)"""
+            f"""copy (
+                select user_index, item_index, coalesce(row, -1) as row from joined left join (
+                    select user_index, item_index, max(row) as row
+                    from events semi join joined using (user_index, item_index) group by all
+                ) known using (user_index, item_index) order by user_index, row, n
+            ) to '{_quoted(asked)}' (format parquet)"""
         )
     questions = FiledQuestions(asked, f"pairs of {Path(path).name}")
     if not len(questions):

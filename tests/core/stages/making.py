@@ -50,9 +50,14 @@ def publish_dataset(store: Store) -> Artifact:
 
 
 def opened(made, artifact):
-    """Open the scorer of an artifact on the data set of `made`."""
+    """Open the language scorer of an artifact on the data set of `made`."""
+    return open_language_scorer(artifact, opening_of(made))
+
+
+def opening_of(made):
+    """Return how scorers are opened on the data set of `made`."""
     examples = Examples(Dataset.open(made["dataset"].folder))
-    opening = Opening(
+    return Opening(
         store=made.store,
         dataset=made["dataset"],
         examples=examples,
@@ -60,4 +65,3 @@ def opened(made, artifact):
         device="cpu",
         progress=made.context.progress,
     )
-    return open_language_scorer(artifact, opening)

@@ -21,11 +21,12 @@ from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUse
 from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
 from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
+from core.stages.scorers import open_scorer
 from core.text.examples import Examples
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-from tests.core.stages.making import SHORT, Made, opened, publish_dataset
+from tests.core.stages.making import SHORT, Made, opened, opening_of, publish_dataset
 
 
 @pytest.fixture(scope="module")
@@ -152,19 +153,43 @@ def test_top_items_of_a_user_are_unseen_and_ranked(made):
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
 
 
-def test_pairs_of_a_file_are_scored_as_asked_now(made, tmp_path):
-    pairs = tmp_path / "pairs.csv"
-    pairs.write_text("user,item\nu2,i3\nu1,i4\nu2,i5\n")
-    config = ScoreConfig(pairs=str(pairs), dtype="float32")
-    artifact = run_stage(made.context, score.STAGE, config, references=made.by_model).artifact
-    found = {(r["user"], r["item"]): r["score"] for r in read_rows(artifact.file("scores.parquet"))}
-    scorer = opened(made, made["model"])
-    data = scorer.examples.dataset
-    users = np.array([data.user_index(u) for u, _ in found])
-    items = np.array([data.item_index(i) for _, i in found])
-    np.testing.assert_allclose(
-        list(found.values()), scorer.score_pairs(users, items).score, atol=1e-4
-    )
+@pytest.mark.parametrize("scorer_of", ["model", "encoder"])
+@pytest.mark.parametrize("mix", ["both", "rated", "new"])
+def test_pairs_of_a_file_are_asked_as_they_stood_or_as_of_now(made, tmp_path, scorer_of, mix):
+    opening = opening_of(made)
+    scorer, data = open_scorer(made[scorer_of], opening), opening.examples.dataset
+    rated = [(int(data.user[row]), int(data.item[row])) for row in (3, 50, 90)]
+    unrated = [
+        (user, int(np.setdiff1d(np.arange(len(data.items)), data.item[data.user == user])[0]))
+        for user in (2, 1)
+    ]
+    pairs = {"both": rated + unrated, "rated": rated, "new": unrated}[mix]
+    file = tmp_path / "pairs.csv"
+    lines = [f"{data.users[user]},{data.items[item]}" for user, item in pairs]
+    file.write_text("\n".join(["user,item", *lines]) + "\n")
+    artifact = run_stage(
+        made.context,
+        score.STAGE,
+        ScoreConfig(pairs=str(file), dtype="float32"),
+        references={"scorer": [made[scorer_of].reference]},
+    ).artifact
+    found = {(r["user"], r["item"]): r for r in read_rows(artifact.file("scores.parquet"))}
+    assert len(found) == len(pairs)
+    for user, item in pairs:
+        line = found[data.users[user], data.items[item]]
+        rows = np.flatnonzero((data.user == user) & (data.item == item))
+        if len(rows):
+            wanted = scorer.score_rows(rows[-1:])
+            assert (line["row"], line["label"]) == (rows[-1], data.label[rows[-1]])
+        else:
+            wanted = scorer.score_pairs(np.array([user]), np.array([item]))
+            assert (line["row"], line["label"]) == (None, None)
+        assert line["score"] == pytest.approx(wanted.score[0], abs=1e-4)
+        if scorer_of == "model":
+            assert line["yes_logit"] == pytest.approx(wanted.yes[0], abs=1e-4)
+            assert line["route"] == wanted.route[0]
+        else:
+            assert line["yes_logit"] is line["route"] is None
 
 
 def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeypatch):
