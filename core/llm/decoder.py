@@ -1,9 +1,10 @@
 """The base model as a stack of layers that can be run in part, on ragged batches.
 
 Works for every transformers model built like Llama (`embed_tokens`, `layers`, `norm`, `rotary_emb`): Llama, Mistral,
-Qwen and their kin. The loop over the layers is here, because scoring and training need what the stock loop does not
-offer: a start and an end layer, shared prefixes, and logits for chosen tokens only. On a CPU layers of the Llama kind
-are run by core/llm/fused.py; all others are transformers' own.
+Qwen, Granite and their kin. The loop over the layers is here, because scoring and training need what the stock loop
+does not offer: a start and an end layer, shared prefixes, and logits for chosen tokens only. Whether it gives what the
+stock loop gives is tried whenever a model is opened (`require_stock_logits`). On a CPU layers of the Llama kind are
+run by core/llm/fused.py; all others are transformers' own.
 """
 
 from functools import cached_property
@@ -14,11 +15,15 @@ from torch import Tensor
 
 from core.errors import ModelFolderError
 from core.llm.fused import FusedLayer, fits, rotary_context
-from core.llm.ragged import Layout, register
+from core.llm.ragged import Layout, Trunk, register
 
-_SCALES = ("logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier")
 LONGEST_PROMPT = 2048
 """A sliding window shorter than this would cut prompts, and the layers here see whole prompts."""
+_USABLE = "Use a model built like Llama, for instance Llama, Mistral, Qwen, SmolLM, Granite, Phi-3 or OLMo 2."
+_TRIAL = (9, 5)
+"""Tokens of the sequences on which the loop here is tried against the stock one."""
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.08, torch.float16: 0.02}
+"""Share of the logits' spread by which rounding may move them; another computation moves them by tens of per cent."""
 
 
 class Decoder:
@@ -26,20 +31,25 @@ class Decoder:
 
     def __init__(self, model: Any) -> None:
         """Take a transformers causal LM, LoRA layers inside or not. Raises: ModelFolderError for another build."""
-        body = model.model
+        body: Any = getattr(model, "model", None)
         missing = [
             n for n in ("embed_tokens", "layers", "norm", "rotary_emb") if not hasattr(body, n)
         ]
         if missing:
             raise ModelFolderError(
                 f"the base model ({type(model).__name__}) has no {', '.join(missing)}",
-                hint="Use a Llama, Mistral or Qwen type of model.",
+                hint=_USABLE,
             )
-        _refuse_scaled(model.config)
+        _refuse_window(model.config)
         model.config._attn_implementation = register()
         self.model = model
         self._body = body
         self._head: Tensor = model.get_output_embeddings().weight
+        # Granite scales what enters its layers and divides its logits, Cohere multiplies them.
+        self._entry_scale = float(getattr(model.config, "embedding_multiplier", None) or 1)
+        self._logit_scale = float(getattr(model.config, "logit_scale", None) or 1) / float(
+            getattr(model.config, "logits_scaling", None) or 1
+        )
 
     @property
     def layers(self) -> int:
@@ -80,6 +90,8 @@ class Decoder:
         Returns: (T, width), or (P, width) with rows: hidden states after the last layer run, before the final norm.
         """
         layers = self._fused[start:stop]
+        if not start and self._entry_scale != 1:
+            hidden = hidden * self._entry_scale
         positions = layout.positions[None]
         rotary = self._body.rotary_emb(hidden[None], position_ids=positions)
         context = None
@@ -119,20 +131,54 @@ class Decoder:
         """
         normed = self._body.norm(hidden)
         if tokens is None:
-            return torch.nn.functional.linear(normed, self._head).float()
+            return self._scaled(torch.nn.functional.linear(normed, self._head).float())
         # Two rows of the head: in float32, because bf16 has three digits and margins are small.
         chosen: Tensor = normed.float() @ self._head[tokens].float().T
-        return chosen
+        return self._scaled(chosen)
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        return logits if self._logit_scale == 1 else logits * self._logit_scale
 
 
-def _refuse_scaled(config: Any) -> None:
-    """Raises: ModelFolderError for models whose own loop does more than ours: their scores would be wrong unseen."""
-    odd = [name for name in _SCALES if getattr(config, name, None) not in (None, 1, 1.0)]
+def require_stock_logits(model: Any) -> None:
+    """Try the loop here against that of transformers, on a few tokens of a model without adapters.
+
+    Raises: ModelFolderError for a model whose own loop does more than ours: its scores would be wrong unseen.
+    """
+    decoder = Decoder(model)
+    parts = [
+        torch.arange(1, count + 1, device=decoder.device) * 7 % len(decoder._head)
+        for count in _TRIAL
+    ]
+    problem = "its logits come out otherwise than transformers computes them"
+    try:
+        with torch.inference_mode():
+            layout = Layout.of([Trunk(ids=ids.tolist()) for ids in parts], device=decoder.device)
+            ours = decoder.logits(decoder.run(decoder.embed(layout.ids), layout))
+            stock = torch.cat([model(input_ids=ids[None]).logits[0].float() for ids in parts])
+        spread = (stock - stock.mean(-1, keepdim=True)).norm()
+        if (ours - stock).norm() <= _TOLERANCE[decoder._head.dtype] * spread:
+            return
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as trouble:
+        problem = f"its layers cannot be run one by one ({type(trouble).__name__})"
+    raise ModelFolderError(
+        f"the base model ({model.config.model_type}) is of a build that is not supported: {problem}",
+        hint=_USABLE,
+    )
+
+
+def _refuse_window(config: Any) -> None:
+    """Raises: ModelFolderError for a sliding window that a few tokens would not show."""
     window = getattr(config, "sliding_window", None)
     if getattr(config, "use_sliding_window", True) and window and window < LONGEST_PROMPT:
-        odd.append("sliding_window")
-    if odd:
         raise ModelFolderError(
-            f"the base model ({config.model_type}) uses {', '.join(odd)}, which is not supported",
-            hint="Use a Llama, Mistral or Qwen type of model without it.",
+            f"the base model ({config.model_type}) has a sliding window of {window} tokens, which is not supported",
+            hint=f"Use a model that sees {LONGEST_PROMPT} tokens or more at once.",
         )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from core.errors import ModelFolderError
+from core.llm.decoder import require_stock_logits
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
 from core.llm.memory import keep_freed_memory
@@ -54,9 +55,10 @@ def load_base(
     folder = base_folder(spec, progress)
     tokenizer, model = _open(folder, number_format)
     named = folder.resolve() == Path(spec).expanduser().resolve()
-    model.requires_grad_(False)
+    model = model.requires_grad_(False).to(place).eval()
+    require_stock_logits(model)
     return Base(
-        model=model.to(place).eval(),
+        model=model,
         tokenizer=tokenizer,
         digest=base_digest(spec, progress),
         spec=str(folder.resolve()) if named else spec,

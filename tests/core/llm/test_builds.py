@@ -1,0 +1,102 @@
+"""Builds of models that the loop over the layers runs give transformers' own logits; others are refused."""
+
+import pytest
+import torch
+import transformers
+
+from core.errors import ModelFolderError
+from core.llm.decoder import Decoder, require_stock_logits
+from core.llm.ragged import Layout, Trunk
+
+SMALL = {
+    "vocab_size": 300,
+    "hidden_size": 48,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+SCALES = {
+    "embedding_multiplier": 6.0,
+    "residual_multiplier": 0.4,
+    "attention_multiplier": 0.2,
+    "logits_scaling": 3.0,
+}
+
+
+def _model(name: str, **settings):
+    config = getattr(transformers, f"{name}Config")(**SMALL | settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return getattr(transformers, f"{name}ForCausalLM")(config).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("Llama", {}),
+        ("Mistral", {"sliding_window": None}),
+        ("Qwen2", {}),
+        ("Qwen3", {"head_dim": 12}),
+        ("Granite", SCALES),
+        ("Cohere", {"logit_scale": 0.3}),
+        ("Gemma", {"head_dim": 12}),
+        ("Phi3", {}),
+        ("Olmo2", {}),
+        ("SmolLM3", {}),
+        ("Mixtral", {"num_local_experts": 2, "sliding_window": None}),
+    ],
+)
+def test_supported_builds_give_the_stock_logits_of_every_prompt(name, settings):
+    model = _model(name, **settings)
+    require_stock_logits(model)
+    prompts = [[5, 9, 200, 31, 7], [8, 250, 3], [17] * 11]
+    layout = Layout.of([Trunk(ids=ids) for ids in prompts], device=torch.device("cpu"))
+    decoder = Decoder(model)
+    with torch.inference_mode():
+        ours = decoder.logits(decoder.run(decoder.embed(layout.ids), layout))
+        stock = torch.cat([model(torch.tensor([ids])).logits[0] for ids in prompts])
+        chosen = decoder.logits(
+            decoder.run(decoder.embed(layout.ids), layout, rows=layout.ends.cpu()),
+            torch.tensor([4, 6]),
+        )
+    torch.testing.assert_close(ours, stock, rtol=1e-3, atol=1e-4)
+    ends = torch.tensor([len(ids) for ids in prompts]).cumsum(0) - 1
+    torch.testing.assert_close(chosen, stock[ends][:, [4, 6]], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "why"),
+    [
+        ("Gemma2", {"head_dim": 12, "sliding_window": 4096}, "cannot be run one by one"),
+        ("StableLm", {}, "cannot be run one by one"),
+        ("OPT", {}, "has no embed_tokens, layers, norm, rotary_emb"),
+        ("GPTNeoX", {}, "has no embed_tokens, layers, norm, rotary_emb"),
+    ],
+)
+def test_other_builds_are_refused_in_one_line(name, settings, why):
+    with pytest.raises(ModelFolderError, match=why) as refused:
+        require_stock_logits(_model(name, **settings))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_model_that_does_more_than_its_layers_say_is_refused():
+    model = _model("Llama")
+    model.model.register_forward_hook(lambda module, given, out: _doubled(out))
+    with pytest.raises(ModelFolderError, match=r"llama.*otherwise than transformers"):
+        require_stock_logits(model)
+
+
+def _doubled(out):
+    out.last_hidden_state = out.last_hidden_state * 1.5
+    return out
+
+
+def test_a_short_sliding_window_is_refused():
+    with pytest.raises(ModelFolderError, match="sliding window of 16 tokens"):
+        require_stock_logits(_model("Mistral", sliding_window=16))
