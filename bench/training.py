@@ -157,7 +157,8 @@ class _Bench:
         self, parameters: Any, loss: LanguageLoss, *, epochs: int = 1, batches: Any = None
     ) -> float:
         plan = self.batches if batches is None else batches
-        nothing = {"auc": float("nan"), "uauc": float("nan"), "log_loss": float("nan"), "rows": 0}
+        nan = float("nan")
+        nothing = {"auc": nan, "uauc": nan, "log_loss": nan, "mean_score": nan, "rows": 0}
         run = TrainingRun(
             stage="bench",
             parameters=parameters,

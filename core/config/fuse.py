@@ -23,6 +23,11 @@ class FuseConfig(OptimConfig):
     averaged_share: float = option(
         0.95, "The global LoRA alone from this share of log n on (equation 10)."
     )
+    centre: bool = option(
+        True,
+        "Centre each expert's scores on the global adapter's over its group's valid rows, so that scores of users of "
+        "different experts compare; the paper does not.",
+    )
     projector: Literal["auto", "on", "off"] = option(
         "auto",
         "Train the projector of collaborative vectors; auto keeps it only if valid AUC gains more than one standard "

@@ -53,6 +53,7 @@ class Scorer:
         answers: AnswerTokens,
         *,
         gates: Gates | None = None,
+        offsets: npt.NDArray[np.float64] | None = None,
         injector: Injector | None = None,
         max_tokens: int | None = None,
     ) -> None:
@@ -62,11 +63,13 @@ class Scorer:
             decoder: the model.
             answers: ids of Yes and No.
             gates: of the mixture layers in the model, if it has any.
+            offsets: (columns of the gates,) what each adds to the logit of Yes, by its weight; nothing if None.
             injector: for prompts with slots.
             max_tokens: token budget of a batch; found by itself if None.
         """
         self.decoder = decoder
         self.gates = gates
+        self._offsets = offsets
         self.work = Work()
         self._answers = torch.tensor([answers.yes, answers.no], device=decoder.device)
         self._injector = injector
@@ -90,6 +93,8 @@ class Scorer:
         for batch in pack(groups, self._max_tokens):
             rows, logits = self._forward(batch, columns)
             out[rows] = logits
+        if self._offsets is not None and columns is not None:
+            out[:, 0] += columns @ self._offsets
         return AnswerLogits(yes=out[:, 0], no=out[:, 1])
 
     def embed_prompt(self, ids: Sequence[int], slots: Sequence[Slot]) -> Tensor:

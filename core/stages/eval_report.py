@@ -167,10 +167,12 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
         method = method_of_scorer(store, artifact, measured.references.get(name, ""))
-        caution = ""
-        if method and adapter and adapter.manifest.parameters.get("style") == "evidence":
-            caution = "ours is told counts (style evidence)"
-        if method and (row := paper_row(method, source, caution=caution)):
+        cautions = []
+        if adapter and adapter.manifest.parameters.get("style") == "evidence":
+            cautions.append("ours is told counts (style evidence)")
+        if any(_fusion_facts(artifact).get("offsets", ())):
+            cautions.append("ours has centred experts")
+        if method and (row := paper_row(method, source, caution="; ".join(cautions))):
             found[name] = row
     return found
 
@@ -186,9 +188,7 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
     from core.evaluation.paper import Scorer, method_of
 
     adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-    experts = None
-    if artifact.kind == "model":
-        experts = json.loads(artifact.file("fusion.json").read_text()).get("experts")
+    experts = _fusion_facts(artifact).get("experts")
     scorer = Scorer(
         kind=artifact.kind,
         names=(artifact.name, scores),
@@ -198,6 +198,14 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
         experts=experts,
     )
     return method_of(scorer)
+
+
+def _fusion_facts(artifact: Artifact) -> dict[str, Any]:
+    """Return what a model says of its fusion, nothing for what is no model."""
+    if artifact.kind != "model":
+        return {}
+    found: dict[str, Any] = json.loads(artifact.file("fusion.json").read_text())
+    return found
 
 
 def paper_source(dataset: Artifact) -> str | None:

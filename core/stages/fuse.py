@@ -18,7 +18,14 @@ from core.stages.language import (
     training_summary,
     write_training_tables,
 )
-from core.stages.scorers import adapter_of, open_adapters, open_soft, read_routing, read_vectors
+from core.stages.scorers import (
+    adapter_of,
+    columns_of_offsets,
+    open_adapters,
+    open_soft,
+    read_routing,
+    read_vectors,
+)
 
 if TYPE_CHECKING:
     from core.fusion.weights import Routing
@@ -38,6 +45,7 @@ def make(work: Work[FuseConfig]) -> None:
         "fusion": config.fusion,
         "experts": routing.weights.shape[1],
         "tau": config.tau,
+        "offsets": _offsets(work),
         "routes": {route: routing.route.count(route) for route in sorted(set(routing.route))},
     }
     if config.projector != "off":
@@ -91,6 +99,17 @@ def _route(work: Work[FuseConfig]) -> "Routing":
     )
 
 
+def _offsets(work: Work[FuseConfig]) -> list[float]:
+    """Return what is added to the Yes logit of each expert."""
+    from core.data.tables import read_rows
+
+    source = _source(work)
+    if source.kind == "adapter":
+        return []
+    found = [float(row["offset"]) for row in read_rows(source.file("representations.parquet"))]
+    return found if work.config.centre else [0.0] * len(found)
+
+
 def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:
     from core.data.tables import write_table
     from core.stages.kinds import MODEL
@@ -131,6 +150,7 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
     projection = Projection(
         base=base,
         gates=gates,
+        offsets=columns_of_offsets(_offsets(work)),
         routing=routing,
         examples=open_examples(work.input("dataset"), prior_of(store, contract)),
         prompt=contract.prompt_config(),
@@ -161,11 +181,15 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
 
 
 def export_user(context: Context, model: Artifact, user: str, folder: Path) -> Path:
-    """Write one user's fused weights as a plain PEFT adapter whose scores equal the fused ones.
+    """Write one user's fused weights as a plain PEFT adapter whose logits equal the fused ones.
+
+    What the model adds to the logit of Yes to centre its experts is the `yes_offset` of contract.json: the same for
+    all items of the user.
 
     Raises: UnknownUserError; ConfigError if the folder is not empty, or the model's scores cannot be had by an
         adapter alone (cross terms of peft-linear, projected vectors or a soft prompt).
     """
+    import dataclasses
     import json
 
     from core.data.dataset import Dataset
@@ -198,7 +222,8 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns()[index]
     write_combined(folder, adapters, columns.tolist(), contract.base)
-    contract.write(folder / "contract.json")
+    offset = float(columns @ columns_of_offsets(facts["offsets"]))
+    dataclasses.replace(contract, yes_offset=offset).write(folder / "contract.json")
     return folder
 
 

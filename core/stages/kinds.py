@@ -234,7 +234,7 @@ GROUPS = Kind(
 
 EXPERTS = Kind(
     name="experts",
-    schema_version=1,
+    schema_version=2,
     about="one LoRA per group: PEFT directories",
     payloads=(
         Payload(
@@ -244,7 +244,12 @@ EXPERTS = Kind(
         Payload(
             path="representations.parquet",
             format="parquet",
-            columns={"group": "INTEGER", "users": "BIGINT", "vector": "FLOAT[]"},
+            columns={
+                "group": "INTEGER",
+                "users": "BIGINT",
+                "vector": "FLOAT[]",
+                "offset": "DOUBLE",  # centres the expert's scores on the adapter it started from
+            },
         ),
         Payload(path="steps.parquet", format="parquet", view="expert_steps", columns=_STEP_COLUMNS),
         Payload(
@@ -311,7 +316,7 @@ SCORES = Kind(
                 "label": "TINYINT",  # null if unknown
                 "score": "DOUBLE",  # the relevance score s (a logit)
                 "probability": "DOUBLE",  # sigmoid(s)
-                "yes_logit": "DOUBLE",  # null for encoders
+                "yes_logit": "DOUBLE",  # with what centres the experts; null for encoders
                 "no_logit": "DOUBLE",
                 "route": "VARCHAR",  # route of the gate, null without experts
                 "rank": "INTEGER",  # 1.. within the user, by score

@@ -35,6 +35,8 @@ class Contract:
     answers: dict[str, int]
     prior: str | None = None
     """Object id of the bias encoder whose chance is told, None if none is."""
+    yes_offset: float = 0.0
+    """Of an exported adapter: what its model adds to the logit of Yes."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

@@ -71,14 +71,15 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     contract = Contract.read(adapter.file("contract.json"))
     examples = _examples(artifact, contract, opening)
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
-    gates, routing = None, None
+    gates, routing, offsets = None, None, None
     injector = _open_injector(artifact, opening, base.device)
     collaborative = _projector(artifact) is not None
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
-        rule = json.loads(artifact.file("fusion.json").read_text())["fusion"]
-        gates = install_mixture(base.model, open_adapters(opening.store, artifact), rule)
+        facts = json.loads(artifact.file("fusion.json").read_text())
+        gates = install_mixture(base.model, open_adapters(opening.store, artifact), facts["fusion"])
+        offsets = columns_of_offsets(facts.get("offsets", ()))
         abroad = _is_abroad(artifact, opening)
         # Users of another data set are strangers, whatever their ids: all go to the global adapter.
         routing = read_routing(artifact, examples.dataset.users, cold=abroad)
@@ -98,13 +99,25 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     decoder = Decoder(base.model)
     return LanguageScorer(
         scorer=Scorer(
-            decoder, builder.answers, gates=gates, injector=injector, max_tokens=opening.max_tokens
+            decoder,
+            builder.answers,
+            gates=gates,
+            offsets=offsets,
+            injector=injector,
+            max_tokens=opening.max_tokens,
         ),
         builder=builder,
         examples=examples,
         relevance=contract.relevance,
         routing=routing,
     )
+
+
+def columns_of_offsets(offsets: Sequence[float]) -> "npt.NDArray[np.float64]":
+    """Return (n + 1,) offsets of the gates' columns: the global adapter has none."""
+    import numpy as np
+
+    return np.array([0.0, *offsets])
 
 
 def adapter_of(store: Store, artifact: Artifact) -> Artifact:

@@ -1,6 +1,7 @@
 """train-experts: adapter, groups -> experts. One LoRA per user group, from the global one, in its last layers."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.config.training import LossConfig, TrainExpertsConfig
@@ -18,7 +19,7 @@ from core.stages.language import (
 )
 
 if TYPE_CHECKING:
-    from core.training.loop import TrainingRun
+    from core.training.loop import TrainingRun, ValidationRecord
 
 
 def make(work: Work[TrainExpertsConfig]) -> None:
@@ -51,7 +52,8 @@ def make(work: Work[TrainExpertsConfig]) -> None:
     runs = _train_groups(work, members, first)
     for position, group in enumerate(members):
         row = next(row for row in table if row["group"] == group)
-        representations.append({**row, "group": first + position})
+        offset = centring_offset(runs[position][1].validations)
+        representations.append({**row, "group": first + position, "offset": offset})
     types = EXPERTS.payload("representations.parquet").columns
     write_table(
         folder / "representations.parquet",
@@ -59,6 +61,7 @@ def make(work: Work[TrainExpertsConfig]) -> None:
             "group": [row["group"] for row in representations],
             "users": [row["users"] for row in representations],
             "vector": np.array([row["vector"] for row in representations], dtype=np.float32),
+            "offset": [row["offset"] for row in representations],
         },
         types,
     )
@@ -70,6 +73,21 @@ def make(work: Work[TrainExpertsConfig]) -> None:
         "seed": config.seed,
         "training": {f"expert {name}": training_summary(run) for name, run in runs},
     }
+
+
+def centring_offset(validations: "Sequence[ValidationRecord]") -> float:
+    """Return what added to an expert's scores gives them the mean of the adapter it started from.
+
+    Each expert drifts by an amount of its own, which no ranking within its group shows; scores of users with
+    different experts can be compared only without it. Both means are over the same valid rows of the group; without
+    valid rows there is nothing to centre by, and the offset is 0.
+
+    Args:
+        validations: of one expert, the first before any step.
+    """
+    best = max((v for v in validations if v.best), key=lambda v: v.step, default=validations[-1])
+    offset = validations[0].mean_score - best.mean_score
+    return offset if math.isfinite(offset) else 0.0
 
 
 def _train_groups(
@@ -127,6 +145,7 @@ def _train_groups(
             users=users,
             first_layer=max(0, layers - config.layers),
             cache_bytes=config.activation_cache_mb * 1_000_000,
+            look_first=True,
             keep_start=config.keep_start,
         )
         run = tuning.run(f"expert {name}")

@@ -69,8 +69,9 @@ class FineTune:
     first_layer: int = 0
     """LoRA layers from here on train."""
     cache_bytes: int = 0
+    look_first: bool = False
     keep_start: bool = False
-    """Whether the weights it begins with may come out as the best."""
+    """See TrainingRun."""
 
     def run(self, stage: str) -> TrainingRun:
         """Train; afterwards the model holds the last weights and the result's `best` the best ones.
@@ -125,6 +126,7 @@ class FineTune:
             config=optim,
             folder=self.folder,
             progress=self.progress,
+            look_first=self.look_first,
             keep_start=self.keep_start,
         )
         train(result)

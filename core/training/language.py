@@ -35,6 +35,8 @@ class LanguageLoss:
     gates: Gates | None = None
     columns: npt.NDArray[np.float64] | None = None
     """(instances, global + experts) weights of each instance's row, for a model with mixture layers."""
+    offsets: npt.NDArray[np.float64] | None = None
+    """(global + experts,) what each adds to the logit of Yes, by its weight."""
     frozen_layers: int = 0
     cache_bytes: int = 0
     _kept: dict[int, Tensor] = field(default_factory=dict)
@@ -54,7 +56,10 @@ class LanguageLoss:
             mixing = self.gates.use(rows[layout.trunk_of_token])
         with mixing:
             hidden = self.decoder.run(hidden, layout, start=self.frozen_layers, rows=where)
-        return self._loss(hidden, chosen), layout.tokens
+        offset = np.zeros(len(chosen))
+        if self.offsets is not None and self.columns is not None:
+            offset = self.columns[batch] @ self.offsets
+        return self._loss(hidden, chosen, offset), layout.tokens
 
     def _below(
         self, batch: npt.NDArray[np.int64], layout: Layout, chosen: Sequence[Instance]
@@ -90,7 +95,9 @@ class LanguageLoss:
                 self.cache_bytes -= size
         return found
 
-    def _loss(self, hidden: Tensor, chosen: Sequence[Instance]) -> Losses:
+    def _loss(
+        self, hidden: Tensor, chosen: Sequence[Instance], offset: npt.NDArray[np.float64]
+    ) -> Losses:
         device = hidden.device
         counts = torch.tensor([len(one.answer) for one in chosen])
         targets = Targets(
@@ -98,6 +105,7 @@ class LanguageLoss:
             owner=torch.repeat_interleave(torch.arange(len(chosen)), counts).to(device),
             labels=torch.tensor([float(one.label) for one in chosen], device=device),
             reasoning=torch.tensor([one.reasoning for one in chosen], device=device),
+            offset=torch.from_numpy(offset.astype(np.float32)).to(device),
         )
         return joint_loss(self.decoder.logits(hidden), targets, self.answers, self.config)
 

@@ -51,6 +51,8 @@ class ValidationRecord:
     log_loss: float
     rows: int
     best: bool
+    mean_score: float = math.nan
+    """Mean relevance score of the rows."""
 
 
 class BatchLoss(Protocol):
@@ -70,12 +72,14 @@ class TrainingRun:
     """(steps, batch size)"""
     loss: BatchLoss
     validate: Callable[[], Mapping[str, float]]
-    """Gives auc, uauc, log_loss and rows of the valid split with the parameters as they are."""
+    """Gives auc, uauc, log_loss, mean_score and rows of the valid split with the parameters as they are."""
     config: OptimConfig
     folder: Path
     progress: Progress
+    look_first: bool = False
+    """Look at the valid split before the first step, too."""
     keep_start: bool = False
-    """Look at the valid split before the first step, too, so that the weights it began with can be the best."""
+    """Whether the weights seen at that first look can be the best."""
     step: int = 0
     steps: list[StepRecord] = field(default_factory=list)
     validations: list[ValidationRecord] = field(default_factory=list)
@@ -99,8 +103,8 @@ def train(run: TrainingRun) -> None:
         if run.step:
             bar.advance(run.step)
             run.progress.say(f"train {run.stage}: resumed at step {run.step} of {total}")
-        if run.keep_start and not run.step:
-            _look(run)
+        if run.look_first and not run.step:
+            _look(run, counts=run.keep_start)
         while run.step < total and not _patience_is_over(run):
             _one_step(run, optimiser, bar)
             at_end = run.step == total
@@ -147,16 +151,17 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
     bar.advance(1, loss=loss, auc=run.best_auc if run.validations else float("nan"))
 
 
-def _look(run: TrainingRun) -> None:
+def _look(run: TrainingRun, *, counts: bool = True) -> None:
+    """Validate; if it counts, the weights may become the best."""
     found = run.validate()
     auc = float(found["auc"])
-    better = math.isfinite(auc) and auc > run.best_auc
+    better = counts and math.isfinite(auc) and auc > run.best_auc
     # Where AUC is not defined (no rows, one label) nothing can be chosen by it: the last weights count.
-    if better or not run.best or not math.isfinite(auc):
+    if counts and (better or not run.best or not math.isfinite(auc)):
         run.best = {name: p.detach().clone() for name, p in run.parameters.items()}
     if better:
         run.best_auc, run.waited = auc, 0
-    elif math.isfinite(auc):
+    elif counts and math.isfinite(auc):
         run.waited += 1
     run.validations.append(
         ValidationRecord(
@@ -167,6 +172,7 @@ def _look(run: TrainingRun) -> None:
             log_loss=float(found["log_loss"]),
             rows=int(found["rows"]),
             best=better,
+            mean_score=float(found["mean_score"]),
         )
     )
     run.progress.say(

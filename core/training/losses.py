@@ -31,6 +31,8 @@ class Targets:
     """(B,) float, 1 liked, 0 not."""
     reasoning: Tensor
     """(B,) bool, whether the instance carries a reason."""
+    offset: Tensor
+    """(B,) float, what is added to the logit of Yes before it is compared with the label."""
 
 
 def relevance_score(yes: Tensor, no: Tensor, relevance: str) -> Tensor:
@@ -53,7 +55,8 @@ def joint_loss(
     count = len(targets.labels)
     lengths = torch.bincount(targets.owner, minlength=count)
     at_answer = logits[torch.cumsum(lengths, 0) - lengths]
-    score = relevance_score(at_answer[:, answers.yes], at_answer[:, answers.no], config.relevance)
+    yes = at_answer[:, answers.yes] + targets.offset
+    score = relevance_score(yes, at_answer[:, answers.no], config.relevance)
     rec = binary_cross_entropy_with_logits(score, targets.labels, reduction="none")
     per_token = cross_entropy(logits, targets.tokens, reduction="none")
     summed = torch.zeros(count, device=logits.device).index_add(0, targets.owner, per_token)

@@ -41,6 +41,8 @@ class Projection:
 
     base: Base
     gates: Gates
+    offsets: npt.NDArray[np.float64]
+    """(columns of the gates,) what each adds to the logit of Yes."""
     routing: Routing
     examples: Examples
     prompt: PromptConfig
@@ -112,6 +114,7 @@ class Projection:
                 config=LossConfig(relevance=self.relevance),
                 injector=injector,
                 gates=self.gates,
+                offsets=self.offsets,
                 columns=columns[[one.user for one in instances]],
             ),
             validate=self._validator(builder, injector),
@@ -141,7 +144,13 @@ class Projection:
         rows = draw_rows(dataset.rows("valid"), self.optim.valid_rows, self.optim.seed)
         return Validator(
             model=self.projector,
-            scorer=Scorer(self.decoder, builder.answers, gates=self.gates, injector=injector),
+            scorer=Scorer(
+                self.decoder,
+                builder.answers,
+                gates=self.gates,
+                offsets=self.offsets,
+                injector=injector,
+            ),
             relevance=self.relevance,
             prompts=prompts_of_rows(self.examples, builder, rows),
             labels=dataset.label[rows],

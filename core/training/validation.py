@@ -31,17 +31,20 @@ class Validator:
     """The rows as the last call scored them."""
 
     def __call__(self) -> Mapping[str, float]:
-        """Return auc, uauc, log_loss and rows; not-a-number where a metric is not defined."""
+        """Return auc, uauc, log_loss, mean_score and rows; not-a-number where a metric is not defined."""
+        nan = float("nan")
         if not len(self.prompts):
-            return {"auc": float("nan"), "uauc": float("nan"), "log_loss": float("nan"), "rows": 0}
+            return {"auc": nan, "uauc": nan, "log_loss": nan, "mean_score": nan, "rows": 0}
         rows = self.last = self.scored()
         found = measures(rows, k=5)
         values = {
             name: value_of(found[name].statistic, rows.users)
             for name in ("auc", "uauc", "log_loss")
         }
-        nan = float("nan")
-        return {name: nan if v is None else v for name, v in values.items()} | {"rows": len(rows)}
+        return {name: nan if v is None else v for name, v in values.items()} | {
+            "mean_score": float(rows.score.mean()),
+            "rows": len(rows),
+        }
 
     def scored(self) -> ScoredRows:
         """Score the rows with the weights as they are."""

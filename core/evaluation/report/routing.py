@@ -126,12 +126,17 @@ def _table(gates: Mapping[str, Gate], routes: list[str]) -> Table:
                 Cell(text=scorer, note=gate.reference, code=True),
                 *(Cell(text=count(n), note=percent(n / users) if users else "") for n in shares),
                 Cell(text=weights),
+                Cell(text=" / ".join(figure(b) for b in gate.facts.get("offsets", ())) or NONE),
                 Cell(text=str(gate.facts.get("tau", NONE))),
                 Cell(text=str(gate.facts.get("fusion", NONE))),
             ]
         )
     columns = [Column(text="scorer", note="model", number=False)]
     columns += [Column(text=route, note="users") for route in routes]
-    columns += [Column(text="weights", note="mean of each expert"), Column(text="τ")]
+    columns += [
+        Column(text="weights", note="mean of each expert"),
+        Column(text="offsets", note="added to each"),
+    ]
+    columns += [Column(text="τ")]
     columns += [Column(text="fusion", number=False)]
     return Table(title="", columns=columns, rows=rows)

@@ -28,6 +28,7 @@ class Showroom(Shop):
         experts: int = 2,
         adapter: Artifact | None = None,
         style: str = "paper",
+        centred: bool = False,
     ) -> Artifact:
         """Publish a model with groups, experts and an adapter behind it, and scores of it."""
         encoder = self.encoder("sasrec")
@@ -44,7 +45,9 @@ class Showroom(Shop):
             "experts", f"{name}-experts", inputs, lambda folder: _experts(folder, experts)
         )
         inputs = {"experts": [made.object_id], "encoder": [encoder.object_id], **home}
-        model = self.publish("model", name, inputs, lambda folder: self._model(folder, experts))
+        model = self.publish(
+            "model", name, inputs, lambda folder: self._model(folder, experts, centred=centred)
+        )
         self.scores_of(model)
         return model
 
@@ -125,7 +128,7 @@ class Showroom(Shop):
         picture = draw(places, group.astype(np.int32), title="groups", axes="pca")
         (folder / "picture.svg").write_text(picture)
 
-    def _model(self, folder: Path, experts: int) -> None:
+    def _model(self, folder: Path, experts: int, *, centred: bool) -> None:
         users = self.dataset.users
         routes = ["cold", *["fused"] * (len(users) - 1)]
         weights = [[], *[[1 / experts] * experts] * (len(users) - 1)]
@@ -133,7 +136,8 @@ class Showroom(Shop):
         empty = [None] * len(users)
         columns |= {"expert": empty, "entropy": [0.5] * len(users), "weights": weights}
         _table(folder, "model", "weights.parquet", columns)
-        facts = {"fusion": "exact", "tau": 0.1, "experts": experts}
+        offsets = [0.25 * place if centred else 0.0 for place in range(experts)]
+        facts = {"fusion": "exact", "tau": 0.1, "experts": experts, "offsets": offsets}
         (folder / "fusion.json").write_text(json.dumps(facts))
 
 
@@ -143,6 +147,8 @@ def _table(folder: Path, kind: str, path: str, columns: dict[str, Any]) -> None:
 
 def _representations(folder: Path, kind: str, count: int) -> None:
     columns = {"group": range(count), "users": [10] * count, "vector": [[0.0, 1.0]] * count}
+    if kind == "experts":
+        columns["offset"] = [0.25 * place for place in range(count)]
     _table(folder, kind, "representations.parquet", columns)
 
 

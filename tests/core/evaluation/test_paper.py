@@ -72,16 +72,19 @@ def test_yelp_and_book_are_compared_with_their_own_columns(
     assert [cell.number for cell in row[3::2]] == sasrec
 
 
-def test_a_model_that_is_told_counts_is_said_to_be_more_than_the_papers(shop: Showroom) -> None:
+def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> None:
     shop.as_papers("ml-1m")
     shop.fused("thinkrec", style="evidence")
     shop.fused("thinkrec-paper", style="paper")
-    found = shop.evaluate("scores/thinkrec", "scores/thinkrec-paper")
+    shop.fused("thinkrec-centred", style="paper", centred=True)
+    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred")
+    found = shop.evaluate(*(f"scores/{name}" for name in names))
     rows = Page(html_of(found)).tables["paper"][1:]
     notes = {row[0].parts["value"]: row[1].parts["note"] for row in rows}
     assert notes == {
         "model/thinkrec@1": "table 2, ML-1Mours is told counts (style evidence)",
         "model/thinkrec-paper@1": "table 2, ML-1M",
+        "model/thinkrec-centred@1": "table 2, ML-1Mours has centred experts",
     }
 
 

@@ -23,6 +23,9 @@ from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
 from core.stages.scorers import open_scorer
 from core.text.examples import Examples
+from core.training.loop import ValidationRecord
+from core.training.schedule import draw_rows
+from core.training.validation import prompts_of_rows
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
@@ -68,10 +71,53 @@ def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
         prompt, answers = scorer.builder.build(example), scorer.builder.answers
         with torch.inference_mode():
             logits = peft(torch.tensor([prompt.ids])).logits[0, -1]
-        assert row["yes_logit"] == pytest.approx(float(logits[answers.yes]), abs=1e-4)
+        offset = json.loads((folder / "contract.json").read_text())["yes_offset"]
+        assert (offset != 0) == (route in ("concentrated", "fused"))
+        assert row["yes_logit"] == pytest.approx(float(logits[answers.yes]) + offset, abs=1e-4)
         assert row["no_logit"] == pytest.approx(float(logits[answers.no]), abs=1e-4)
         assert row["score"] == pytest.approx(row["yes_logit"] - row["no_logit"])
         assert row["probability"] == pytest.approx(1 / (1 + np.exp(-row["score"])))
+
+
+def test_experts_are_centred_on_the_adapter_they_started_from(made):
+    """Over a group's valid rows the mean score of its expert is that of the global adapter."""
+    plain = run_stage(
+        made.context,
+        fuse.STAGE,
+        FuseConfig(projector="off", tau=0.8, averaged_share=0.999, dtype="float32", centre=False),
+        name="plain",
+    ).artifact
+    centred, uncentred = opened(made, made["model"]), opened(made, plain)
+    start = opened(made, made["adapter"])
+    data = start.examples.dataset
+    offsets = np.array([0.0, *json.loads(made["model"].file("fusion.json").read_text())["offsets"]])
+    table = read_rows(made["experts"].file("representations.parquet"))
+    assert offsets[1:].tolist() == [row["offset"] for row in table]
+    rows = data.rows("test")
+    columns = centred.columns([int(user) for user in data.user[rows]])
+    np.testing.assert_allclose(
+        centred.score_rows(rows).score,
+        uncentred.score_rows(rows).score + columns @ offsets,
+        atol=1e-4,
+    )
+    groups = read_rows(made["groups"].file("groups.parquet"))
+    for row in table:
+        members = [one["user_index"] for one in groups if one["group"] == row["group"]]
+        valid = data.rows("valid")
+        valid = valid[np.isin(data.user[valid], members)]
+        valid = draw_rows(valid, SHORT["valid_rows"], 0)
+        alone = np.zeros((len(valid), len(offsets)))
+        alone[:, 1 + row["group"]] = 1
+        prompts = prompts_of_rows(centred.examples, centred.builder, valid)
+        expert = centred.scorer.score(prompts, alone).score("margin")
+        assert expert.mean() == pytest.approx(start.score_rows(valid).score.mean(), abs=1e-4)
+
+
+def test_without_valid_rows_there_is_nothing_to_centre_by():
+    nothing = ValidationRecord(
+        stage="expert 0", step=0, auc=np.nan, uauc=np.nan, log_loss=np.nan, rows=0, best=False
+    )
+    assert train_experts.centring_offset([nothing, nothing]) == 0
 
 
 def test_experts_differ_from_the_global_adapter_in_the_last_layers_only(made):

@@ -9,8 +9,8 @@ from core.training.losses import Losses
 from core.training.schedule import plan_batches
 
 
-def _run(folder, aucs, **changes):
-    """Train one number towards 5 for three steps, with these valid AUCs."""
+def _run(folder, aucs, *, keep_start=True, **changes):
+    """Train one number towards 5 for three steps, with these valid AUCs; four of them begin before the first step."""
     weight = torch.nn.Parameter(torch.zeros(1))
     found = iter(aucs)
     run = TrainingRun(
@@ -20,11 +20,18 @@ def _run(folder, aucs, **changes):
             steps=3, batch_size=1, recommendation=3, lengths=[1] * 3, reason_share=0.0, seed=0
         ),
         loss=lambda batch: (Losses((weight - 5).square().sum(), weight.sum(), weight.sum()), 1),
-        validate=lambda: {"auc": next(found), "uauc": 0.5, "log_loss": 1.0, "rows": 4},
+        validate=lambda: {
+            "auc": next(found),
+            "uauc": 0.5,
+            "log_loss": 1.0,
+            "mean_score": 0.1,
+            "rows": 4,
+        },
         config=OptimConfig(eval_steps=1, batch_size=1, warmup_steps=0, lr_peak=0.1, **changes),
         folder=folder,
         progress=Silent(),
-        keep_start=len(aucs) == 4,
+        look_first=len(aucs) == 4,
+        keep_start=keep_start,
     )
     train(run)
     return run
@@ -49,6 +56,15 @@ def test_a_step_that_is_better_than_the_start_is_taken(tmp_path):
 def test_without_a_look_at_the_start_the_best_step_is_taken(tmp_path):
     run = _run(tmp_path, [0.6, 0.65, 0.5])
     assert [v.step for v in run.validations] == [1, 2, 3]
+    assert run.best["weight"].item() > 0
+
+
+def test_a_start_that_is_seen_but_not_to_be_kept_is_no_candidate(tmp_path):
+    run = _run(tmp_path, [0.9, 0.6, 0.65, 0.5], keep_start=False)
+    assert [(v.step, v.best) for v in run.validations] == [
+        (0, False), (1, True), (2, True), (3, False),
+    ]  # fmt: skip
+    assert run.best_auc == 0.65
     assert run.best["weight"].item() > 0
 
 

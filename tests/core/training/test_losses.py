@@ -16,8 +16,9 @@ def _log_softmax(row: list[float], index: int) -> float:
     return row[index] - math.log(sum(math.exp(v) for v in row))
 
 
+@pytest.mark.parametrize("offsets", [(0.0, 0.0), (0.7, -1.2)])
 @pytest.mark.parametrize("relevance", ["yes", "margin"])
-def test_loss_mixes_both_parts_by_kind_of_instance(relevance):
+def test_loss_mixes_both_parts_by_kind_of_instance(relevance, offsets):
     # Instance 0: recommendation, label 0, answer "No". Instance 1: reasoning, label 1, answer "Yes" and token 2.
     rows = [[0.3, 1.1, -0.4], [2.0, 0.5, 0.1], [0.0, -1.0, 1.5]]
     found = joint_loss(
@@ -27,11 +28,13 @@ def test_loss_mixes_both_parts_by_kind_of_instance(relevance):
             owner=torch.tensor([0, 1, 1]),
             labels=torch.tensor([0.0, 1.0]),
             reasoning=torch.tensor([False, True]),
+            offset=torch.tensor(offsets),
         ),
         ANSWERS,
         LossConfig(relevance=relevance),
     )
     scores = (0.3, 2.0) if relevance == "yes" else (0.3 - 1.1, 2.0 - 0.5)
+    scores = [score + offset for score, offset in zip(scores, offsets, strict=True)]
     rec = [math.log(1 + math.exp(scores[0])), math.log(1 + math.exp(-scores[1]))]
     think = [
         -_log_softmax(rows[0], 1),
