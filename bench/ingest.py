@@ -3,12 +3,14 @@
     python -m bench.ingest [--rows 20000000] [--markdown PATH]
 
 The peer installs itself in .venv-bench/. Both results are compared: the same rows, splits and like-rates, or the bench
-fails. The limit is the time that DuckDB takes to parse the file and add up its columns, on all cores.
+fails. Of both the faster of two runs counts: on a shared machine one can take a third longer than the next. The limit
+is the time that DuckDB takes to parse the file and add up its columns, on all cores.
 """
 
 import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.process import ROOT, Ran, peer_python, run, thinkrec
@@ -16,6 +18,7 @@ from bench.ratings import Ratings
 from bench.table import Beside, Line, run_alone
 
 ROWS, SHORT_ROWS = 20_000_000, 2_000_000
+TIMES = 2
 CAP = "1GB"
 """A --memory-limit that the full size exceeds by far."""
 OUTSIDE_CAP_GB = 0.6
@@ -43,10 +46,13 @@ def measure(rows: int) -> list[Line]:
 def _lines_of(root: Path, file: Path, rows: int) -> list[Line]:
     suffix = file.suffix[1:]
     work = f"ingest {rows:,} ratings ({suffix.upper()})"
-    store = root / f"store-{suffix}"
-    ours = _ingest(store, file)
+    stores = [root / f"store-{suffix}-{n}" for n in range(TIMES)]
+    ours = _faster(_ingest(store, file) for store in stores)
     engines = ("pyarrow", "c") if suffix == "csv" else ("",)
-    theirs = {engine: _pandas(root, file, engine, store) for engine in engines}
+    theirs = {
+        engine: _faster(_pandas(root, file, engine, store) for store in stores)
+        for engine in engines
+    }
     limit = Beside("parsing the file alone, DuckDB", rows / _parse_seconds(file))
     words = {"pyarrow": "pandas, pyarrow reader", "c": "pandas, its own reader", "": "pandas"}
     found = [
@@ -80,6 +86,10 @@ def _lines_of(root: Path, file: Path, rows: int) -> list[Line]:
         at_least=float(CAP.removesuffix("GB")) + OUTSIDE_CAP_GB,
     )
     return [*found, memory, spilled]
+
+
+def _faster(runs: Iterable[Ran]) -> Ran:
+    return min(runs, key=lambda ran: ran.seconds)
 
 
 def _ingest(store: Path, file: Path, *options: str) -> Ran:
