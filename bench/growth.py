@@ -93,7 +93,9 @@ def draw(found: Sequence[tuple[str, int, float]], path: Path) -> None:
     for name, axis in zip(names, axes, strict=True):
         mine = [(at, seconds) for other, at, seconds in found if other == name]
         axis.plot(*zip(*mine, strict=True), marker="o", color="#2b6cb0")
-        axis.set(xlabel=name, ylim=(0, None))
+        axis.set(xlabel=name, ylim=(0, 1.1 * max(seconds for _, seconds in mine)))
+        far = mine[-1][0] > 20  # there a tick at 1 would be written over its neighbour
+        axis.set_xticks([at for at, _ in mine if at != 1 or not far])
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("seconds")
     figure.tight_layout()
