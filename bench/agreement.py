@@ -65,7 +65,7 @@ def measure(root: Path, reference: str, count: int) -> list[Line]:
             unit="",
             ours=float(np.abs(scores["float32"] - plain).max()),
             smaller_is_better=True,
-            at_least=1e-3,
+            at_least=1e-4,
         ),
         Line(
             work=f"rank correlation with the plain path, {work}",
