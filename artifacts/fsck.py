@@ -150,12 +150,13 @@ def _garbage(layout: Layout, unfinished_days: float | None) -> Iterator[Removal]
             if (kind.name, folder.name) not in committed:
                 yield Removal(folder, files.size(folder), "has no name")
     for folder, lock, done in _idle_runs(layout, committed):
-        days = (time.time() - _last_written(folder)) / _DAY
         if done:
             yield Removal(folder, files.size(folder), "its work is done", lock)
-        elif unfinished_days is not None and days >= unfinished_days:
-            why = f"unfinished work, untouched for {days:.0f} days"
-            yield Removal(folder, files.size(folder), why, lock)
+        elif unfinished_days is not None:
+            days = (time.time() - _last_written(folder)) / _DAY
+            if days >= unfinished_days:
+                why = f"unfinished work, untouched for {days:.0f} days"
+                yield Removal(folder, files.size(folder), why, lock)
     yield from _unused_locks(layout)
     yield from _old_index(layout)
 

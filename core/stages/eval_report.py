@@ -13,6 +13,7 @@ from core.stages.base import Work, ancestor, dataset_of
 from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
+from core.stages.scorers import column_offsets, fusion_facts
 
 if TYPE_CHECKING:
     from core.evaluation.paper import PaperRow
@@ -149,7 +150,7 @@ def gate_of(store: Store, model: Artifact) -> "Gate":
         weights=[sum(column) / len(weighed) for column in zip(*weighed, strict=True)],
         groups=groups.reference if groups else None,
         adapter=adapter.reference if adapter else None,
-        facts=json.loads(model.file("fusion.json").read_text()),
+        facts=fusion_facts(model),
     )
 
 
@@ -170,7 +171,7 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
         cautions = []
         if adapter and adapter.manifest.parameters.get("style") == "evidence":
             cautions.append("ours is told counts (style evidence)")
-        if any(_fusion_facts(artifact).get("offsets", ())):
+        if artifact.kind == "model" and column_offsets(fusion_facts(artifact)).any():
             cautions.append("ours has centred experts")
         if method and (row := paper_row(method, source, caution="; ".join(cautions))):
             found[name] = row
@@ -188,7 +189,7 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
     from core.evaluation.paper import Scorer, method_of
 
     adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-    experts = _fusion_facts(artifact).get("experts")
+    experts = fusion_facts(artifact)["experts"] if artifact.kind == "model" else None
     scorer = Scorer(
         kind=artifact.kind,
         names=(artifact.name, scores),
@@ -198,14 +199,6 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
         experts=experts,
     )
     return method_of(scorer)
-
-
-def _fusion_facts(artifact: Artifact) -> dict[str, Any]:
-    """Return what a model says of its fusion, nothing for what is no model."""
-    if artifact.kind != "model":
-        return {}
-    found: dict[str, Any] = json.loads(artifact.file("fusion.json").read_text())
-    return found
 
 
 def paper_source(dataset: Artifact) -> str | None:

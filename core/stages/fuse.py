@@ -20,7 +20,8 @@ from core.stages.language import (
 )
 from core.stages.scorers import (
     adapter_of,
-    columns_of_offsets,
+    column_offsets,
+    fusion_facts,
     open_adapters,
     open_soft,
     read_routing,
@@ -28,6 +29,9 @@ from core.stages.scorers import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from core.fusion.weights import Routing
 
 
@@ -49,7 +53,7 @@ def make(work: Work[FuseConfig]) -> None:
         "routes": {route: routing.route.count(route) for route in sorted(set(routing.route))},
     }
     if config.projector != "off":
-        facts["projector"] = _train_projector(work, dataset, routing)
+        facts["projector"] = _train_projector(work, dataset, routing, column_offsets(facts))
     else:
         facts["projector"] = {"kept": False}
     (work.draft.folder / "fusion.json").write_text(
@@ -132,7 +136,12 @@ def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:
     )
 
 
-def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -> dict[str, Any]:
+def _train_projector(
+    work: Work[FuseConfig],
+    dataset: Any,
+    routing: "Routing",
+    offsets: "npt.NDArray[np.float64]",
+) -> dict[str, Any]:
     """Train the projector with everything else frozen; with "auto" keep it only if it clearly helps."""
     from core.fusion.mixture import install_mixture
     from core.llm.device import describe_machine
@@ -150,7 +159,7 @@ def _train_projector(work: Work[FuseConfig], dataset: Any, routing: "Routing") -
     projection = Projection(
         base=base,
         gates=gates,
-        offsets=columns_of_offsets(_offsets(work)),
+        offsets=offsets,
         routing=routing,
         examples=open_examples(work.input("dataset"), prior_of(store, contract)),
         prompt=contract.prompt_config(),
@@ -190,7 +199,6 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
         adapter alone (cross terms of peft-linear, projected vectors or a soft prompt).
     """
     import dataclasses
-    import json
 
     from core.data.dataset import Dataset
     from core.errors import ConfigError
@@ -200,7 +208,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     assert dataset is not None
     opened = Dataset.open(dataset.folder)
     index = opened.user_index(user)
-    facts = json.loads(model.file("fusion.json").read_text())
+    facts = fusion_facts(model)
     if facts["fusion"] != "exact":
         raise ConfigError(
             f"{model.reference} fuses by '{facts['fusion']}', which no sum of adapters equals",
@@ -222,7 +230,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns()[index]
     write_combined(folder, adapters, columns.tolist(), contract.base)
-    offset = float(columns @ columns_of_offsets(facts["offsets"]))
+    offset = float(columns @ column_offsets(facts))
     dataclasses.replace(contract, yes_offset=offset).write(folder / "contract.json")
     return folder
 

@@ -1,7 +1,7 @@
 """Open whatever can score: an encoder, the global adapter, or the fused model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,9 +77,9 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
-        facts = json.loads(artifact.file("fusion.json").read_text())
+        facts = fusion_facts(artifact)
         gates = install_mixture(base.model, open_adapters(opening.store, artifact), facts["fusion"])
-        offsets = columns_of_offsets(facts.get("offsets", ()))
+        offsets = column_offsets(facts)
         abroad = _is_abroad(artifact, opening)
         # Users of another data set are strangers, whatever their ids: all go to the global adapter.
         routing = read_routing(artifact, examples.dataset.users, cold=abroad)
@@ -113,11 +113,21 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     )
 
 
-def columns_of_offsets(offsets: Sequence[float]) -> "npt.NDArray[np.float64]":
-    """Return (n + 1,) offsets of the gates' columns: the global adapter has none."""
+def fusion_facts(model: Artifact) -> dict[str, Any]:
+    """Return what a model says of its fusion."""
+    found: dict[str, Any] = json.loads(model.file("fusion.json").read_text())
+    return found
+
+
+def column_offsets(facts: Mapping[str, Any]) -> "npt.NDArray[np.float64]":
+    """Return (n + 1,) offsets of the gates' columns; the global adapter has none, nor has a model from before centring.
+
+    Args:
+        facts: as fusion_facts gives them.
+    """
     import numpy as np
 
-    return np.array([0.0, *offsets])
+    return np.array([0.0, *facts.get("offsets", [0.0] * facts["experts"])])
 
 
 def adapter_of(store: Store, artifact: Artifact) -> Artifact:

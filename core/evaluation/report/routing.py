@@ -136,7 +136,7 @@ def _table(gates: Mapping[str, Gate], routes: list[str]) -> Table:
     columns += [
         Column(text="weights", note="mean of each expert"),
         Column(text="offsets", note="added to each"),
+        Column(text="τ"),
+        Column(text="fusion", number=False),
     ]
-    columns += [Column(text="τ")]
-    columns += [Column(text="fusion", number=False)]
     return Table(title="", columns=columns, rows=rows)

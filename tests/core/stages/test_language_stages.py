@@ -21,7 +21,7 @@ from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUse
 from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
 from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
-from core.stages.scorers import open_scorer
+from core.stages.scorers import column_offsets, open_scorer
 from core.text.examples import Examples
 from core.training.loop import ValidationRecord
 from core.training.schedule import draw_rows
@@ -111,6 +111,12 @@ def test_experts_are_centred_on_the_adapter_they_started_from(made):
         prompts = prompts_of_rows(centred.examples, centred.builder, valid)
         expert = centred.scorer.score(prompts, alone).score("margin")
         assert expert.mean() == pytest.approx(start.score_rows(valid).score.mean(), abs=1e-4)
+
+
+def test_a_model_fused_before_centring_has_no_offsets():
+    assert column_offsets({"experts": 2}).tolist() == [0, 0, 0]
+    assert column_offsets({"experts": 2, "offsets": [0.5, -1]}).tolist() == [0, 0.5, -1]
+    assert column_offsets({"experts": 0, "offsets": []}).tolist() == [0]
 
 
 def test_without_valid_rows_there_is_nothing_to_centre_by():
