@@ -126,7 +126,8 @@ class _Bench:
         merge_adapter(frozen, setting.adapters()[0])
         peer = Projected(frozen, Projector(DIM, decoder.width), (vectors[0], vectors[1]))
         theirs = _typical(step_seconds(peer, instances, batches))
-        return self._line("fuse, one step of the projector", ours, theirs, 2.0, 1.3)
+        tokens = _tokens(instances, batches)
+        return self._line("fuse, one step of the projector", ours, theirs, 2.0, 1.3, tokens)
 
     def _instances(
         self, builder: PromptBuilder, steps: int, *, reasons: bool = True
@@ -173,11 +174,16 @@ class _Bench:
         parts = [run.steps[n * len(plan) : (n + 1) * len(plan)] for n in range(epochs)]
         return statistics.mean(_typical([step.seconds for step in part]) for part in parts)
 
-    def _line(self, work: str, ours: float, theirs: float, products: float, wanted: float) -> Line:
-        tokens = (
-            float(np.mean([[self.instances[n].tokens for n in b] for b in self.batches]))
-            * self._rows
-        )
+    def _line(
+        self,
+        work: str,
+        ours: float,
+        theirs: float,
+        products: float,
+        wanted: float,
+        tokens: float | None = None,
+    ) -> Line:
+        tokens = tokens or _tokens(self.instances, self.batches)
         return Line(
             work=f"{work}, {tokens:.0f} tokens",
             unit="s",
@@ -187,6 +193,11 @@ class _Bench:
             smaller_is_better=True,
             ratio_at_least=wanted,
         )
+
+
+def _tokens(instances: Sequence[Instance], batches: Any) -> float:
+    """Mean tokens of a batch."""
+    return float(np.mean([sum(instances[n].tokens for n in batch) for batch in batches]))
 
 
 def _typical(seconds: Sequence[float]) -> float:

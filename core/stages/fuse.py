@@ -1,5 +1,6 @@
 """fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,20 @@ def _offsets(work: Work[FuseConfig]) -> list[float]:
     source = _source(work)
     if source.kind == "adapter":
         return []
-    found = [float(row["offset"]) for row in read_rows(source.file("representations.parquet"))]
-    return found if work.config.centre else [0.0] * len(found)
+    table = read_rows(source.file("representations.parquet"))
+    return offsets_of(table, source.reference) if work.config.centre else [0.0] * len(table)
+
+
+def offsets_of(experts: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """Return the offsets in the rows of representations.parquet. Raises: ConfigError if `name` is too old for any."""
+    from core.errors import ConfigError
+
+    if any("offset" not in expert for expert in experts):  # schema version 1
+        raise ConfigError(
+            f"{name} has nothing to centre its experts by: an earlier version made it",
+            hint="Run its train-experts again with --force, or fuse with --no-centre.",
+        )
+    return [float(expert["offset"]) for expert in experts]
 
 
 def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 _UNANSWERED_IN_A_ROW = 3  # requests given up one after the other before the endpoint counts as down
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server asks for more
 _MOST_BYTES = 8_000_000  # of one reply's body
+_LENGTH_NAMES = ("max_tokens", "max_completion_tokens")  # newer models know only the latter
 _REPEATED = (408, 409, 425, 429)  # and everything from 500 up
 
 
@@ -61,12 +62,7 @@ class EndpointChat:
     def __init__(self, settings: EndpointSettings, journal: Journal) -> None:
         """Prepare a client. Raises: TeacherError without key and endpoint; ConfigError."""
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
-        key = os.environ.get("OPENAI_API_KEY") or ""
-        if base_url is not None and not base_url.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"the endpoint {base_url!r} is no web address",
-                hint="Write it like http://127.0.0.1:8000/v1.",
-            )
+        key = _key()
         if not key and base_url is None:
             raise TeacherError(
                 "no OPENAI_API_KEY is set and no endpoint is given",
@@ -75,19 +71,14 @@ class EndpointChat:
         self.requests_sent = 0
         self._settings = settings
         self._journal = journal
-        self._client = openai.OpenAI(
-            base_url=base_url,
-            api_key=key or "none",
-            max_retries=0,
-            timeout=settings.timeout,
-        )
+        self._client = _client(base_url, key, settings.timeout)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._not_before = (
             0.0  # monotonic seconds; every thread waits when the server says so to one
         )
         self._unanswered = 0
-        self._length_name = "max_tokens"
+        self._length_name = _LENGTH_NAMES[0]
 
     def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
         """Hold all conversations; see core.text.chat.Chat.
@@ -178,17 +169,22 @@ class EndpointChat:
 
     def _ask(self, request: Request) -> Reply:
         """Send one request. Raises: _Repeatable, TeacherError."""
+        length_name = self._length_name
         try:
-            return _reply_of(self._body(request))
+            return _reply_of(self._body(request, length_name))
         except openai.APIStatusError as failure:
-            raise self._judged(failure) from failure
+            if length_name != _LENGTH_NAMES[-1] and _asks_for(_LENGTH_NAMES[-1], failure):
+                self._length_name = _LENGTH_NAMES[-1]
+                self._wait_turn()
+                return self._ask(request)
+            raise _judged(failure) from failure
         except _lost_connections() as failure:
             text = " ".join(str(failure.__cause__ or failure).split()) or type(failure).__name__
             raise _Repeatable(text[:200]) from failure
 
-    def _body(self, request: Request) -> bytes:
+    def _body(self, request: Request, length_name: str) -> bytes:
         """Send one request, read the whole body. Raises: what the client raises; TimeoutError."""
-        settings: dict[str, Any] = {self._length_name: request.max_tokens}
+        settings: dict[str, Any] = {length_name: request.max_tokens}
         if self._settings.temperature is not None:
             settings["temperature"] = self._settings.temperature
         deadline = time.monotonic() + self._settings.timeout
@@ -205,28 +201,6 @@ class EndpointChat:
                     break  # not JSON any more, so it will count as malformed
         return bytes(body)
 
-    def _judged(self, failure: openai.APIStatusError) -> Exception:
-        """Tell what is worth another try from what ends the run."""
-        status, text = failure.status_code, _error_text(failure)
-        if status == 400 and self._length_name == "max_tokens" and "max_completion_tokens" in text:
-            self._length_name = (
-                "max_completion_tokens"  # newer models know the limit by this name only
-            )
-            return _Repeatable(text)
-        if status >= 500 or (status in _REPEATED and "insufficient_quota" not in text):
-            return _Repeatable(
-                f"status {status}: {text}", wait=_wait_asked(failure.response.headers)
-            )
-        hint = {
-            401: "Set OPENAI_API_KEY to a key of this endpoint.",
-            403: "Use a key that may use this model.",
-            404: "Check the model's name and that the endpoint ends in /v1.",
-            429: "The account's quota is used up; add to it, then give the same command again.",
-        }.get(status, "Check the model's name and its settings (temperature, max-tokens).")
-        return TeacherError(
-            f"the endpoint refuses the request (status {status}): {text}", hint=hint
-        )
-
 
 class _Stopped(Exception):
     """Another conversation ended the run."""
@@ -240,6 +214,52 @@ class _Repeatable(Exception):
         self.wait = wait  # seconds the server asks for
 
 
+def _judged(failure: openai.APIStatusError) -> Exception:
+    """Tell what is worth another try from what ends the run."""
+    status, text = failure.status_code, _error_text(failure)
+    if status >= 500 or (status in _REPEATED and "insufficient_quota" not in text):
+        return _Repeatable(f"status {status}: {text}", wait=_wait_asked(failure.response.headers))
+    hint = {
+        401: "Set OPENAI_API_KEY to a key of this endpoint.",
+        403: "Use a key that may use this model.",
+        404: "Check the model's name and that the endpoint ends in /v1.",
+        429: "The account's quota is used up; add to it, then give the same command again.",
+    }.get(status, "Check the model's name and its settings (temperature, max-tokens).")
+    return TeacherError(f"the endpoint refuses the request (status {status}): {text}", hint=hint)
+
+
+def _asks_for(length_name: str, failure: openai.APIStatusError) -> bool:
+    """Whether a request was refused because its limit of tokens goes by another name."""
+    return failure.status_code == 400 and length_name in _error_text(failure)
+
+
+def _key() -> str:
+    """Return the key of the environment, or nothing. Raises: ConfigError, which does not show it."""
+    key = (os.environ.get("OPENAI_API_KEY") or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            "OPENAI_API_KEY holds a character that no key has",
+            hint="Set it again: letters, digits and marks of ASCII only.",
+        )
+    return key
+
+
+def _client(base_url: str | None, key: str, timeout: float) -> openai.OpenAI:
+    """Return a client. Raises: ConfigError for an endpoint that is no web address."""
+    refused = ConfigError(
+        f"the endpoint {base_url!r} is no web address",
+        hint="Write it like http://127.0.0.1:8000/v1.",
+    )
+    if base_url is not None and not base_url.startswith(("http://", "https://")):
+        raise refused
+    try:
+        return openai.OpenAI(
+            base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout
+        )
+    except _http_errors("InvalidURL") as failure:
+        raise refused from failure
+
+
 def _reply_of(body: bytes) -> Reply:
     """Read a completion; what is none gives an empty reply, for it was paid all the same."""
     try:
@@ -250,20 +270,24 @@ def _reply_of(body: bytes) -> Reply:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return Reply(text="", finish="stop")
     if isinstance(content, list):  # some servers send parts
-        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    text = content if isinstance(content, str) else ""
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    # Half of a surrogate pair, which JSON can spell, could be neither kept nor sent back.
+    text = content.encode("utf-8", "replace").decode() if isinstance(content, str) else ""
     if finish == "content_filter" or (refusal and not text):
         return Reply(text=text, finish="refused")
     return Reply(text=text, finish="length" if finish == "length" else "stop")
 
 
 def _lost_connections() -> tuple[type[Exception], ...]:
-    """Return the errors of a connection that fails, in mid-reply too.
+    """Return the errors of a connection that fails, in mid-reply too."""
+    return (openai.APIConnectionError, TimeoutError, *_http_errors("HTTPError"))
 
-    The latter are those of the client's HTTP library, which is httpx or httpx2 by its version.
-    """
-    libraries = [sys.modules[name] for name in ("httpx2", "httpx") if name in sys.modules]
-    return (openai.APIConnectionError, TimeoutError, *(each.HTTPError for each in libraries))
+
+def _http_errors(name: str) -> tuple[type[Exception], ...]:
+    """Return an error of the client's HTTP library, which is httpx or httpx2 by its version."""
+    libraries = [sys.modules[each] for each in ("httpx2", "httpx") if each in sys.modules]
+    return tuple(getattr(library, name) for library in libraries)
 
 
 def _error_text(failure: openai.APIStatusError) -> str:

@@ -259,6 +259,34 @@ def test_endpoint_that_is_no_address_is_refused(store):
         explain(store, "localhost:8000/v1")
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8000v1", "http://HOST:PORT/v1"])
+def test_endpoint_with_an_impossible_port_is_refused(store, address):
+    with pytest.raises(ConfigError, match="is no web address"):
+        explain(store, address)
+
+
+def test_blanks_around_the_key_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", " key-of-the-test\r\n")
+    with endpoint(lambda body, number: completion("yes")) as server:
+        assert ask(server, tmp_path / "j")[0].text == "yes"
+
+
+@pytest.mark.parametrize("key", ["secret-é", "secret\nsecond"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(store, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ConfigError) as refused:
+        explain(store, "http://127.0.0.1:9/v1")
+    assert "secret" not in f"{refused.value} {refused.value.hint}"
+
+
+def test_half_a_surrogate_pair_is_replaced(tmp_path):
+    half = Response(
+        '{"choices": [{"message": {"content": "a\\ud83d"}}]}', 200, media_type="application/json"
+    )
+    with endpoint(lambda body, number: half) as server:
+        assert ask(server, tmp_path / "j")[0].text == "a?"
+
+
 def test_endpoint_comes_from_the_environment_where_none_is_given(store, monkeypatch):
     with endpoint(obedient) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -341,7 +369,24 @@ def test_server_that_knows_only_the_newer_name_of_the_limit_is_understood(tmp_pa
         return completion(str(body["max_completion_tokens"]))
 
     with endpoint(newer) as server:
-        assert ask(server, tmp_path / "j")[0].text == "5"
+        # One try and no repetition: asking again by the other name is none.
+        reply, chat = ask(server, tmp_path / "j", retries=0)
+        assert reply.text == "5"
+        assert chat.requests_sent == 2
+
+
+def test_all_requests_under_way_learn_the_newer_name_of_the_limit(store):
+    together = threading.Barrier(4)
+
+    def newer(body: dict[str, Any], number: int) -> Response:
+        if "max_tokens" in body:
+            together.wait(20)  # all four are sent before any is refused
+            return failure(400, "Unsupported: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        return obedient(body, number)
+
+    with endpoint(newer) as server:
+        made = explain(store, server.url, request_retries=0)
+    assert {trace["status"] for trace in traces(made.artifact)} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -352,6 +397,7 @@ def test_server_that_knows_only_the_newer_name_of_the_limit_is_understood(tmp_pa
         Response("{cut", 200, media_type="application/json"),
         Response(b"", 200, media_type="application/json"),
         json_response({"choices": [{"message": {"content": 5}}]}),
+        json_response({"choices": [{"message": {"content": [{"type": "text", "text": None}]}}]}),
     ],
 )
 def test_odd_body_counts_as_an_empty_answer_and_is_journalled(tmp_path, odd):

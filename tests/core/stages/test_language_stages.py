@@ -113,6 +113,13 @@ def test_experts_are_centred_on_the_adapter_they_started_from(made):
         assert expert.mean() == pytest.approx(start.score_rows(valid).score.mean(), abs=1e-4)
 
 
+def test_experts_of_before_centring_are_refused_by_name():
+    assert fuse.offsets_of([{"offset": 0.5}, {"offset": -1}], "experts/new@1") == [0.5, -1]
+    with pytest.raises(ConfigError, match="experts/old@1 has nothing to centre") as refused:
+        fuse.offsets_of([{"vector": [1.0]}], "experts/old@1")
+    assert "--no-centre" in refused.value.hint
+
+
 def test_a_model_fused_before_centring_has_no_offsets():
     assert column_offsets({"experts": 2}).tolist() == [0, 0, 0]
     assert column_offsets({"experts": 2, "offsets": [0.5, -1]}).tolist() == [0, 0.5, -1]
