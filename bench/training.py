@@ -60,7 +60,7 @@ class _Bench:
             steps=steps,
             batch_size=batch,
             recommendation=steps * batch,
-            lengths=[one.tokens for one in self.instances],
+            lengths=[one.prompt_tokens for one in self.instances],
             reason_share=0.2,
             seed=0,
         )

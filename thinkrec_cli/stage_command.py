@@ -72,7 +72,7 @@ def stage_command(stage: Stage[Any], shape: Shape | None = None) -> Callable[...
 def _run(
     ctx: typer.Context, session: Session, stage: Stage[Any], shape: Shape, values: dict[str, Any]
 ) -> None:
-    from core.stages.base import plan_stage, run_plan
+    from core.stages.base import Unnamed, plan_stage, run_plan
     from thinkrec_cli.pipes import read_piped_references
 
     config = _read_config(stage, values["run_config"], typed(values, ctx, "set_"))
@@ -98,7 +98,7 @@ def _run(
                 stage,
                 config,
                 references=references,
-                piped=[*piped, *named],
+                unnamed=Unnamed(piped=piped, listed=named),
                 name=values["run_name"],
             )
             if session.verbose:

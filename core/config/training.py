@@ -55,13 +55,9 @@ class OptimConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig(Config):
+class LossWeights(Config):
     """How the two losses are mixed. Source: equation (7)."""
 
-    relevance: Literal["yes", "margin"] = option(
-        "margin",
-        "Relevance score s: the raw logit of Yes (the paper's), or Yes minus No (calibrated from the start).",
-    )
     alpha: float = option(0.1, "Weight of the recommendation loss on a reasoning instance.")
     beta: float = option(0.9, "Weight of the thinking loss on a reasoning instance.")
     theta: float = option(0.9, "Weight of the recommendation loss on a recommendation instance.")
@@ -80,6 +76,16 @@ class LossConfig(Config):
             self.check(
                 getattr(self, name) >= 0, f"{name} is negative", hint="Weights are 0 or more."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig(LossWeights):
+    """What is learnt. Experts take the relevance score of the adapter they start from."""
+
+    relevance: Literal["yes", "margin"] = option(
+        "margin",
+        "Relevance score s: the raw logit of Yes (the paper's), or Yes minus No (calibrated from the start).",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +117,7 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainExpertsConfig(OptimConfig, LossConfig):
+class TrainExpertsConfig(OptimConfig, LossWeights):
     """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers."""
 
     lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.", least=0)

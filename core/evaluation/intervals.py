@@ -13,6 +13,8 @@ from core.errors import MismatchError
 from core.evaluation.rows import Floats, ScoredRows, Statistic
 
 LOW, HIGH = 2.5, 97.5
+LEAST_USERS = 2
+"""Below, all draws are alike, and an interval would claim a certainty that is none."""
 _CELLS_AT_ONCE = 4_000_000
 """Weights of rows held in memory at a time: 32 MB."""
 

@@ -12,6 +12,7 @@ from core.evaluation.calibration import (
     log_loss_statistic,
 )
 from core.evaluation.intervals import (
+    LEAST_USERS,
     Difference,
     Interval,
     difference,
@@ -132,7 +133,7 @@ class Measurement:
         return {
             metric: Figure(
                 value=self.value(scorer, metric),
-                interval=interval(self.drawn[scorer][metric]),
+                interval=self._interval(scorer, metric),
                 rows=len(self.rows),
                 users=measure.users,
                 users_left_out=self.rows.users - measure.users,
@@ -146,11 +147,18 @@ class Measurement:
         return None if first is None or second is None else first - second
 
     def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
-        """Return the gap with its interval; None where it is not defined or nothing was drawn."""
+        """Return the gap with its interval; None where it is not defined, nothing was drawn or one user counts."""
         gap = self.gap(scorer, other, metric)
-        if gap is None:
+        if gap is None or not self._varies(scorer, metric):
             return None
         return difference(gap, self.drawn[scorer][metric], self.drawn[other][metric])
+
+    def _interval(self, scorer: str, metric: str) -> Interval | None:
+        return interval(self.drawn[scorer][metric]) if self._varies(scorer, metric) else None
+
+    def _varies(self, scorer: str, metric: str) -> bool:
+        """Whether draws of users can differ: of one user that counts every draw is the same."""
+        return self.prepared[scorer][metric].users >= LEAST_USERS
 
 
 def _mean_of_users(values: Floats) -> Measure:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.evaluation.intervals import Interval, interval, resample
+from core.evaluation.intervals import LEAST_USERS, Interval, interval, resample
 from core.evaluation.metrics import Drawing, Figure
 from core.evaluation.rows import Floats, Integers, Statistic, row_mean, value_of
 from core.progress import Progress
@@ -55,13 +55,10 @@ def measure_reasons(
     Returns: metric -> figure; the metrics that need a reference cover the rows that have one.
     """
     figures = {"agreement": _row_figure(reasons.user, agreements(reasons), drawing)}
+    said = [without_answer(reason) for reason in reasons.reason]
     for n in (1, 2):
-        figures[f"distinct_{n}"] = _plain_figure(distinct(reasons.reason, n), reasons.user)
-    pairs = [
-        (without_answer(h), without_answer(r))
-        for h, r in zip(reasons.reason, reasons.reference, strict=True)
-        if r
-    ]
+        figures[f"distinct_{n}"] = _plain_figure(distinct(said, n), reasons.user)
+    pairs = [(h, without_answer(r)) for h, r in zip(said, reasons.reference, strict=True) if r]
     if not pairs:
         return figures
     users = [u for u, r in zip(reasons.user, reasons.reference, strict=True) if r]
@@ -209,7 +206,7 @@ def _figure(statistic: Statistic, codes: Integers, drawing: Drawing) -> Figure:
 
 def _interval(statistic: Statistic, codes: Integers, drawing: Drawing) -> Interval | None:
     count = int(codes.max()) + 1
-    if count < 2:  # one user drawn again and again tells nothing
+    if count < LEAST_USERS:
         return None
     drawn = resample(
         [statistic], users=count, rows=len(codes), samples=drawing.samples, seed=drawing.seed

@@ -66,7 +66,7 @@ class Scores:
 
 
 def read_scores(path: Path, name: str) -> Scores:
-    """Read the labelled rows of a scores table.
+    """Read the labelled rows of a scores table, each once.
 
     Args:
         path: a scores.parquet.
@@ -94,7 +94,11 @@ def read_scores(path: Path, name: str) -> Scores:
         probability=table["probability"][labelled],
         route=route if any(route) else None,
     )
-    return scores.take(np.argsort(scores.row, kind="stable")) if scores.row is not None else scores
+    if scores.row is None:
+        return scores
+    # In order, and once each: a file of pairs may name one twice.
+    _, places = np.unique(scores.row, return_index=True)
+    return scores.take(places)
 
 
 def on_same_rows(

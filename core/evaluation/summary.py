@@ -13,14 +13,17 @@ def summarize(rows: Iterable[Row], comparisons: Iterable[Row] = ()) -> dict[str,
         rows; users and users_left_out (of UAUC where it was measured: users without both labels are
         left out); users_left_out_of (metric -> number); intervals (metric -> [low, high]);
         minus (other scorer -> metric -> {difference, low, high, p}, over all rows); slices (name -> the same
-        for its rows); scores (what was measured) and split.
+        for its rows); scores and explanations (what was measured), and the split of the first of them.
     """
     result: dict[str, dict[str, Any]] = {}
     for row in rows:
         scorer = result.setdefault(row["scorer"], {})
         place = scorer
         if row["slice"] == "all":
-            scorer["scores"], scorer["split"] = row["scores"], row["split"]
+            origin = row["scores"]
+            told = origin is not None and origin.startswith("explanation/")
+            scorer.setdefault("explanations" if told else "scores", origin)
+            scorer.setdefault("split", row["split"])
         else:
             place = scorer.setdefault("slices", {}).setdefault(row["slice"], {})
         _add(place, row)

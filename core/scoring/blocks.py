@@ -71,10 +71,11 @@ def score_blocks(
 
 def join_blocks(
     blocks: Sequence[Path], path: Path, columns: Mapping[str, str], *, top: int | None
-) -> int:
-    """Write blocks as one table with each user's ranks, in row order or by rank; return its number of rows.
+) -> tuple[int, int]:
+    """Write blocks as one table with each user's ranks, in row order or by rank.
 
     DuckDB does it out of core. Ties in score go by item id.
+    Returns: how many rows it has, and how many of them have a label.
     """
     names = ", ".join(columns)
     order = "user, rank" if top else "row nulls last, user, rank"
@@ -89,9 +90,11 @@ def join_blocks(
             ) to '{str(path).replace("'", "''")}' (format parquet, compression zstd)""",
             [[str(block) for block in blocks]],
         )
-        found = connection.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
+        found = connection.execute(
+            "select count(*), count(label) from read_parquet(?)", [str(path)]
+        ).fetchone()
     assert found is not None
-    return int(found[0])
+    return int(found[0]), int(found[1])
 
 
 def _score(scorer: RowOrPairScorer, block: Questions) -> Scored:

@@ -15,6 +15,7 @@ from core.errors import (
     BadValueError,
     ConfigError,
     EmptyFileError,
+    EmptySplitError,
     EncodingError,
     MissingColumnError,
     MissingFileError,
@@ -83,8 +84,16 @@ class FiledQuestions:
 
 
 def of_split(config: ScoreConfig, dataset: Dataset) -> Questions:
-    """Ask the rows of a split, or of a sample of its users or rows, ordered by user so that histories are shared."""
+    """Ask the rows of a split, or of a sample of its users or rows, ordered by user so that histories are shared.
+
+    Raises: EmptySplitError if the split has no rows.
+    """
     rows = dataset.rows(config.split)
+    if not len(rows):
+        raise EmptySplitError(
+            f"the data set has no {config.split} rows, so there is nothing to score",
+            hint="Score another split, or ingest again with a split that leaves rows for it.",
+        )
     rng = np.random.default_rng([config.seed, 3])
     about: str = config.split
     present = np.unique(dataset.user[rows])

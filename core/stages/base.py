@@ -33,6 +33,8 @@ class Input:
     """Whether an optional input that nobody names is the latest that fits; else it is left out."""
     fits: Callable[[Artifact], bool] = lambda artifact: True
     """Which artifacts of these kinds are taken unasked, from a pipe or as the latest."""
+    listed: bool = True
+    """Whether a reference given without its option's name can mean it."""
     wanted: Callable[[Any], bool] = lambda config: True
     """Whether these settings use the input at all; if not, it is left out and does not change the key."""
     unless: str | None = None
@@ -93,6 +95,16 @@ class Stage(Generic[C]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unnamed:
+    """References given without saying for which input."""
+
+    piped: Sequence[str] = ()
+    """From the command before in a pipe: each serves the inputs of its kind that it fits."""
+    listed: Sequence[str] = ()
+    """Typed by the user: each serves the inputs of its kind. None is passed over, the stage says if it does not fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What running a stage gave."""
 
@@ -119,18 +131,25 @@ def run_stage(
     config: C,
     *,
     references: Mapping[str, Sequence[str]] | None = None,
-    piped: Sequence[str] = (),
+    unnamed: Unnamed | None = None,
     name: str | None = None,
 ) -> Outcome:
     """Run a stage, or return what an earlier run with the same settings and inputs made.
 
     Args:
         references: input name -> references given by the user ("none" leaves an optional input out).
-        piped: references that came through a pipe; each serves the inputs of its kind.
+        unnamed: references given without saying for which input.
         name: name of the artifact; default is the stage's own.
     Raises: ArtifactNotFound, AmbiguousReference, whatever `make` raises.
     """
-    plan = plan_stage(context, stage, config, references=references or {}, piped=piped, name=name)
+    plan = plan_stage(
+        context,
+        stage,
+        config,
+        references=references or {},
+        unnamed=unnamed,
+        name=name,
+    )
     return run_plan(context, plan)
 
 
@@ -140,12 +159,12 @@ def plan_stage(
     config: C,
     *,
     references: Mapping[str, Sequence[str]],
-    piped: Sequence[str] = (),
+    unnamed: Unnamed | None = None,
     name: str | None = None,
 ) -> Plan:
     """Resolve inputs and compute the key, without computing anything else."""
     unused = {n: ["none"] for n, i in stage.inputs.items() if not (i.required or i.wanted(config))}
-    inputs = resolve_inputs(context.store, stage, {**unused, **references}, piped)
+    inputs = resolve_inputs(context.store, stage, {**unused, **references}, unnamed or Unnamed())
     if not stage.crosses:
         require_same_dataset(context.store, *(a for given in inputs.values() for a in given))
     resources = dict(stage.resources(config))
@@ -204,7 +223,10 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
 
 
 def resolve_inputs(
-    store: Store, stage: Stage[Any], references: Mapping[str, Sequence[str]], piped: Sequence[str]
+    store: Store,
+    stage: Stage[Any],
+    references: Mapping[str, Sequence[str]],
+    unnamed: Unnamed,
 ) -> dict[str, list[Artifact]]:
     """Find the artifact of every input: given by name, through the pipe, or the latest that fits the others.
 
@@ -212,14 +234,18 @@ def resolve_inputs(
     never mix by accident.
     """
     chosen: dict[str, list[Artifact]] = {}
-    from_pipe = [store.resolve(reference) for reference in piped]
+    from_pipe = [store.resolve(reference) for reference in unnamed.piped]
+    from_list = [store.resolve(reference) for reference in unnamed.listed]
     for name, wanted in stage.inputs.items():
         if given := list(references.get(name, ())):
             if given == ["none"] and not wanted.required:
                 chosen[name] = []
             else:
                 chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
-        elif fitting := [a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)]:
+        elif fitting := [
+            *(a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)),
+            *(a for a in from_list if a.kind in wanted.kinds and wanted.listed),
+        ]:
             chosen[name] = fitting if wanted.many else fitting[-1:]
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
@@ -269,6 +295,22 @@ def require_same_dataset(store: Store, *artifacts: Artifact | None) -> None:
         raise MismatchError(
             f"inputs come from different data sets: {listing}",
             hint="Name inputs that come from one data set, or remake the odd one.",
+        )
+
+
+def require_descent(
+    store: Store,
+    child: Artifact,
+    parent: Artifact,
+    fits: Callable[[Artifact], bool] = lambda artifact: True,
+) -> None:
+    """Raises: MismatchError unless the nearest ancestor of the parent's kind, that fits, is the parent."""
+    found = ancestor(store, child, parent.kind, fits)
+    if found is None or found.object_id != parent.object_id:
+        of = found.reference if found else f"no {parent.kind}"
+        raise MismatchError(
+            f"{child.reference} was made from {of}, and {parent.reference} does not go with it",
+            hint=f"Leave {parent.reference} out: the {parent.kind} it was made from is found by itself.",
         )
 
 

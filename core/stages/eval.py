@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.errors import ConfigError
-from core.stages.base import Input, Stage, Work, ancestor, require_same_dataset
+from core.stages.base import Input, Stage, Work, ancestor, dataset_of, require_same_dataset
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -140,13 +140,11 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
         made_by=dict(zip(names, made_by, strict=True)),
         references=references,
         bias=bias,
-        against=bias if against is None else _name_of(against, references),
+        # By its content: the scores to compare with may have been given twice, under two names.
+        against=bias
+        if against is None
+        else names[[one.object_id for one in given].index(against.object_id)],
     )
-
-
-def _name_of(scores: Artifact, references: Mapping[str, str]) -> str:
-    """Return the scorer whose scores an artifact holds."""
-    return next(name for name, one in references.items() if one == scores.reference)
 
 
 def _comparisons(
@@ -201,12 +199,16 @@ def _is_bias(scorer: Artifact | None) -> bool:
 
 
 def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
-    """Return reference -> user -> group of the groups that the scores were made with."""
+    """Return reference -> user -> group of the groups that the scores were made with.
+
+    Of a scorer from another data set there are none: its users are others, whatever their ids.
+    """
     from core.data.tables import read_table
 
-    found = {}
+    store, home, found = work.context.store, work.input("dataset").object_id, {}
     for artifact in all_scores(work):
-        if groups := ancestor(work.context.store, artifact, "groups"):
+        groups = ancestor(store, artifact, "groups")
+        if groups and (source := dataset_of(store, groups)) and source.object_id == home:
             table = read_table(groups.file("groups.parquet"), ["user", "group"])
             own = dict(zip(table["user"], table["group"].tolist(), strict=True))
             found[groups.reference] = own
@@ -292,9 +294,11 @@ def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
 
 
 def _has_labels(scores: Artifact) -> bool:
-    """Whether rows of a split were scored: candidates of a user and pairs of a file have no labels."""
+    """Whether some rows that were scored are of the data set: candidates of a user are not, pairs of a file may be."""
     parameters = scores.manifest.parameters
-    return not (parameters.get("user") or parameters.get("pairs"))
+    if parameters.get("user"):
+        return False
+    return not parameters.get("pairs") or bool(scores.summary.get("labelled"))
 
 
 def _resources(config: EvalConfig) -> dict[str, str]:
@@ -319,7 +323,9 @@ STAGE = Stage(
             text="Scores that the report compares all others with, instead of the counts; measured, too.",
             required=False,
             latest=False,
-            fits=lambda scores: False,  # what comes through a pipe is measured, not compared with
+            # What is piped or listed is measured, not compared with.
+            fits=lambda scores: False,
+            listed=False,
         ),
         "explanations": Input(
             kinds=("explanation",),

@@ -102,7 +102,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
             for a in line
             if a.kind == "groups"
         ],
-        gates=_gates(store, measured),
+        gates=_gates(store, dataset, measured),
         examples=examples,
     )
 
@@ -126,15 +126,33 @@ def _course(artifact: Artifact) -> "Course | None":
         reference=artifact.reference,
         steps=_rows(artifact, "steps.parquet"),
         validations=_rows(artifact, "validations.parquet"),
+        thrown_away=_thrown_away(artifact) if artifact.kind == "model" else "",
     )
 
 
-def _gates(store: Store, measured: Measured) -> "dict[str, Gate]":
+def _thrown_away(model: Artifact) -> str:
+    """Say why the projector that was trained is not part of a model, nothing if it is."""
+    facts = fusion_facts(model)["projector"]
+    if facts["kept"]:
+        return ""
+    gain, error = facts.get("valid_auc_gain"), facts.get("gain_standard_error")
+    if gain is None or error is None:
+        return "The projector was not kept: what it gains on valid cannot be told."
+    return f"The projector was not kept: valid AUC gained {gain:.4f}, its standard error is {error:.4f}."
+
+
+def _gates(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Gate]":
     return {
         scorer: gate_of(store, artifact)
         for scorer, artifact in measured.made_by.items()
-        if artifact is not None and artifact.kind == "model"
+        if artifact is not None and artifact.kind == "model" and _at_home(store, artifact, dataset)
     }
+
+
+def _at_home(store: Store, scorer: Artifact, dataset: Artifact) -> bool:
+    """Whether a scorer was trained on the data set it is measured on: else its users are strangers to it."""
+    home = dataset_of(store, scorer)
+    return home is not None and home.object_id == dataset.object_id
 
 
 def gate_of(store: Store, model: Artifact) -> "Gate":
@@ -164,7 +182,8 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
         return {}
     found = {}
     for name, artifact in measured.made_by.items():
-        if artifact is None:
+        # The paper's figures are of models trained on the very data.
+        if artifact is None or not _at_home(store, artifact, dataset):
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
         method = method_of_scorer(store, artifact, measured.references.get(name, ""))

@@ -1,18 +1,18 @@
 """fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
-from core.stages.base import Context, Input, Stage, Work, dataset_of
+from core.stages.base import Context, Input, Stage, Work, dataset_of, require_descent
 from core.stages.encode import has_vectors
 from core.stages.files import output_folder
 from core.stages.language import (
     Contract,
     defined,
     keywords_of,
+    offsets_of,
     open_examples,
     open_keywords,
     prior_of,
@@ -86,6 +86,9 @@ def _route(work: Work[FuseConfig]) -> "Routing":
     from core.fusion.weights import Gate, route_alike, route_users
 
     config, source = work.config, _source(work)
+    if source.kind == "experts":
+        # Cosines between the vectors of two encoders mean nothing, whatever their width.
+        require_descent(work.context.store, source, work.input("encoder"), has_vectors)
     users, trained = read_vectors(work.input("encoder").file("user_vectors.parquet"))
     if source.kind == "adapter":
         return route_alike(len(users))
@@ -113,18 +116,6 @@ def _offsets(work: Work[FuseConfig]) -> list[float]:
         return []
     table = read_rows(source.file("representations.parquet"))
     return offsets_of(table, source.reference) if work.config.centre else [0.0] * len(table)
-
-
-def offsets_of(experts: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """Return the offsets in the rows of representations.parquet. Raises: ConfigError if `name` is too old for any."""
-    from core.errors import ConfigError
-
-    if any("offset" not in expert for expert in experts):  # schema version 1
-        raise ConfigError(
-            f"{name} has nothing to centre its experts by: an earlier version made it",
-            hint="Run its train-experts again with --force, or fuse with --no-centre.",
-        )
-    return [float(expert["offset"]) for expert in experts]
 
 
 def _write_weights(path: Path, users: list[str], routing: "Routing") -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -129,6 +129,18 @@ def read_reasons(artifact: Artifact | None, split: str) -> dict[int, str]:
         for row in read_rows(artifact.file("traces.parquet"))
         if row["split"] == split and row["status"] == "ok"
     }
+
+
+def offsets_of(experts: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """Return the offsets in rows of representations.parquet. Raises: ConfigError if the experts are too old for any."""
+    from core.errors import ConfigError
+
+    if any("offset" not in expert for expert in experts):  # schema version 1
+        raise ConfigError(
+            f"{name} has nothing to centre its experts by: an earlier version made it",
+            hint="Run its train-experts again with --force, or fuse with --no-centre.",
+        )
+    return [float(expert["offset"]) for expert in experts]
 
 
 def members_of(groups: Artifact, wanted: Sequence[int] = ()) -> dict[int, list[int]]:

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from artifacts.errors import StoreError
+from artifacts.keys import check_name
 from core.config.base import Config, suggestion
 from core.errors import EncodingError, MissingFileError, RecipeError
 from core.stages.base import Input, Stage
@@ -145,15 +147,26 @@ def read_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
         raise RecipeError(
             f"{where} has no steps", hint='Give at least one: [step.data], command = "ingest".'
         )
+    settings, suggested = content.get("settings", {}), content.get("next", [])
+    if not isinstance(settings, dict):
+        raise RecipeError(
+            f"{where}: settings = {settings!r} is no table",
+            hint="Write [settings], and below it one setting a line: seed = 0.",
+        )
+    if not isinstance(suggested, list) or not all(isinstance(line, str) for line in suggested):
+        raise RecipeError(
+            f"{where}: next = {suggested!r} is no list of commands",
+            hint='Put them into brackets: next = ["thinkrec list"].',
+        )
     reader = _Reader(where=where, ids=list(tables))
-    shared = _shared_settings(reader, content.get("settings") or {}, tables)
+    shared = _shared_settings(reader, settings, tables)
     steps = [_read_step(reader, step_id, table, shared) for step_id, table in tables.items()]
     steps = _check_inputs(reader, steps)
     return Recipe(
         name=str(content.get("name", where)),
         about=str(content.get("about", "")),
         steps=tuple(_in_order(reader, steps)),
-        next=tuple(content.get("next") or ()),
+        next=tuple(suggested),
     )
 
 
@@ -201,8 +214,23 @@ def _read_step(
         config=stage.config.from_mapping(settings, where=where),
         inputs=inputs,
         after=_origins(where, "after", table.get("after", [])),
-        artifact=table.get("artifact"),
+        artifact=_artifact_name(where, table.get("artifact")),
     )
+
+
+def _artifact_name(where: str, name: Any) -> str | None:
+    """Return the name of a step's artifact if the store will take it. Raises: RecipeError."""
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise RecipeError(
+            f"{where}: artifact = {name!r} is not a text in quotes",
+            hint='Give a name: artifact = "films".',
+        )
+    try:
+        return check_name(name)
+    except StoreError as problem:
+        raise RecipeError(f"{where}: artifact = {problem}", hint=problem.hint) from problem
 
 
 def _origins(where: str, key: str, value: Any) -> tuple[str, ...]:
@@ -225,14 +253,19 @@ def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
             if other not in by_id:
                 raise _unknown(where, "step", other, by_id)
         inputs = dict(step.inputs)
-        for name, wanted in step.stage.inputs.items():
+        # Those that come through another input are settled after it.
+        for name, wanted in sorted(
+            step.stage.inputs.items(), key=lambda one: one[1].through is not None
+        ):
             if name in inputs:
                 for origin in inputs[name]:
                     _check_origin(f"{where}: {name}", wanted, origin, by_id)
             elif wanted.unless in step.inputs:
                 continue  # left out by the stage itself
-            elif origins := _implied(where, name, wanted, steps[:position]):
-                inputs[name] = origins
+            elif wanted.through and inputs.get(wanted.through, ("none",)) != ("none",):
+                continue  # the ancestor of that input: found when it is there
+            else:
+                inputs[name] = _implied(where, name, wanted, steps[:position])
         settled.append(
             Step(
                 id=step.id,
@@ -264,11 +297,7 @@ def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, St
         )
 
 
-def _implied(
-    where: str, name: str, wanted: Input, earlier: Sequence[Step]
-) -> tuple[str, ...] | None:
-    if wanted.through:
-        return None  # the ancestor of another input: found when that one is there
+def _implied(where: str, name: str, wanted: Input, earlier: Sequence[Step]) -> tuple[str, ...]:
     if not (wanted.required or wanted.latest):
         return ("none",)  # only where it is asked for
     fitting = [step.id for step in earlier if step.stage.kind in wanted.kinds]
@@ -323,9 +352,12 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
             f"'{override}' changes nothing",
             hint="Write it as step.key=value, e.g. sasrec.epochs=5.",
         )
-    table = content.get("step", {}).get(step_id)
+    tables = content.get("step")
+    if not isinstance(tables, dict):
+        return  # there is nothing to change, and read_recipe refuses it
+    table = tables.get(step_id)
     if not isinstance(table, dict):
-        raise _unknown(f"--set {override}", "step", step_id, content.get("step", {}))
+        raise _unknown(f"--set {override}", "step", step_id, tables)
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

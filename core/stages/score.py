@@ -54,11 +54,12 @@ def make(work: Work[ScoreConfig]) -> None:
     )
     seconds = time.perf_counter() - started
     path = work.draft.folder / "scores.parquet"
-    rows = join_blocks(blocks, path, columns, top=config.top if config.user else None)
+    rows, labelled = join_blocks(blocks, path, columns, top=config.top if config.user else None)
     facts = {
         "scorer": scorer_artifact.reference,
         "asked": asked.about,
         "rows": rows,
+        "labelled": labelled,
         "scored": len(asked),
         "seconds": round(seconds, 3),
         "pairs_per_second": round(done / seconds, 2) if done and seconds else None,

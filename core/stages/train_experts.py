@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from core.config.training import LossConfig, TrainExpertsConfig
-from core.stages.base import Input, Stage, Work, require_same_dataset
+from core.config.training import LossConfig, LossWeights, TrainExpertsConfig
+from core.stages.base import Input, Stage, Work, ancestor, require_descent, require_same_dataset
+from core.stages.encode import has_vectors
 from core.stages.language import (
     Contract,
     keywords_of,
     members_of,
+    offsets_of,
     open_examples,
     open_keywords,
     prior_of,
@@ -46,7 +48,12 @@ def make(work: Work[TrainExpertsConfig]) -> None:
     require_same_dataset(work.context.store, work.input("dataset"), work.input("adapter"))
     representations = []
     if kept is not None:
+        require_descent(work.context.store, kept, work.input("adapter"))
+        # Vectors of two encoders have nothing to do with each other, whatever their width.
+        if encoder := ancestor(work.context.store, groups, "encoder"):
+            require_descent(work.context.store, kept, encoder, has_vectors)
         representations = read_rows(kept.file("representations.parquet"))
+        offsets_of(representations, kept.reference)
         shutil.copytree(kept.file("experts"), folder / "experts")
     first = len(representations)
     runs = _train_groups(work, members, first)
@@ -122,7 +129,7 @@ def _train_groups(
     reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
     layers = base.model.config.num_hidden_layers
     loss = LossConfig.from_mapping(
-        {f.name: getattr(config, f.name) for f in dataclasses.fields(LossConfig)}
+        {f.name: getattr(config, f.name) for f in dataclasses.fields(LossWeights)}
         | {"relevance": contract.relevance},
         where="contract.json",
     )

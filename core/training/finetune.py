@@ -102,7 +102,7 @@ class FineTune:
                 steps=steps,
                 batch_size=optim.batch_size,
                 recommendation=count,
-                lengths=[one.tokens for one in instances],
+                lengths=[one.prompt_tokens for one in instances],
                 reason_share=share,
                 seed=optim.seed,
             ),

@@ -28,6 +28,11 @@ class Instance:
         """Tokens that go through the model."""
         return len(self.ids)
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt alone, the same for a row with and without a reason."""
+        return len(self.ids) - len(self.answer) + 1
+
 
 def recommendation_instances(
     examples: Examples, builder: PromptBuilder, rows: npt.NDArray[np.int64]

@@ -47,16 +47,21 @@ def attach(model: Any, settings: LoraSettings, seed: int) -> Any:
 
 
 def _check_targets(model: Any, wanted: Sequence[str]) -> None:
-    layers = {
-        name.rpartition(".")[2]
+    """Look for a linear layer of each name inside the decoder layers, the only ones that train.
+
+    Raises: ConfigError.
+    """
+    names = [
+        f".{name}"
         for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear)
-    }
-    for name in wanted:
-        if name.rpartition(".")[2] not in layers:
+        if isinstance(layer, torch.nn.Linear) and _layer_of(f".{name}") >= 0
+    ]
+    for target in wanted:
+        if not any(name.endswith(f".{target}") for name in names):
+            known = sorted({name.rpartition(".")[2] for name in names})
             raise ConfigError(
-                f"target_modules: the base model has no linear layer '{name}'",
-                hint=f"It has {', '.join(sorted(layers))}.",
+                f"target_modules: the base model has no linear layer '{target}' in its decoder layers",
+                hint=f"They have {', '.join(known)}.",
             )
 
 

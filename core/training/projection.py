@@ -103,7 +103,7 @@ class Projection:
                 steps=steps,
                 batch_size=optim.batch_size,
                 recommendation=len(instances),
-                lengths=[one.tokens for one in instances],
+                lengths=[one.prompt_tokens for one in instances],
                 reason_share=0.0,
                 seed=optim.seed,
             ),

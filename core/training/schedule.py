@@ -34,12 +34,13 @@ def plan_batches(
 
     Each instance of a batch is a reasoning instance with probability `reason_share` (0.2 : 0.8 in the paper). Either
     pool is used up in random order before any of its instances comes again. Batches are cut from runs of a few
-    steps sorted by length, and then shuffled, so that instances of one batch are of about one length.
+    steps sorted by the length of their prompts, and then shuffled, so that instances of one batch are of about one
+    length. By the prompts only: sorted with their reasons, the reasoning instances would fill batches of their own.
 
     Args:
         steps: how many batches.
         recommendation: the first so many instances are recommendation instances, the rest reasoning instances.
-        lengths: tokens of every instance.
+        lengths: tokens of the prompt of every instance.
     Returns: (steps, batch_size) positions of instances.
     """
     rng = np.random.default_rng([seed, 1])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.evaluation.intervals import resample
+from core.evaluation.intervals import LEAST_USERS, resample
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
 from core.scoring.scorer import Scorer
@@ -66,7 +66,7 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether it is more than one standard error; False where AUC is not defined (one label only)."""
+        """Whether it is more than one standard error; False without one (one label or one user only)."""
         return self.value > self.standard_error
 
 
@@ -85,7 +85,9 @@ def gain(better: ScoredRows, without: ScoredRows, *, samples: int = 1000, seed: 
     return Gain(
         without=base,
         value=nan if found is None else found - base,
-        standard_error=float(gaps.std(ddof=1)) if len(gaps) > 1 else nan,
+        standard_error=float(gaps.std(ddof=1))
+        if len(gaps) > 1 and without.users >= LEAST_USERS
+        else nan,
     )
 
 

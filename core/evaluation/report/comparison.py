@@ -29,7 +29,7 @@ def comparison_section(material: Material) -> Section:
     ]
     if not material.samples:
         lead = ["All scorers answered the same rows. No intervals were drawn."]
-    if material.against:
+    if material.against and material.samples:
         lead.append(
             f"▲ and ▼ mark what is better or worse than {material.against} by more than chance: the 95 % "
             "interval of the paired difference leaves out zero."

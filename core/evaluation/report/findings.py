@@ -33,7 +33,8 @@ def _above(other: str, called: str, lines: Lines) -> list[str]:
     """Say who is above another scorer by more than chance, and that nobody is."""
     told = []
     for metric in MAIN_METRICS:
-        others = [s for s in lines.scorers if lines.gap(s, other, metric)]
+        gaps = {s: lines.gap(s, other, metric) for s in lines.scorers}
+        others = [s for s, gap in gaps.items() if gap is not None and gap["low"] is not None]
         above = [s for s in others if verdict(lines.gap(s, other, metric)) == "better"]
         if not others:
             continue

@@ -34,6 +34,8 @@ class Course:
     reference: str
     steps: Rows
     validations: Rows
+    thrown_away: str = ""
+    """Why nothing of it was kept, empty where something was."""
 
 
 @dataclass(frozen=True, kw_only=True)

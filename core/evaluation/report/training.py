@@ -43,7 +43,10 @@ def _course_blocks(course: Course) -> list[Block]:
             svg=drawings,
             table=_course_table(course, stages),
             source=course.reference,
-            notes=["Losses: faint is every step, strong the mean of its neighbours."],
+            notes=[
+                *([course.thrown_away] if course.thrown_away else []),
+                "Losses: faint is every step, strong the mean of its neighbours.",
+            ],
         )
     ]
 
@@ -71,7 +74,7 @@ def _valid_lines(course: Course, stages: Sequence[str]) -> list[Line]:
     lines = []
     for index, stage in enumerate(stages):
         looks = [row for row in course.validations if row["stage"] == stage]
-        kept = _kept(looks)
+        kept = _kept(course, looks)
         lines += [
             Line(
                 name=stage if metric == "auc" else f"{stage}, UAUC",
@@ -86,8 +89,10 @@ def _valid_lines(course: Course, stages: Sequence[str]) -> list[Line]:
     return lines
 
 
-def _kept(looks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the last validation that was the best so far."""
+def _kept(course: Course, looks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the last validation that was the best so far, None if nothing was kept."""
+    if course.thrown_away:
+        return None
     return next((row for row in reversed(looks) if row["best"]), None)
 
 
@@ -95,7 +100,7 @@ def _course_table(course: Course, stages: Sequence[str]) -> Table:
     rows = []
     for stage in stages:
         steps = [row for row in course.steps if row["stage"] == stage]
-        kept = _kept([row for row in course.validations if row["stage"] == stage])
+        kept = _kept(course, [row for row in course.validations if row["stage"] == stage])
         ends = []
         for _, part in PARTS:
             losses = [loss for _, loss in _losses(course, stage, part)]

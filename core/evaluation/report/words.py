@@ -37,7 +37,8 @@ def reasons_section(material: Material) -> Section | None:
     columns = [Column(text="scorer", note="explanations", number=False), Column(text="reasons")]
     columns += [Column(text=name_of(metric)) for metric in metrics]
     notes = [
-        "agrees with score: the first word is the answer that the score gives. METEOR, ROUGE-L (0 to 1), "
+        "agrees with score: the first word is the answer that the score gives; by construction always where the "
+        "score is Yes minus No, as the word is the likelier of the two. METEOR, ROUGE-L (0 to 1), "
         "BLEURT (about 0 to 1), BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. "
         "distinct-n: share of different n-grams.",
         *_paper_notes(material),

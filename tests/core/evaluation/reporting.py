@@ -29,6 +29,7 @@ class Showroom(Shop):
         adapter: Artifact | None = None,
         style: str = "paper",
         centred: bool = False,
+        projector: dict[str, Any] | None = None,
     ) -> Artifact:
         """Publish a model with groups, experts and an adapter behind it, and scores of it."""
         encoder = self.encoder("sasrec")
@@ -46,7 +47,10 @@ class Showroom(Shop):
         )
         inputs = {"experts": [made.object_id], "encoder": [encoder.object_id], **home}
         model = self.publish(
-            "model", name, inputs, lambda folder: self._model(folder, experts, centred=centred)
+            "model",
+            name,
+            inputs,
+            lambda folder: self._model(folder, experts, centred=centred, projector=projector),
         )
         self.scores_of(model)
         return model
@@ -128,7 +132,9 @@ class Showroom(Shop):
         picture = draw(places, group.astype(np.int32), title="groups", axes="pca")
         (folder / "picture.svg").write_text(picture)
 
-    def _model(self, folder: Path, experts: int, *, centred: bool) -> None:
+    def _model(
+        self, folder: Path, experts: int, *, centred: bool, projector: dict[str, Any] | None
+    ) -> None:
         users = self.dataset.users
         routes = ["cold", *["fused"] * (len(users) - 1)]
         weights = [[], *[[1 / experts] * experts] * (len(users) - 1)]
@@ -138,6 +144,9 @@ class Showroom(Shop):
         _table(folder, "model", "weights.parquet", columns)
         offsets = [0.25 * place if centred else 0.0 for place in range(experts)]
         facts = {"fusion": "exact", "tau": 0.1, "experts": experts, "offsets": offsets}
+        facts["projector"] = projector or {"kept": False}
+        if projector:
+            _training(folder, "model", ["projector"], 12)
         (folder / "fusion.json").write_text(json.dumps(facts))
 
 

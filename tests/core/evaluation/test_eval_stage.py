@@ -14,7 +14,7 @@ from core.data.dataset import Dataset
 from core.data.tables import read_rows, write_table
 from core.errors import ConfigError, MismatchError, MissingFileError
 from core.evaluation.summary import summarize
-from core.stages.base import Context, run_stage
+from core.stages.base import Context, Unnamed, plan_stage, run_stage
 from core.stages.eval import STAGE
 from core.stages.kinds import EXPLANATION, KINDS, SCORES
 from tests.conftest import write_dataset
@@ -53,7 +53,9 @@ class Shop:
 
         return self.publish("encoder", name, {"dataset": [self.dataset_artifact.object_id]}, write)
 
-    def scores(self, name: str, *, rows: Any = None, noise: float = 1.0) -> Artifact:
+    def scores(
+        self, name: str, *, rows: Any = None, noise: float = 1.0, **parameters: Any
+    ) -> Artifact:
         """Scores of an encoder of that name: the label, blurred."""
         encoder = self.encoder(name)
         data = self.dataset
@@ -81,7 +83,7 @@ class Shop:
             "scorer": [encoder.object_id],
             "dataset": [self.dataset_artifact.object_id],
         }
-        return self.publish("scores", name, inputs, write)
+        return self.publish("scores", name, inputs, write, **parameters)
 
     def explanation(self) -> Artifact:
         row = int(self.dataset.rows("test")[0])
@@ -211,6 +213,27 @@ def test_scores_to_compare_with_are_measured_whether_or_not_they_are_named_twice
     once = nested(shop.evaluate("scores/mf", against="scores/sasrec"))
     twice = nested(shop.evaluate("scores/mf", "scores/sasrec", against="scores/sasrec"))
     assert once == twice
+
+
+def test_scores_to_compare_with_may_have_two_names(shop: Shop) -> None:
+    made = shop.scores("mf")
+    shop.store.name_object(made, "same")
+    found = nested(shop.evaluate("scores/mf", against="scores/same"))
+    assert list(found) == ["constant", "bias", "encoder/mf@1"]
+
+
+def test_scores_that_are_listed_are_measured_or_refused_but_never_passed_over(shop: Shop) -> None:
+    shop.scores("mf")
+    shop.scores("pairs", pairs="pairs.csv")
+    listed = Unnamed(listed=["scores/pairs@1"])
+    config = EvalConfig(bootstrap_samples=5, meteor=False)
+    made = run_stage(shop.context, STAGE, config, unnamed=listed).artifact
+    assert made.summary["scores"] == ["scores/pairs@1"]
+    piped = Unnamed(piped=["scores/pairs@1"])  # nothing says that any of its pairs has a label
+    assert plan_stage(shop.context, STAGE, config, references={}, unnamed=piped).inputs["scores"][
+        0
+    ].reference == ("scores/mf@1")
+    assert not made.manifest.inputs["against"]
 
 
 def test_scores_to_compare_with_must_cover_the_same_rows(shop: Shop) -> None:

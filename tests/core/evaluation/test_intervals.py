@@ -128,3 +128,18 @@ def test_difference_the_other_way_round_is_its_negative() -> None:
         assert back is not None
         assert (one.value, one.low, one.high) == pytest.approx((-back.value, -back.high, -back.low))
         assert one.p_value == back.p_value
+
+
+def test_one_user_that_counts_gives_values_and_no_certainty() -> None:
+    label = np.array([0, 1, 0, 1, 1, 1])
+    user = np.array([0, 0, 0, 0, 1, 2])  # users 1 and 2 have one label, so UAUC has one user
+    rows = {
+        name: ScoredRows.of(user, label, score, np.full(6, 0.5))
+        for name, score in {"good": label + 0.0, "bad": -label}.items()
+    }
+    measured = measure_all(rows, drawing=Drawing(samples=50))
+    figure = measured.figures("good")["uauc"]
+    assert (figure.value, figure.users, figure.interval) == (1.0, 1, None)
+    assert measured.difference("good", "bad", "uauc") is None
+    assert measured.gap("good", "bad", "uauc") == 1.0
+    assert measured.figures("good")["auc"].interval is not None  # three users have rows

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.data.tables import read_rows
 from core.evaluation.paper import (
     DATA_SETS,
     WITHOUT_BOTH,
@@ -36,6 +37,19 @@ def test_papers_figures_stand_beside_ours_on_the_papers_data_only(shop: Showroom
         "SASRec": [0.6956, 0.6687, 0.7663, 0.4747],
         "ThinkRec": [0.7764, 0.6775, 0.7747, 0.4774],
     }
+
+
+def test_a_scorer_of_another_data_set_has_no_groups_routes_or_figures_of_the_paper_there(
+    shop: Showroom,
+) -> None:
+    model = shop.fused("thinkrec")
+    shop.as_papers("ml-1m")
+    shop.scores_of(model)
+    found = shop.evaluate("scores/thinkrec@2")
+    assert "Beside the paper" not in html_of(found)
+    assert "Routes of the users" not in html_of(found)
+    slices = {row["slice"] for row in read_rows(found.file("metrics.parquet"))}
+    assert not [name for name in slices if name.startswith("group")]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,26 @@ def test_scores_to_compare_with_take_the_place_of_the_counts(shop: Showroom) -> 
     assert "No scorer is above encoder/mf@1 in AUC" in page.text
 
 
+def test_without_draws_nothing_is_said_of_chance(shop: Showroom) -> None:
+    shop.scores("mf")
+    page = Page(html_of(shop.evaluate("scores/mf", bootstrap_samples=0)))
+    assert "No intervals were drawn" in page.text
+    assert "by more than chance" not in page.text
+
+
+def test_a_projector_that_was_not_kept_has_no_kept_step(shop: Showroom) -> None:
+    shop.fused("kept", projector={"kept": True})
+    shop.fused(
+        "gone", projector={"kept": False, "valid_auc_gain": 0.001, "gain_standard_error": 0.02}
+    )
+    for name, kept in (("kept", True), ("gone", False)):
+        training = html_of(shop.evaluate(f"scores/{name}")).partition(f"Training of model/{name}")[
+            2
+        ]
+        assert ("projector at 12: 0.7123 (kept)" in training) == kept
+        assert ("The projector was not kept: valid AUC gained 0.0010" in training) != kept
+
+
 @pytest.mark.parametrize("metric", ["auc", "uauc"])
 def test_every_number_of_the_slices_is_the_metrics_tables(
     evaluation: Artifact, metric: str

@@ -48,6 +48,13 @@ def test_scores_are_read_in_the_order_of_the_data_set_and_without_unlabelled_row
     assert scores.route is None
 
 
+def test_a_row_scored_twice_counts_once(dataset: Dataset, tmp_path: Path) -> None:
+    rows = [row_of(dataset, n) for n in (9, 3, 9)]  # a file of pairs may name one twice
+    scores = read_scores(write_scores(tmp_path / "s.parquet", rows), "scores/s@1")
+    assert scores.row is not None
+    assert scores.row.tolist() == [3, 9]
+
+
 def test_scores_without_labels_are_refused(dataset: Dataset, tmp_path: Path) -> None:
     path = write_scores(tmp_path / "s.parquet", [row_of(dataset, 5, label=None)])
     with pytest.raises(EmptySplitError, match="scores/s@1"):
@@ -212,6 +219,16 @@ def test_summary_nests_what_the_table_lists() -> None:
             "minus": {"bias": {"auc": {"difference": -0.1, "low": -0.2, "high": 0.1, "p": 0.5}}},
         }
     }
+
+
+def test_summary_keeps_scores_and_explanations_of_one_scorer_apart() -> None:
+    line = {"scorer": "model/m@1", "slice": "all", "low": None, "high": None, "value": 0.5}
+    line |= {"rows": 4, "users": 2, "users_left_out": 0}
+    told = {"scores": "explanation/e@1", "split": "pairs", "metric": "agreement"}
+    scored = {"scores": "scores/s@1", "split": "test", "metric": "auc"}
+    found = summarize([line | scored, line | told])["model/m@1"]
+    assert (found["scores"], found["explanations"]) == ("scores/s@1", "explanation/e@1")
+    assert found["split"] == "test"
 
 
 def test_no_bootstrap_gives_values_without_intervals(dataset: Dataset) -> None:

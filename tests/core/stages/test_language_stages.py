@@ -17,8 +17,23 @@ from core.config.score import ScoreConfig
 from core.config.training import TrainExpertsConfig, TrainGlobalConfig
 from core.data.dataset import Dataset
 from core.data.tables import read_rows
-from core.errors import ConfigError, MismatchError, UnknownItemError, UnknownUserError
-from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
+from core.errors import (
+    ConfigError,
+    EmptySplitError,
+    MismatchError,
+    UnknownItemError,
+    UnknownUserError,
+)
+from core.stages import (
+    cluster,
+    encode,
+    explain,
+    fuse,
+    language,
+    score,
+    train_experts,
+    train_global,
+)
 from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
 from core.stages.scorers import column_offsets, open_scorer
@@ -114,9 +129,9 @@ def test_experts_are_centred_on_the_adapter_they_started_from(made):
 
 
 def test_experts_of_before_centring_are_refused_by_name():
-    assert fuse.offsets_of([{"offset": 0.5}, {"offset": -1}], "experts/new@1") == [0.5, -1]
+    assert language.offsets_of([{"offset": 0.5}, {"offset": -1}], "experts/new@1") == [0.5, -1]
     with pytest.raises(ConfigError, match="experts/old@1 has nothing to centre") as refused:
-        fuse.offsets_of([{"vector": [1.0]}], "experts/old@1")
+        language.offsets_of([{"vector": [1.0]}], "experts/old@1")
     assert "--no-centre" in refused.value.hint
 
 
@@ -167,6 +182,19 @@ def test_a_group_is_added_without_touching_the_others(made):
     ).artifact
     weights = [row["weights"] for row in read_rows(model.file("weights.parquet")) if row["weights"]]
     assert {len(w) for w in weights} == {3}
+
+
+def test_what_does_not_belong_to_the_experts_is_refused(made):
+    other = made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5, seed=1))
+    given = {"experts": [made["experts"].reference], "encoder": [other.reference]}
+    with pytest.raises(MismatchError, match=f"{other.reference} does not go with it"):
+        run_stage(made.context, fuse.STAGE, FuseConfig(projector="off"), references=given)
+    settings = TrainGlobalConfig(base=made.base, lora_dropout=0.0, max_steps=1, **SHORT)
+    adapter = run_stage(made.context, train_global.STAGE, settings, name="another").artifact
+    given = {"experts": [made["experts"].reference], "adapter": [adapter.reference]}
+    config = TrainExpertsConfig(layers=2, add_group=1, **SHORT)
+    with pytest.raises(MismatchError, match="adapter/another@1 does not go with it"):
+        run_stage(made.context, train_experts.STAGE, config, references=given)
 
 
 def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
@@ -466,8 +494,17 @@ def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     for size in (8, 5):
         blocks, _ = score_blocks(scorer, asked, data, size, tmp_path, Silent())
     columns = SCORES.payload("scores.parquet").columns
-    assert join_blocks(blocks, tmp_path / "out.parquet", columns, top=None) == 20
+    assert join_blocks(blocks, tmp_path / "out.parquet", columns, top=None) == (20, 20)
     assert len(set(read_table(tmp_path / "out.parquet", ["row"])["row"].tolist())) == 20
+
+
+def test_a_split_without_rows_is_told_before_anything_is_scored(made):
+    from core.scoring.questions import of_split
+
+    data = opened(made, made["adapter"]).examples.dataset
+    without = dataclasses.replace(data, split=np.zeros_like(data.split))
+    with pytest.raises(EmptySplitError, match="no valid rows"):
+        of_split(ScoreConfig(split="valid"), without)
 
 
 def test_users_of_another_data_set_are_strangers(made, tmp_path):

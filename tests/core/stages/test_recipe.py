@@ -90,6 +90,24 @@ def test_inputs_nobody_names_come_from_the_one_earlier_step_that_fits():
     assert by_id["reasons"] == {"dataset": ("data",), "keywords": ("keywords",)}
 
 
+def test_what_would_come_through_an_input_that_is_left_out_comes_from_a_step():
+    text = DATA + "".join(
+        f"[step.{name}]\ncommand = '{command}'\n{more}\n"
+        for name, command, more in (
+            ("sasrec", "encode", "encoder = 'sasrec'"),
+            ("groups", "cluster", ""),
+            ("global", "train-global", ""),
+            ("experts", "train-experts", ""),
+            ("more", "train-experts", "experts = 'experts'\nadd_group = 1"),
+        )
+    )
+    by_id = {step.id: step.inputs for step in read(text).steps}
+    assert by_id["experts"]["adapter"] == (
+        "global",
+    )  # no experts are kept, whose adapter it could be
+    assert "adapter" not in by_id["more"]
+
+
 DATA = '[step.data]\ncommand = "ingest"\n'
 
 

@@ -64,3 +64,11 @@ def test_where_auc_is_not_defined_nothing_is_gained(rows):
     found = gain(scored, scored)
     assert not found.clear
     assert math.isnan(found.value)
+
+
+def test_a_gain_on_one_user_is_not_clear(drawn):
+    _, _, label = drawn
+    alone = np.zeros(200, dtype=int)
+    found = gain(_rows(label + 0.0, label, alone), _rows(np.zeros(200), label, alone))
+    assert found.value == 0.5
+    assert not found.clear

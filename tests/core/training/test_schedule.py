@@ -27,6 +27,13 @@ def test_reasoning_instances_come_at_their_share():
     assert share == pytest.approx(0.2, abs=0.03)
 
 
+def test_every_batch_mixes_both_kinds_as_they_are_drawn():
+    # Prompts of both kinds are of the same lengths, as they are of the same rows.
+    lengths = np.random.default_rng(0).integers(50, 150, 2600).tolist()
+    reasoning = (_plan(lengths=lengths, recommendation=2000) >= 2000).sum(axis=1)
+    assert reasoning.var() == pytest.approx(10 * 0.2 * 0.8, rel=0.25)  # of a binomial draw
+
+
 def test_every_instance_is_used_before_any_comes_again():
     recommendation = _plan(reason_share=0.0, steps=10)
     assert sorted(recommendation.ravel()) == list(range(100))
