@@ -29,7 +29,9 @@ class EvalConfig(Config):
         keyed=False,
     )
     examples: int = option(
-        3, "Explained pairs shown in the report: of the explanations given, then of others."
+        3,
+        "Explained pairs shown in the report: of the explanations given, then of others that the store has by then "
+        "(--force for later ones).",
     )
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ journal before anything else happens.
 """
 
 import json
+import logging
 import os
 import random
 import sys
@@ -24,6 +25,8 @@ import openai
 from core.errors import ConfigError, TeacherError
 from core.text.chat import Conversation, Reply, Request
 from core.text.journal import Journal
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _UNANSWERED_IN_A_ROW = 3  # requests given up one after the other before the endpoint counts as down
@@ -95,6 +98,9 @@ class EndpointChat:
                     future.result()
                     done()
             return [future.result() for future in futures]
+        except KeyboardInterrupt:
+            _log.warning("waiting for the replies under way; Ctrl-C again leaves without them")
+            raise
         finally:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

@@ -38,7 +38,8 @@ def grounded_trace(case: Case, *, seed: int) -> Trace:
 def grounded_reason(case: Case, *, seed: int) -> str:
     """Compose a reason for the row's label out of facts.
 
-    Returns: 25 to 60 words (titles beyond all measure aside), without the leading answer.
+    Returns: at most 60 words (titles beyond all measure aside), at least 25 where there are facts enough, without the
+        leading answer.
     """
     draw = random.Random(f"{seed}-{case.row}")
     side = 1 if case.label else -1

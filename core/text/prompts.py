@@ -3,11 +3,11 @@
     <chat head>This person rated these items, oldest first:
     - Heat: Yes (crime, thriller)
     - Jumanji: No (children, fantasy)
-    [This person enjoyed 12 of 30 items so far and 6 of the last 10. ...]        evidence about the user
+    [This person enjoyed 40% of 30 items and 6 of the last 10; ...]              evidence about the user
     ------------------------------------------------------------------ end of the shared prefix
     Question: would this person enjoy Casino (crime, drama)?
-    [80 of 100 other people enjoyed it. Of crime this person enjoyed 3 of 4.]    evidence about the item
-    [By counts alone the chance is 72%.]                                   the bias encoder, where one is given
+    [80% of 100 other people enjoyed it. This person enjoyed 3 of 4 crime.]      evidence about the item
+    [By counts alone a Yes is likely (72%).]                               the bias encoder, where one is given
     Answer Yes or No and say why.<chat tail>
 
 Every piece is encoded by itself and pieces are joined as ids: words of others can neither become control tokens nor

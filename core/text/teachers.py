@@ -138,7 +138,7 @@ def tidy_reason(reason: str, *, most_words: int, cut: bool = False) -> str:
     plain = re.sub(
         r"^(?:reason(?:ing)?|explanation|because)\s*:\s*", "", plain, flags=re.IGNORECASE
     )
-    plain = re.sub(r"^(?:yes|no)\s*[.,:;!–—-]+\s*", "", plain, flags=re.IGNORECASE)
+    plain = re.sub(r"^(?:yes|no)\s*(?:[.,:;!–—]+|-+(?=\s))\s*", "", plain, flags=re.IGNORECASE)
     words = plain.split()
     if len(words) > most_words:
         plain, cut = " ".join(words[:most_words]), True
@@ -175,7 +175,7 @@ _HINT_TRACES = re.compile(
 )
 _ANSWER_FIRST = re.compile(
     r"[\s*_#\"'`]*(?:(?:final )?answer\s*:)?[\s*_\"'`]*(yes|no)\b[*_\"'`]*"
-    r"(?:\s*[.,:;!–—-]+|\s*\n|\s*$)",
+    r"(?:\s*(?:[.,:;!–—]+|-+(?=\s|$))|\s*\n|\s*$)",  # a hyphen alone joins words: No-nonsense
     re.IGNORECASE,
 )
 _JSON_FORM = (

@@ -190,6 +190,9 @@ def test_reason_is_one_clean_line_without_a_second_answer():
     assert tidy_reason(messy, most_words=50) == "They like it."
     assert tidy_reason("One two. Three four. Five six.", most_words=5) == "One two. Three four."
     assert tidy_reason("no whole sentence here", most_words=2) == ""
+    assert tidy_reason("No - they like it.", most_words=50) == "They like it."
+    assert tidy_reason("No-nonsense heroes appeal.", most_words=50) == "No-nonsense heroes appeal."
+    assert parse_answer("No-nonsense heroes appeal to them.") is None
 
 
 def test_ordinary_use_of_the_word_hint_is_no_trace_of_ours():
