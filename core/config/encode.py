@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from core.config.base import Config, option
 
 EncoderName = Literal["bias", "mf", "lightgcn", "sasrec", "gsasrec"]
+Device = Literal["auto", "cpu", "cuda"]
 
 # mf and lightgcn: the best valid AUC of the whole grid on MovieLens-1M. sasrec and gsasrec: the best mean of valid AUC
 # on MovieLens-1M and MovieLens-100K of the settings that did best on the former. One seed; bias was not varied.
@@ -30,6 +31,21 @@ SEARCHED = MappingProxyType(
     }
 )
 """Setting -> the setting that lists its values for a search."""
+
+_TRAINED = (
+    "dim", "learning_rate", "weight_decay", "epochs", "patience", "batch_size", "prior_rows", "seed",
+)  # fmt: skip
+_SEQUENCES = ("blocks", "heads", "dropout", "history_length", "history_labels", "user_bias")
+_KNOWN: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "bias": ("weight_decay", "fit_on"),
+        "mf": _TRAINED,
+        "lightgcn": (*_TRAINED, "layers"),
+        "sasrec": (*_TRAINED, *_SEQUENCES),
+        "gsasrec": (*_TRAINED, *_SEQUENCES, "negatives", "calibration", "negative_weight"),
+    }
+)
+"""Encoder -> the settings that change it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +114,7 @@ class EncodeConfig(Config):
         (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
         "L2 penalties that --search tries; repeat the option for several.",
     )
-    device: Literal["auto", "cpu", "cuda"] = option("auto", "Where to train.", keyed=False)
+    device: Device = option("auto", "Where to train.", keyed=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot train, and what cannot be searched. Raises: ConfigError."""
@@ -163,9 +179,27 @@ class EncodeConfig(Config):
 
     def resolved(self) -> Self:
         """Return the same settings with the encoder's own defaults in place of None."""
-        own = {"dim": self.width, **DEFAULTS[self.encoder]}
-        missing = {name: value for name, value in own.items() if getattr(self, name) is None}
+        missing = {name: v for name, v in self._own().items() if getattr(self, name) is None}
         return dataclasses.replace(self, **missing)
+
+    def _own(self) -> dict[str, Any]:
+        return {"dim": DEFAULT_DIM, **DEFAULTS[self.encoder]}
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the keyed settings that the encoder knows, its own defaults filled in.
+
+        So a default spelled out is the same work, and what another default of a later version makes is not. A search
+        has its lists in place of the single values.
+        """
+        known = {"encoder", *_KNOWN[self.encoder]}
+        if self.search:
+            known = (known - set(SEARCHED)) | {"search", *SEARCHED.values()}
+        keyed, own = super().parameters(), self._own()
+        return {
+            name: own.get(name) if value is None else value
+            for name, value in keyed.items()
+            if name in known
+        }
 
     def trials(self) -> list[Self]:
         """Return the settings that a search trains one after the other.

@@ -157,6 +157,11 @@ class IngestConfig(Config):
         """Check what can be checked without the files. Raises: ConfigError."""
         super().__post_init__()
         self._check_files()
+        self.check(
+            self.quote in ("", "none") or (len(self.quote) == 1 and self.quote.isascii()),
+            f"quote = {self.quote!r} is not one plain character",
+            hint='Give one character, for instance --quote "\'", or --quote none.',
+        )
         rules = self.rules()
         train, valid = rules["train_fraction"], rules["valid_fraction"]
         self.check(
@@ -175,11 +180,15 @@ class IngestConfig(Config):
             f"valid_from and test_from cut one time line for all, split_by = {rules['split_by']} does not",
             hint="Leave --split-by out, or the two dates.",
         )
-        dates = [rules[name] for name in ("since", "valid_from", "test_from", "until")]
-        times = [seconds(date) for date in dates if date not in (None, HALF)]
+        dates = {name: rules[name] for name in ("since", "valid_from", "test_from", "until")}
+        times = [
+            seconds(date)
+            for name, date in dates.items()
+            if date is not None and (name, date) != ("test_from", HALF)
+        ]
         self.check(
             times == sorted(set(times)),
-            f"the dates {', '.join(str(date) for date in dates if date)} are not in order",
+            f"the dates {', '.join(str(date) for date in dates.values() if date)} are not in order",
             hint="since < valid_from < test_from < until.",
         )
         self.check(

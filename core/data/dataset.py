@@ -1,6 +1,7 @@
 """A data set in memory: one array entry per interaction, one list entry per item and user."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.errors import UnknownItemError, UnknownUserError
 
 SplitName = Literal["train", "valid", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
+_NUMBER = re.compile("-?[0-9]+")
 IntArray = npt.NDArray[np.integer[Any]]
 
 
@@ -102,11 +104,11 @@ class Dataset:
 
 
 def _nearest(word: str, known: list[str], what: str) -> str:
-    if word.lstrip("-").isdigit():
+    if _NUMBER.fullmatch(word):
         numbers = sorted(
-            (abs(int(k) - int(word)), int(k)) for k in known if k.lstrip("-").isdigit()
+            (abs(int(k) - int(word)), int(k), k) for k in known if _NUMBER.fullmatch(k)
         )
-        near = [str(number) for _, number in numbers[:3]]
+        near = [k for _, _, k in numbers[:3]]
     else:
         near = difflib.get_close_matches(word, known, n=3, cutoff=0.3)
     if not near:

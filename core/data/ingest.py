@@ -3,15 +3,16 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.data.ingest_filter import Filtered, fold_and_filter, order
-from core.data.ingest_items import count_titles, load_items
+from core.data.ingest_items import count_matched, count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
-from core.data.readers.files import literal
+from core.data.readers.files import literal, without_mark
 from core.data.readers.markup import register_decoder
 from core.data.readers.source import Source
 from core.data.split import SplitRule, split_expression
@@ -31,29 +32,43 @@ def ingest(
         folder: gets interactions.parquet, items.parquet, users.parquet and report.json.
         scratch: existing folder to spill to.
     Raises: EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError, DuplicateRowError,
-        EmptySplitError, DiskFullError, ConfigError (memory limit).
+        EmptySplitError, MismatchError, DiskFullError, ConfigError (memory limit).
     """
     rule, rules = SplitRule.of(config), config.rules()
+    source = _without_marks(source, scratch)
     with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
         loaded = load(connection, source, config, rule)
         bar.advance(1, rows=loaded.read)
         facts = load_items(connection, source, config)
         bar.advance()
-        filtered, line = fold_and_filter(connection, source, config, rule)
+        filtered, line = fold_and_filter(connection, loaded.source, config, rule)
         bar.advance()
         rows = RowColumns(
             split=split_expression(line, rule),
             label=f"(rating > {rules['threshold']!r})::TINYINT",
         )
         order(line, rows.split)
+        matched = count_matched(connection, source)
         bar.advance()
         splits = write_payloads(connection, rows, folder, unrated_items=rules["unrated_items"])
         _check_splits(rule, splits)
         report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
+        report["items_with_facts"] = matched
         report["item_titles"] = count_titles(connection, unrated_items=rules["unrated_items"])
         bar.advance()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report
+
+
+def _without_marks(source: Source, scratch: Path) -> Source:
+    """Replace files that DuckDB cannot read as they are; items that lie beside the interactions stay there."""
+    interactions = without_mark(source.interactions, scratch / "interactions.jsonl")
+    items = source.items
+    if items is not None:
+        beside = items.file is source.interactions
+        file = interactions if beside else without_mark(items.file, scratch / "items.jsonl")
+        items = replace(items, file=file)
+    return replace(source, interactions=interactions, items=items)
 
 
 @contextmanager
@@ -128,12 +143,8 @@ def _report(
     items, train_items = connection.execute(
         "SELECT count(*), count(*) FILTER (train_rows > 0) FROM by_i"
     ).fetchone()
-    times = [
-        split[name]
-        for split in splits.values()
-        for name in ("first_time", "last_time")
-        if split["rows"]
-    ]
+    filled = [split for split in splits.values() if split["rows"]]
+    likes = sum(split["likes"] for split in filled)
     return {
         "source": config.source,
         "files": [source.interactions.path.name]
@@ -148,11 +159,12 @@ def _report(
         "splits": splits,
         "split_rule": rule.words,
         "label_rule": f"1 if rating > {config.rules()['threshold']:g} else 0",
-        "like_rate": round(
-            sum(s["rows"] * (s["like_rate"] or 0) for s in splits.values()) / kept, 6
-        ),
-        "first_time": min(times),
-        "last_time": max(times),
+        "likes": likes,
+        "like_rate": round(likes / kept, 6),
+        "least_rating": min(split["least_rating"] for split in filled),
+        "greatest_rating": max(split["greatest_rating"] for split in filled),
+        "first_time": min(split["first_time"] for split in filled),
+        "last_time": max(split["last_time"] for split in filled),
         "users": users,
         "users_in_train": train_users,
         "items": items,

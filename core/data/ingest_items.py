@@ -3,9 +3,9 @@
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.ingest_load import reading, value_at
+from core.data.ingest_load import broken_lines, reading, value_at
 from core.data.readers.source import ItemSource, Source
-from core.errors import BadValueError
+from core.errors import BadValueError, EmptyFileError, MismatchError
 
 # "Toy Story (1995)" is the title Toy Story and the year 1995.
 _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
@@ -14,7 +14,8 @@ _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
 def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[str, int]:
     """Fill the table `facts` (item, title, title_from, year, categories, description), one row per id.
 
-    Of several rows with one id the first counts. Returns: rows read, repeated ids, rows without an id, for the report.
+    Of several rows with one id the first counts.
+    Returns: rows read, repeated ids, rows without an id, broken lines of a text table, for the report.
     Raises: EncodingError, BadValueError, EmptyFileError.
     """
     items = source.items
@@ -23,11 +24,11 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
             "CREATE TABLE facts (item VARCHAR, title VARCHAR, title_from VARCHAR, year INTEGER, categories VARCHAR[], "
             "description VARCHAR)"
         )
-        return {"read": 0, "repeated": 0, "without_id": 0}
-    # Broken lines of a delimited file would need their own accounts, as interactions have; such files stop.
-    lenient = config.bad_rows == "reject" and items.file.by_line
+        return {"read": 0, "repeated": 0, "without_id": 0, "broken": 0}
+    reject = config.bad_rows == "reject"
     with reading(items.file):
-        connection.execute(_statement(items, items.file.relation(lenient=lenient)))
+        connection.execute(_statement(items, items.file.relation(lenient=reject)))
+    broken = len(broken_lines(connection, items.file)) if reject else 0
     read, without = connection.execute(
         "SELECT count(*), count(*) FILTER (item IS NULL OR trim(item) = '') FROM all_facts"
     ).fetchone()
@@ -42,7 +43,40 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
     )
     (kept,) = connection.execute("SELECT count(*) FROM facts").fetchone()
     connection.execute("DROP TABLE all_facts")
-    return {"read": read, "repeated": read - without - kept, "without_id": without}
+    return {
+        "read": read + broken,
+        "repeated": read - without - kept,
+        "without_id": without,
+        "broken": broken,
+    }
+
+
+def count_matched(connection: Any, source: Source) -> int | None:
+    """Return how many rated items have a row in `facts`, None if the source has no items of its own.
+
+    Args:
+        connection: holds `by_i` and `facts`.
+    Raises: EmptyFileError if no item was read, MismatchError if none of those read is rated.
+    """
+    if source.items is None:
+        return None
+    rated, matched = connection.execute(
+        "SELECT count(*), count(facts.item) FROM by_i LEFT JOIN facts ON facts.item = i::VARCHAR"
+    ).fetchone()
+    if matched:
+        return int(matched)
+    path, ratings = source.items.file.path, source.interactions.path
+    first = connection.execute(
+        "SELECT item FROM facts ORDER BY try_cast(item AS HUGEINT) NULLS LAST, item LIMIT 1"
+    ).fetchone()
+    if first is None:
+        raise EmptyFileError(f"{path} holds no items", hint="Give a file with at least one item.")
+    (asked,) = connection.execute("SELECT i::VARCHAR FROM by_i ORDER BY code LIMIT 1").fetchone()
+    raise MismatchError(
+        f"{path}: holds none of the {rated:,} rated items; its ids are like '{first[0]}', those of {ratings.name} "
+        f"like '{asked}'",
+        hint="Write the ids of both files the same way; --item-column names their column.",
+    )
 
 
 def count_titles(connection: Any, *, unrated_items: bool) -> dict[str, int]:

@@ -1,21 +1,16 @@
 """First pass of ingest: read the file once, judge every row, and say where a bad one stands."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import (
-    TableFile,
-    check_encoding,
-    first_broken_json,
-    identifier,
-    missing_column,
-    wrong_encoding,
-)
+from core.data.readers.files import TableFile, first_broken_json, identifier, missing_column
 from core.data.readers.source import Source
+from core.data.readers.streams import check_encoding, wrong_encoding
 from core.data.split import SplitRule, column_code
 from core.errors import (
     BadValueError,
@@ -49,6 +44,8 @@ _WANTED = {3: "a number", 4: "a time (seconds since 1970 or ISO 8601)", 5: "trai
 class Loaded:
     """What the first pass counted; the rows are in the table `raw`, `reason` is null for good ones."""
 
+    source: Source
+    """What was read; it knows which lines hold no row."""
     read: int
     rejected: dict[str, int] = field(default_factory=dict)
     """Reason -> rows."""
@@ -68,7 +65,9 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
         time = _time_expression(source, types[source.time], config)
         relation = file.relation(lenient=reject)
         connection.execute(_load_statement(source, rule, time, relation, types))
-    broken = _broken_lines(connection, file) if reject and file.form == "delimited" else {}
+    lines = broken_lines(connection, file) if reject else {}
+    broken = Counter(lines.values())
+    source = replace(source, interactions=replace(file, skipped=frozenset(lines)))
     if reject and file.by_line:
         _mark_broken_objects(connection, file)
     found = connection.execute(
@@ -89,7 +88,7 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
             f"{file.path}: none of {read} rows can be used: {listing}",
             hint="Check columns, units and dates of the options.",
         )
-    return Loaded(read=read, rejected=counts | broken)
+    return Loaded(source=source, read=read, rejected=counts | broken)
 
 
 @contextmanager
@@ -168,18 +167,24 @@ _STRUCTURE = (
 _COUNTABLE = {"MISSING COLUMNS": "too few values", "TOO MANY COLUMNS": "too many values"}
 
 
-def _broken_lines(connection: Any, file: TableFile) -> dict[str, int]:
-    """Count the lines that have too few or too many values. Raises: EncodingError, BadValueError for worse."""
+def broken_lines(connection: Any, file: TableFile) -> dict[int, str]:
+    """Return line -> what is wrong, of lines of a text table that were left out because of too few or too many values.
+
+    Call it once after a lenient reading. Raises: EncodingError, BadValueError for what cannot be left out.
+    """
+    if file.form != "delimited":
+        return {}
     found = connection.execute(
         "SELECT min(error_type::VARCHAR) AS kind, line, min(error_message) FROM reject_errors "
         "GROUP BY line ORDER BY line"
     ).fetchall()
-    counts: dict[str, int] = {}
+    # The next reading makes them anew and does not add to these.
+    connection.execute("DROP TABLE reject_errors")
+    connection.execute("DROP TABLE reject_scans")
     for kind, line, message in found:
         if kind not in _COUNTABLE:
             raise _file_error(file, f"CSV Error on Line: {line} {message}")
-        counts[_COUNTABLE[kind]] = counts.get(_COUNTABLE[kind], 0) + 1
-    return counts
+    return {line: _COUNTABLE[kind] for kind, line, _ in found}
 
 
 def _mark_broken_objects(connection: Any, file: TableFile) -> None:
@@ -263,7 +268,7 @@ def _judge(
         "SELECT count(*) FROM raw WHERE reason IS NULL OR reason = 6"
     ).fetchone()[0]
     if 7 in bad and (config.bad_rows == "error" or bad[7][0] > good):
-        raise _time_unit_error(connection, source, bad[7][1])
+        raise _time_unit_error(connection, source, config, bad[7][1])
     if config.bad_rows == "error":
         reason, (_, row) = min(bad.items(), key=lambda entry: entry[1][1])
         raise _bad_value(connection, source, rule, reason, row)
@@ -304,9 +309,12 @@ def _bad_value(
     return BadValueError(problem, hint=f"Correct the file, or {_LEAVE_OUT}.")
 
 
-def _time_unit_error(connection: Any, source: Source, row: int) -> TimeUnitError:
+def _time_unit_error(
+    connection: Any, source: Source, config: IngestConfig, row: int
+) -> TimeUnitError:
     file = source.interactions
-    value = value_at(connection, file, source.time, row) or ""
+    lenient = config.bad_rows == "reject"
+    value = value_at(connection, file, source.time, row, lenient=lenient) or ""
     digits = len(value.split(".")[0])
     unit = "ms" if digits <= 14 else "us" if digits <= 17 else "ns"
     name = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
@@ -316,9 +324,13 @@ def _time_unit_error(connection: Any, source: Source, row: int) -> TimeUnitError
     )
 
 
-def value_at(connection: Any, file: TableFile, name: str, row: int) -> str | None:
-    """Return the text of a column in data row number `row` (0..)."""
-    found = connection.execute(
-        f"SELECT ({identifier(name)})::VARCHAR FROM {file.relation()} LIMIT 1 OFFSET {row}"
-    ).fetchone()
+def value_at(
+    connection: Any, file: TableFile, name: str, row: int, *, lenient: bool = False
+) -> str | None:
+    """Return the text of a column in data row number `row` (0..), counted as the reading was, lenient or not."""
+    relation = file.relation(lenient=lenient)
+    with reading(file):
+        found = connection.execute(
+            f"SELECT ({identifier(name)})::VARCHAR FROM {relation} LIMIT 1 OFFSET {row}"
+        ).fetchone()
     return found[0] if found else None

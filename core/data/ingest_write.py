@@ -58,21 +58,26 @@ def _write_interactions(connection: Any, rows: RowColumns, path: Path) -> None:
 def _count_splits(connection: Any, path: Path) -> dict[str, dict[str, Any]]:
     """Return for each split its rows, likes, warm rows and times; see to it that rows stand in order."""
     found = connection.execute(
-        "SELECT split, count(*), avg(label), avg(warm::INTEGER), min(time), max(time), "
+        "SELECT split, count(*), sum(label), avg(warm::INTEGER), min(time), max(time), min(rating), max(rating), "
         "count(*) FILTER (row <> file_row_number) "
         f"FROM read_parquet({literal(str(path))}, file_row_number = true) GROUP BY split ORDER BY min(row)"
     ).fetchall()
     counts = {}
-    for split, rows, likes, warm, first, last, moved in found:
+    for split, rows, likes, warm, first, last, least, greatest, moved in found:
         assert moved == 0, "rows were written out of order"
         counts[split] = {
             "rows": rows,
-            "like_rate": round(likes, 6),
+            "likes": int(likes),
+            "like_rate": round(likes / rows, 6),
             "warm_rate": round(warm, 6),
             "first_time": first,
             "last_time": last,
+            "least_rating": least,
+            "greatest_rating": greatest,
         }
-    empty = {"rows": 0, "like_rate": None, "warm_rate": None, "first_time": None, "last_time": None}
+    empty = {"rows": 0, "likes": 0} | dict.fromkeys(
+        ("like_rate", "warm_rate", "first_time", "last_time", "least_rating", "greatest_rating")
+    )
     return {split: counts.get(split, dict(empty)) for split in ("train", "valid", "test")}
 
 

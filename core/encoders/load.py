@@ -1,10 +1,11 @@
 """Encoders by name, and opened from the folder they were saved to."""
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
 
-from core.config.encode import EncodeConfig
+from core.config.encode import Device, EncodeConfig
 from core.data.dataset import Dataset
 from core.data.histories import Histories
 from core.encoders.base import Encoder
@@ -43,9 +44,13 @@ def save_encoder(folder: Path, encoder: Encoder, dataset: Dataset, training: Tra
     encoder.save(folder)
 
 
-def open_encoder(folder: Path, dataset: Dataset, histories: Histories) -> Encoder:
+def open_encoder(
+    folder: Path, dataset: Dataset, histories: Histories, *, device: Device = "auto"
+) -> Encoder:
     """Open an encoder artifact's folder over the data set it was trained on.
 
+    Args:
+        device: where it computes; encoder.json does not say, because it changes no result.
     Raises: MismatchError if the data set has other users or items.
     """
     facts = json.loads((folder / FILE).read_text())
@@ -56,6 +61,6 @@ def open_encoder(folder: Path, dataset: Dataset, histories: Histories) -> Encode
                 hint="Use the data set that the encoder was trained on, or train it again.",
             )
     config = EncodeConfig.from_mapping(facts["settings"], where=str(folder / FILE))
-    encoder = make_encoder(config, dataset, histories)
+    encoder = make_encoder(dataclasses.replace(config, device=device), dataset, histories)
     encoder.load(folder)
     return encoder

@@ -87,7 +87,7 @@ class _Search:
         progress: Progress,
     ) -> None:
         self._grid = config.trials()
-        self._name = config.encoder
+        self._name, self._device = config.encoder, config.device
         self._dataset, self._histories = dataset, histories
         self._folder, self._progress = folder, progress
         self._done: list[Trial] = []
@@ -170,7 +170,7 @@ class _Search:
         course = json.loads((folder / COURSE).read_text())
         self._progress.say(f"search {self._name}: best of {len(self._done)} is {_words(best)}")
         return Found(
-            encoder=open_encoder(folder, self._dataset, self._histories),
+            encoder=open_encoder(folder, self._dataset, self._histories, device=self._device),
             training=Training(
                 epochs=[Epoch(**epoch) for epoch in course["epochs"]],
                 best_epoch=course["best_epoch"],

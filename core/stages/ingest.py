@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.stages.base import Stage, Work
@@ -61,23 +63,54 @@ def make(work: Work[IngestConfig]) -> None:
             "core_rounds": report["core_rounds"],
         }
     )
-    _say(work, report["rows"], report["splits"], report["split_rule"])
-    if rounds := report["core_rounds"]:
-        work.progress.say(f"users and items with too few rows left out; rounds: {rounds}")
+    for line in _lines(report, config.rules()["threshold"]):
+        work.progress.say(line)
 
 
-def _say(
-    work: Work[IngestConfig],
-    rows: Mapping[str, int],
-    splits: Mapping[str, Mapping[str, int]],
-    rule: str,
-) -> None:
-    counts = ", ".join(f"{name} {split['rows']:,}" for name, split in splits.items())
-    work.progress.say(
+def _lines(report: Mapping[str, Any], threshold: float) -> Iterator[str]:
+    """Yield what to say of a report."""
+    rows = report["rows"]
+    counts = ", ".join(f"{name} {split['rows']:,}" for name, split in report["splits"].items())
+    yield (
         f"{rows['read']:,} rows read, {rows['kept']:,} kept ({counts}), {rows['rejected']:,} rejected, "
-        f"{rows['folded']:,} folded"
+        f"{rows['folded']:,} folded; {report['like_rate']:.1%} liked"
     )
-    work.progress.say(f"split: {rule}")
+    yield f"split: {report['split_rule']}"
+    if rounds := report["core_rounds"]:
+        yield f"users and items with too few rows left out; rounds: {rounds}"
+    yield from _item_lines(report)
+    if report["likes"] in (0, rows["kept"]):
+        yield f"warning: {_one_label(report, threshold)}"
+
+
+def _item_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is missing of the items: nothing where all of them were found."""
+    file, found = report["item_rows"], report["items_with_facts"]
+    left_out = file["without_id"] + file["broken"]
+    if found is None:
+        return
+    # Rows of the interactions themselves are among the rejected ones already.
+    if left_out and report["files"][0] != report["files"][-1]:
+        yield f"{left_out:,} of {file['read']:,} rows of {report['files'][-1]} left out"
+    if found < report["items"]:
+        yield (
+            f"{found:,} of {report['items']:,} rated items are in {report['files'][-1]}; the others have their id "
+            "for a title"
+        )
+
+
+def _one_label(report: Mapping[str, Any], threshold: float) -> str:
+    """Say that all labels are alike, and which threshold would part the ratings."""
+    least, greatest = report["least_rating"], report["greatest_rating"]
+    label = "1: every rating is above" if report["likes"] else "0: no rating is above"
+    all_alike = (
+        f"all labels are {label} the threshold {threshold:g}; ratings are {least:g} to {greatest:g}"
+    )
+    if least == greatest:
+        return f"{all_alike}, so no threshold can part them; give ratings of likes and dislikes"
+    middle = (least + greatest) / 2
+    whole = math.floor(middle)
+    return f"{all_alike}; part them, for instance with --threshold {whole if whole >= least else middle:g}"
 
 
 def _fetched(config: IngestConfig) -> bool:

@@ -212,7 +212,7 @@ def test_a_damaged_input_is_named(work: Path, tmp_path: Path, change: str) -> No
     if change == "cut short":
         file.write_bytes(b"PAR1")
     (tmp_path / "ratings.csv").touch()
-    code, problem, hint = told(tmp_path, "encode", "--encoder", "bias", "--seed", "9")
+    code, problem, hint = told(tmp_path, "encode", "--encoder", "bias", "--weight-decay", "9")
     assert code == 6
     assert "dataset/table@1: interactions.parquet is" in problem
     assert "thinkrec verify" in hint
@@ -251,7 +251,7 @@ def test_a_store_to_read_from_can_be_read_and_is_not_written(work: Path, tmp_pat
     hit = run("encode", "--encoder", "bias")
     assert (hit.returncode, hit.stdout) == (0, "encoder/bias@1\n")
     assert "warning" not in hit.stderr
-    refused = run("encode", "--encoder", "bias", "--seed", "9")
+    refused = run("encode", "--encoder", "bias", "--weight-decay", "9")
     assert refused.returncode == 10
     assert refused.stderr.startswith("error: Permission denied: ")
     for path in [store, *store.rglob("*")]:
@@ -261,7 +261,7 @@ def test_a_store_to_read_from_can_be_read_and_is_not_written(work: Path, tmp_pat
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(work: Path, tmp_path: Path, closed: str) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"thinkrec encode --encoder bias --seed 5 --name closed {closed}"],
+        ["bash", "-c", f"thinkrec encode --encoder bias --weight-decay 5 --name closed {closed}"],
         cwd=work,
         env=environment(tmp_path / "store", THINKREC_STORE=str(work / "store")),
         capture_output=True,
@@ -319,7 +319,9 @@ def test_a_catalog_that_is_held_open_stops_nobody(work: Path) -> None:
     )
     assert holder.stdout is not None
     holder.stdout.readline()
-    code, out, err = thinkrec(work, "encode", "--encoder", "bias", "--seed", "7", "--name", "seven")
+    code, out, err = thinkrec(
+        work, "encode", "--encoder", "bias", "--weight-decay", "7", "--name", "seven"
+    )
     assert (code, out) == (0, "encoder/seven@1\n")
     assert "catalog.duckdb is open for writing in another program" in err
     query = "select count(*) as n from artifacts where name = 'seven'"

@@ -12,13 +12,12 @@ from core.data.readers.files import (
     TableFile,
     any_file,
     delimited_file,
-    existing_file,
-    existing_folder,
     identifier,
     with_columns,
 )
 from core.data.readers.markup import plain, whole
 from core.data.readers.source import ItemSource, Source
+from core.data.readers.streams import existing_file, existing_folder
 from core.errors import MissingFileError
 
 _META = "meta_"

@@ -1,25 +1,32 @@
 """Table files of any format: how DuckDB reads them, their columns, and where a row of them stands."""
 
 import csv
-import gzip
-import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
+from core.data.readers.streams import (
+    copy_without_mark,
+    existing_file,
+    first_character,
+    first_line,
+    has_mark,
+    known_suffix,
+    open_text,
+)
 from core.errors import (
     BadValueError,
+    ConfigError,
     EmptyFileError,
     EncodingError,
     MissingColumnError,
-    MissingFileError,
 )
 
 Form = Literal["delimited", "json", "parquet"]
 _DELIMITERS = (",", "\t", ";", "|")
+_NO_OBJECT = "not an object with named values"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "pipe": "|"}
 
 
@@ -36,6 +43,10 @@ class TableFile:
     header: bool = True
     lists: frozenset[str] = frozenset()
     """Columns of a Parquet file that hold lists."""
+    skipped: frozenset[int] = frozenset()
+    """Lines of a text table, counted from 1, that hold no row: they are broken and were left out."""
+    copy: Path | None = None
+    """Where the rows are read from, if not from the path itself."""
 
     @property
     def by_line(self) -> bool:
@@ -49,7 +60,7 @@ class TableFile:
             lenient: broken lines do not stop the reading: those of a delimited file go to `reject_errors`, those of
                 JSON lines are rows of NULLs.
         """
-        path = literal(_escape_glob(str(self.path)))
+        path = literal(_escape_glob(str(self.copy or self.path)))
         if self.form == "parquet":
             return f"read_parquet({path})"
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
@@ -80,13 +91,16 @@ class TableFile:
                 # A quoted value may hold line breaks.
                 reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
                 previous = 0
-                for cells in reader:
-                    if cells and (wanted := wanted - 1) < 0:
+                # What DuckDB calls a line may hold line breaks in quotes, too.
+                for number, cells in enumerate(reader, start=1):
+                    if cells and number not in self.skipped and (wanted := wanted - 1) < 0:
                         return previous + 1
                     previous = reader.line_num
             else:
                 for number, line in enumerate(stream, start=1):
-                    if line.strip() and (wanted := wanted - 1) < 0:
+                    if number in self.skipped or not line.strip():
+                        continue
+                    if (wanted := wanted - 1) < 0:
                         return number
         return row + 1 + before
 
@@ -105,24 +119,23 @@ def delimited_file(
         delimiter: None guesses it from the header line; "tab" is a tab.
         quote: quote character; "none" or "" where quotes mean nothing.
         columns: names of the columns of a file without a header line.
-    Raises: MissingFileError, EmptyFileError, EncodingError, BadValueError for a column named twice.
+    Raises: MissingFileError, EmptyFileError, EncodingError, BadValueError for a column named twice, ConfigError for a
+        quote that is part of the delimiter.
     """
     delimiter = _NAMED_DELIMITERS.get(delimiter or "", delimiter)
     quote = "" if quote == "none" else quote
     line = first_line(path, encoding)
-    if columns is None:
-        delimiter = delimiter or _guess_delimiter(path, line)
-        names = _cells(line, delimiter, quote)
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise BadValueError(
-                f"{path}: line 1: the column '{twice[0]}' occurs twice",
-                hint="Give every column a name of its own.",
-            )
+    delimiter = delimiter or ("," if columns is not None else _guess_delimiter(path, line))
+    if quote and quote in delimiter:
+        raise ConfigError(
+            f"{path}: the quote {quote} is also the delimiter",
+            hint="Give another --quote or --delimiter.",
+        )
     return TableFile(
         path=path,
         form="delimited",
-        columns=columns if columns is not None else tuple(names),
-        delimiter=delimiter or ",",
+        columns=columns or _distinct(path, _header(line, delimiter, quote), "line 1: "),
+        delimiter=delimiter,
         quote=quote,
         encoding=encoding,
         header=columns is None,
@@ -134,10 +147,9 @@ def any_file(
 ) -> TableFile:
     """Describe a table file of any format, told by its suffix (.gz on top of it is fine).
 
-    Raises: MissingFileError, EmptyFileError, EncodingError, BadValueError.
+    Raises: MissingFileError, EmptyFileError, EncodingError, BadValueError, ConfigError.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = known_suffix(path)
     if suffix in (".parquet", ".pq"):
         return _parquet_file(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
@@ -147,93 +159,22 @@ def any_file(
 
 def with_columns(file: TableFile, columns: tuple[str, ...]) -> TableFile:
     """Add columns that a JSON file may have beyond those of its first objects; they are NULL where they are not."""
-    return replace(file, columns=tuple(dict.fromkeys(file.columns + columns)))
-
-
-def existing_file(path: Path) -> Path:
-    """Return the path. Raises: MissingFileError if there is no such file."""
-    if path.is_dir():
-        raise MissingFileError(f"{path} is a folder, not a file", hint="Give the path of a file.")
-    if not path.is_file():
-        near = nearest_name(path)
-        raise MissingFileError(
-            f"no file {path}", hint=f"Did you mean {near}?" if near else "Check the path."
-        )
-    return path
-
-
-def existing_folder(path: Path) -> Path:
-    """Return the path. Raises: MissingFileError if there is no such folder."""
-    if not path.is_dir():
-        near = nearest_name(path)
-        what = "is a file, not a folder" if path.exists() else "does not exist"
-        raise MissingFileError(
-            f"{path} {what}",
-            hint=f"Did you mean {near}?" if near else "Give the folder that holds the files.",
-        )
-    return path
-
-
-def nearest_name(path: Path) -> Path | None:
-    """Return the path beside a missing one whose name is most like it, or None."""
-    from core.config.base import suggestion
-
-    if not path.parent.is_dir():
-        return None
-    near = suggestion(path.name, [entry.name for entry in path.parent.iterdir()])
-    return path.parent / near if near and near != path.name else None
-
-
-@contextmanager
-def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """Open a text file, gzipped or not. Raises: MissingFileError, EncodingError with the line."""
-    existing_file(path)
-    name = "utf-8-sig" if encoding == "utf-8" else encoding
-    try:
-        with _open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as stream:
-            yield stream
-    except UnicodeDecodeError:
-        raise wrong_encoding(path, encoding) from None
-    except PermissionError:
-        raise MissingFileError(f"{path} cannot be read", hint="Check its permissions.") from None
-    except (gzip.BadGzipFile, EOFError) as problem:
-        raise BadValueError(
-            f"{path}: not a complete gzip file", hint="Copy or fetch it again."
-        ) from problem
-
-
-def wrong_encoding(path: Path, encoding: str, line: int | None = None) -> EncodingError:
-    """Build the error for a file that is not in the encoding it was read with; finds the line if not given."""
-    if line is None:
-        line = 1
-        with _open_bytes(path) as stream:
-            for number, raw in enumerate(stream, start=1):
-                try:
-                    raw.decode(encoding)
-                except UnicodeDecodeError:
-                    line = number
-                    break
-    other = "latin-1" if encoding == "utf-8" else "utf-8"
-    return EncodingError(
-        f"{path}: line {line}: not {encoding} text",
-        hint=f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",
+    there = {name.lower() for name in file.columns}
+    return replace(
+        file, columns=file.columns + tuple(name for name in columns if name not in there)
     )
 
 
-def first_line(path: Path, encoding: str) -> str:
-    """Return the first line without its end. Raises: EmptyFileError, MissingFileError, EncodingError."""
-    with open_text(path, encoding) as stream:
-        line = stream.readline()
-    if not line.strip():
-        raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
-    return line.rstrip("\r\n")
+def without_mark(file: TableFile, copy: Path) -> TableFile:
+    """Return a file that DuckDB can read: JSON lines that begin with a byte order mark are copied without it.
 
-
-def first_character(path: Path) -> str:
-    """Return the first character that is not blank, or an empty string."""
-    existing_file(path)
-    with _open_bytes(path) as stream:
-        return stream.read(64).decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip()[:1]
+    Args:
+        copy: path to write to, ending in .jsonl.
+    """
+    if not file.by_line or not has_mark(file.path):
+        return file
+    copy_without_mark(file.path, copy)
+    return replace(file, copy=copy)
 
 
 def literal(text: str) -> str:
@@ -246,27 +187,43 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
 def _escape_glob(path: str) -> str:
     """Keep DuckDB from reading * ? [ in a file's name as a pattern."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 
 def _guess_delimiter(path: Path, line: str) -> str:
-    if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")):
+    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         return "\t"
     if "::" in line:
         return "::"
     return max(_DELIMITERS, key=line.count)
 
 
-def _cells(line: str, delimiter: str, quote: str) -> list[str]:
+def _header(line: str, delimiter: str, quote: str) -> list[str]:
+    """Return the names in a header line; a column without one is called `column` and its number, 0.."""
     if not quote or len(delimiter) > 1:
-        return line.split(delimiter)
-    return next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+        names = line.split(delimiter)
+    else:
+        names = next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+    return [name if name.strip() else f"column{number}" for number, name in enumerate(names)]
+
+
+def _distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, ...]:
+    """Return the names. Raises: BadValueError for two that are one to SQL, which knows no letter case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.get(name.lower())) is not None:
+            what = (
+                f"the column '{name}' occurs twice"
+                if other == name
+                else f"the columns '{other}' and '{name}' differ by letter case only"
+            )
+            raise BadValueError(
+                f"{path}: {where}{what}", hint="Give every column a name of its own."
+            )
+        seen[name.lower()] = name
+    return tuple(names)
 
 
 def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
@@ -274,16 +231,31 @@ def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
     if encoding != "utf-8":
         raise EncodingError(f"{path}: JSON is always utf-8", hint="Leave --encoding out.")
     names: dict[str, None] = {}
-    if first_character(path) == "[":
-        with open_text(path, encoding) as stream:
-            records = json.load(stream)[:100]
-    else:
-        records = _first_objects(path, encoding)
-    for record in records:
-        names |= dict.fromkeys(record)
+    read = _array if first_character(path) == "[" else _first_objects
+    for record in read(path, encoding)[:100]:
+        names |= dict.fromkeys(name for name in record if name)
     if not names:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
-    return tuple(names)
+    return _distinct(path, tuple(names))
+
+
+def _array(path: Path, encoding: str) -> list[dict[str, object]]:
+    """Return the objects of a JSON array. Raises: BadValueError if it is cut short or holds anything else."""
+    with open_text(path, encoding) as stream:
+        try:
+            records = json.load(stream)
+        except json.JSONDecodeError as problem:
+            raise BadValueError(
+                f"{path}: line {problem.lineno}: broken JSON ({problem.msg})",
+                hint="Correct the file, or fetch it again if it was cut short.",
+            ) from None
+    for row, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise BadValueError(
+                f"{path}: row {row}: {_NO_OBJECT}",
+                hint="Give an array of objects, one for each row.",
+            )
+    return list(records)
 
 
 def _first_objects(path: Path, encoding: str) -> list[dict[str, object]]:
@@ -303,7 +275,7 @@ def _first_objects(path: Path, encoding: str) -> list[dict[str, object]]:
             if isinstance(record, dict):
                 records.append(record)
             else:
-                broken = broken or broken_json(path, number, "not an object with named values")
+                broken = broken or broken_json(path, number, _NO_OBJECT)
             if len(records) == 100:
                 break
     if broken and not records:
@@ -319,20 +291,13 @@ def broken_json(path: Path, line: int, what: str) -> BadValueError:
     )
 
 
-def check_encoding(path: Path, encoding: str) -> None:
-    """Read a file to its end. Raises: EncodingError with the first line that is not in its encoding."""
-    with open_text(path, encoding) as stream:
-        for _ in stream:
-            pass
-
-
 def first_broken_json(path: Path) -> BadValueError:
     """Find the first line of a JSON lines file that cannot be read and build its error."""
     with open_text(path, "utf-8") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 if line.strip() and not isinstance(json.loads(line), dict):
-                    return broken_json(path, number, "not an object with named values")
+                    return broken_json(path, number, _NO_OBJECT)
             except json.JSONDecodeError as problem:
                 return broken_json(path, number, problem.msg)
     return broken_json(path, 1, "unreadable")
@@ -352,7 +317,7 @@ def _parquet_file(path: Path) -> TableFile:
             hint="Check the file, or give it the suffix of what it is.",
         ) from problem
     lists = frozenset(field.name for field in schema if pa.types.is_nested(field.type))
-    return TableFile(path=path, form="parquet", columns=tuple(schema.names), lists=lists)
+    return TableFile(path=path, form="parquet", columns=_distinct(path, schema.names), lists=lists)
 
 
 def column(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from core.config.ingest import IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, delimited_file, existing_folder, identifier
+from core.data.readers.files import TableFile, delimited_file, identifier
 from core.data.readers.source import ItemSource, Source
+from core.data.readers.streams import existing_folder
 from core.errors import MissingFileError
 
 

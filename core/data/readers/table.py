@@ -5,15 +5,9 @@ from pathlib import Path
 
 from core.config.ingest import IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import (
-    TableFile,
-    any_file,
-    existing_file,
-    identifier,
-    literal,
-    missing_column,
-)
+from core.data.readers.files import TableFile, any_file, identifier, literal, missing_column
 from core.data.readers.source import ItemSource, Source
+from core.data.readers.streams import existing_file
 
 
 def files(config: IngestConfig) -> dict[str, Path]:

@@ -4,14 +4,9 @@ from pathlib import Path
 
 from core.config.ingest import IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import (
-    any_file,
-    existing_file,
-    existing_folder,
-    identifier,
-    with_columns,
-)
+from core.data.readers.files import any_file, identifier, with_columns
 from core.data.readers.source import ItemSource, Source
+from core.data.readers.streams import existing_file, existing_folder
 from core.errors import MissingFileError
 
 _PREFIX = "yelp_academic_dataset_"

@@ -120,6 +120,7 @@ def test_fallback_titles_take_what_there_is_and_are_counted(tmp_path: Path) -> N
         _product("P4", title=SPAN, brand="<br>"),
         {"asin": "P5"},
         _product("P6", title="Emma (1995)", brand="Tor"),
+        _product("B1", title="One"),
     )
     titles = {item: row["title"] for item, row in items.items() if item.startswith("P")}
     assert titles == {
@@ -128,7 +129,7 @@ def test_fallback_titles_take_what_there_is_and_are_counted(tmp_path: Path) -> N
     assert items["P3"]["categories"] == ["Books", "Art"]
     assert items["P6"]["year"] == 1995
     assert result.report["item_titles"] == {
-        "id": 4, "brand": 1, "brand and category": 1, "category": 1, "own": 1,
+        "id": 3, "own": 2, "brand": 1, "brand and category": 1, "category": 1,
     }  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def test_repeated_products_and_reviews_are_folded_and_counted(tmp_path: Path) ->
         "read": 10, "kept": 6, "rejected": 2, "folded": 2,
         "rejected_by_reason": {"outside the kept time": 2},
     }  # fmt: skip
-    assert result.report["item_rows"] == {"read": 3, "repeated": 1, "without_id": 0}
+    assert result.report["item_rows"] == {"read": 3, "repeated": 1, "without_id": 0, "broken": 0}
     # the later of two opinions counts
     assert [r["label"] for r in result.interactions if (r["user"], r["item"]) == ("A1", "B1")] == [
         1

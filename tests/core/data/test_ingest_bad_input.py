@@ -15,6 +15,7 @@ from core.errors import (
     EmptyFileError,
     EmptySplitError,
     EncodingError,
+    MismatchError,
     MissingColumnError,
     MissingFileError,
     ThinkRecError,
@@ -119,6 +120,32 @@ def test_missing_column_names_the_nearest_and_its_option(tmp_path: Path) -> None
 def test_column_named_twice(tmp_path: Path) -> None:
     problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS, header="user,item,rating,user"))
     assert "line 1: the column 'user' occurs twice" in problem
+    problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS, header="User,item,rating,user"))
+    assert "line 1: the columns 'User' and 'user' differ by letter case only" in problem
+
+
+def test_quote_that_is_the_delimiter(tmp_path: Path) -> None:
+    assert "is also the delimiter" in refused(ConfigError, tmp_path, as_csv(ROWS), quote=",")[0]
+
+
+@pytest.mark.parametrize("name", ["r.csv.zip", "r.zst", "r.json.xz", "r.XLSX", "r.tar.gz"])
+def test_archives_and_sheets_are_told_by_their_suffix(tmp_path: Path, name: str) -> None:
+    problem, hint = refused(BadValueError, tmp_path, as_csv(ROWS), name=name)
+    assert "files are not read" in problem
+    assert "first" in hint
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[{"user": 1,\n "item": 2}, {"us', "line 2: broken JSON"),
+        ("[1, 2, 3]", "row 1: not an object"),
+        ('[{"user": 1}, 2]', "row 2: not an object"),
+        ('[{"user": 1, "User": 2}]', "'user' and 'User' differ by letter case only"),
+    ],
+)
+def test_an_array_that_is_not_one_of_objects(tmp_path: Path, text: str, place: str) -> None:
+    assert place in refused(BadValueError, tmp_path, text, name="r.json")[0]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +232,9 @@ def test_broken_gzip(tmp_path: Path) -> None:
     (tmp_path / "plain.csv.gz").write_text(as_csv(ROWS))
     with pytest.raises(BadValueError, match="not a complete gzip file"):
         run(tmp_path, source="table", interactions=str(tmp_path / "plain.csv.gz"))
+    (tmp_path / "plain.json.gz").write_text(_json(ROWS))
+    with pytest.raises(BadValueError, match="not a complete gzip file"):
+        run(tmp_path, source="table", interactions=str(tmp_path / "plain.json.gz"))
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress((as_csv(ROWS) * 500).encode())[:-20])
     with pytest.raises(BadValueError):
         run(tmp_path, source="table", interactions=str(tmp_path / "cut.csv.gz"))
@@ -218,6 +248,14 @@ def test_times_that_are_too_fine_name_their_unit(tmp_path: Path, factor: int, un
     assert f"--time-unit {unit}" in hint
     # also when bad rows may be left out: all of them are no accident
     refused(TimeUnitError, tmp_path, as_csv(rows), bad_rows="reject")
+
+
+def test_the_line_of_a_time_that_is_too_fine_counts_those_left_out(tmp_path: Path) -> None:
+    fine = [(*row[:3], str(int(row[3]) * 1000)) for row in ROWS]
+    text = as_csv([ROWS[0], ("u", "i"), ('"a\nb"', "i", "4", "4"), ("u", "i", "4"), *fine[1:]])
+    problem, hint = refused(TimeUnitError, tmp_path, text, bad_rows="reject")
+    assert f"line 7: column 'time': {fine[1][3]} is too large" in problem
+    assert "--time-unit ms" in hint
 
 
 def test_times_that_are_too_coarse_for_the_unit_are_told(tmp_path: Path) -> None:
@@ -257,7 +295,33 @@ def test_item_without_an_id(tmp_path: Path) -> None:
     problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS), items=str(items))
     assert "items.csv: line 3: column 'item': no value" in problem
     report = table(tmp_path, as_csv(ROWS), items=str(items), bad_rows="reject").report
-    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1}
+    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1, "broken": 0}
+
+
+def test_broken_lines_of_an_items_file_are_left_out_and_counted(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,title\ni0,A\ni1\ni2,B,C\n")
+    problem, _ = refused(BadValueError, tmp_path, as_csv(ROWS), items=str(items))
+    assert "items.csv: line 3: the number of values" in problem
+    text = as_csv([*ROWS, ("u", "i")])
+    report = table(tmp_path, text, items=str(items), bad_rows="reject").report
+    assert report["item_rows"] == {"read": 3, "repeated": 0, "without_id": 0, "broken": 2}
+    assert report["rows"]["rejected_by_reason"] == {"too few values": 1}
+    beside = as_csv([*((*row, "T") for row in ROWS), ("u",)], header="user,item,rating,time,title")
+    assert table(tmp_path, beside, bad_rows="reject").items[0]["title"] == "T"
+
+
+def test_items_of_which_none_is_rated(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,title\n101,A\n100,B\n")
+    rows = [(user, f"{10 * k}.0", *rest) for k, (user, _, *rest) in enumerate(ROWS, start=10)]
+    problem, hint = refused(MismatchError, tmp_path, as_csv(rows), items=str(items))
+    assert "none of the 30 rated items" in problem
+    assert "'100'" in problem
+    assert "'100.0'" in problem
+    assert "--item-column" in hint
+    items.write_text("item,title\n")
+    assert "holds no items" in refused(EmptyFileError, tmp_path, as_csv(ROWS), items=str(items))[0]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +383,7 @@ def test_broken_json_lines_of_items_are_counted_as_items_without_an_id(tmp_path:
     with pytest.raises(BadValueError, match=r"items.json: line 2: broken JSON"):
         table(tmp_path, as_csv(ROWS), items=str(items))
     report = table(tmp_path, as_csv(ROWS), items=str(items), bad_rows="reject").report
-    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1}
+    assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1, "broken": 0}
 
 
 def test_json_in_another_encoding_is_told_and_not_left_out(tmp_path: Path) -> None:

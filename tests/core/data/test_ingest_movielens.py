@@ -68,6 +68,17 @@ def test_ml1m_preset_keeps_twenty_months_and_cuts_them_at_months(tmp_path: Path)
     assert result.items[0]["categories"] == ["Animation", "Children's"]
 
 
+def test_utf8_is_seen_where_the_layout_of_1m_has_it(tmp_path: Path) -> None:
+    folder = _ml1m(tmp_path / "10m", ML1M)
+    (folder / "movies.dat").write_text(
+        "1::Misérables, Les (1995)::Drama\n2::Odd (1990)::(no genres listed)\n", encoding="utf-8"
+    )
+    items = run(tmp_path, source="movielens", path=str(folder)).items
+    assert [(row["title"], row["categories"]) for row in items[:2]] == [
+        ("Misérables, Les", ["Drama"]), ("Odd", []),
+    ]  # fmt: skip
+
+
 def test_ml1m_preset_gives_the_same_rows_from_the_full_file_and_from_the_window_alone(
     tmp_path: Path,
 ) -> None:
@@ -164,6 +175,19 @@ def test_latest_layout(tmp_path: Path) -> None:
         1,
         2,
     ]
+
+
+@pytest.mark.parametrize("wrong", ["ratings.csv", "movies.csv"])
+def test_tables_of_another_kind_are_told_from_the_latest_layout(tmp_path: Path, wrong: str) -> None:
+    headers = {
+        "ratings.csv": "userId,movieId,rating,timestamp",
+        "movies.csv": "movieId,title,genres",
+    }
+    for name, header in (headers | {wrong: "user_id,book_id,rating,title"}).items():
+        (tmp_path / name).write_text(f"{header}\n1,2,3,4\n")
+    with pytest.raises(MissingColumnError, match=rf"{wrong}: no column '\w+Id'") as problem:
+        run(tmp_path, source="movielens", path=str(tmp_path))
+    assert "thinkrec ingest table" in problem.value.hint
 
 
 def _recbole(folder: Path, *, item_header: str) -> Path:

@@ -102,6 +102,18 @@ def test_odd_file_names_are_taken_literally(tmp_path: Path, name: str) -> None:
     assert table(tmp_path, as_csv(ROWS), name=name).report["rows"]["read"] == 30
 
 
+def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = _write(tmp_path, "jsonl")
+    wanted = run(tmp_path, source="table", interactions=str(path))
+    for name, pack in (("marked.jsonl", bytes), ("marked.jsonl.gz", gzip.compress)):
+        marked = tmp_path / name
+        marked.write_bytes(pack(b"\xef\xbb\xbf" + path.read_bytes()))
+        result = run(tmp_path, source="table", interactions=str(marked), title_column="item")
+        assert result.interactions == wanted.interactions
+        assert result.report["files"] == [name, name]
+        assert result.report["items_with_facts"] == result.report["items"]
+
+
 @pytest.mark.parametrize("delimiter", [";", "|", "\t", "::"])
 def test_delimiter_is_guessed_from_the_header(tmp_path: Path, delimiter: str) -> None:
     assert table(tmp_path, as_csv(ROWS, delimiter=delimiter)).report["rows"]["kept"] == 30
@@ -115,6 +127,16 @@ def test_byte_order_mark_windows_lines_and_quotes_are_read(tmp_path: Path) -> No
     result = table(tmp_path, text)
     assert result.report["rows"]["kept"] == 30
     assert result.items[0]["title"] == 'A "big" one, i0'
+
+
+def test_columns_without_a_name_are_called_by_their_number(tmp_path: Path) -> None:
+    wanted = table(tmp_path, as_csv(ROWS)).interactions
+    first = [("x", *row) for row in ROWS]
+    assert table(tmp_path, as_csv(first, header=",user,item,rating,time")).interactions == wanted
+    last = as_csv([(*row, "") for row in ROWS], header="user,item,rating,time,")
+    assert table(tmp_path, last).interactions == wanted
+    named = table(tmp_path, as_csv(ROWS, header="user, ,rating,time"), item_column="column1")
+    assert named.interactions == wanted
 
 
 def test_columns_are_guessed_or_named(tmp_path: Path) -> None:
@@ -171,7 +193,8 @@ def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
     assert result.items[-1]["item"] == "i99"
     assert result.items[-1]["categories"] == ["Drama, old"]
     assert [row["item_index"] for row in result.items] == list(range(len(result.items)))
-    assert result.report["item_rows"] == {"read": 4, "repeated": 1, "without_id": 0}
+    assert result.report["item_rows"] == {"read": 4, "repeated": 1, "without_id": 0, "broken": 0}
+    assert (result.report["items_with_facts"], result.report["items"]) == (2, 6)
     fewer = table(tmp_path, as_csv(ROWS), items=str(items), unrated_items=False)
     assert "i99" not in {row["item"] for row in fewer.items}
 
@@ -448,6 +471,16 @@ def test_settings_that_contradict_are_refused() -> None:
         IngestConfig(source="table", interactions="x", since="2020-01-01", until="2019-01-01")
     with pytest.raises(ConfigError, match="not a date"):
         IngestConfig(source="table", interactions="x", since="soon")
+    for quote in ('""', "“"):
+        with pytest.raises(ConfigError, match="not one plain character"):
+            IngestConfig(source="table", interactions="x", quote=quote)
+
+
+@pytest.mark.parametrize("name", ["since", "valid_from", "until"])
+def test_only_test_may_start_at_the_half(name: str) -> None:
+    dates = {"valid_from": "2020-01-01", "test_from": "half"} | {name: "half"}
+    with pytest.raises(ConfigError, match="'half' is not a date"):
+        IngestConfig(source="table", interactions="x", **dates)  # type: ignore[arg-type]
 
 
 def test_a_preset_spelled_out_has_the_same_parameters() -> None:

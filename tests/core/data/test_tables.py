@@ -1,11 +1,14 @@
 """Tables in and out."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.data.dataset import Dataset
 from core.data.tables import TableWriter, read_codes, read_rows, read_table, write_table
+from core.errors import UnknownItemError
 
 
 def test_values_and_types_survive_a_round_trip(tmp_path: Path) -> None:
@@ -35,3 +38,12 @@ def test_codes_are_positions_and_unknown_words_are_minus_one(tmp_path: Path) -> 
 
 def test_dataset_opens_with_its_splits(dataset: Dataset) -> None:
     assert [len(dataset.rows(split)) for split in ("train", "valid", "test")] == [420, 60, 120]
+
+
+def test_the_nearest_ids_are_named_as_they_are(dataset: Dataset) -> None:
+    odd = dataclasses.replace(dataset, items=["0001714538", "9", "--5", "²", *dataset.items[4:]])
+    with pytest.raises(UnknownItemError) as problem:
+        odd.item_index("1714539")
+    assert problem.value.hint.startswith("Nearest items: 0001714538, ")
+    with pytest.raises(UnknownItemError):
+        odd.item_index("--6")

@@ -127,6 +127,23 @@ def test_killed_search_trains_only_what_is_left(trials, data, tmp_path, monkeypa
         assert tensor.equal(resumed.encoder.module.state_dict()[name]), name
 
 
+def test_the_best_model_is_opened_on_the_device_that_was_asked_for(data, tmp_path, monkeypatch):
+    done = [
+        dataclasses.asdict(
+            search_module.Trial(
+                trial=number, learning_rate=0.1, dim=4, weight_decay=0.0, status="done", epochs=0,
+                best_epoch=0, valid_auc=0.6, valid_uauc=0.6, seconds=0.0,
+            )
+        )
+        for number in (1, 2, 3, 4)
+    ]  # fmt: skip
+    (tmp_path / search_module.JOURNAL).write_text(json.dumps(done))
+    (tmp_path / "best-1").mkdir()
+    (tmp_path / "best-1" / search_module.COURSE).write_text('{"epochs": [], "best_epoch": 0}')
+    monkeypatch.setattr(search_module, "open_encoder", lambda *given, device="auto": device)
+    assert find(data, tmp_path, device="cpu").encoder == "cpu"
+
+
 def test_only_the_best_model_stays_on_the_disk(data, tmp_path):
     found = find(data, tmp_path)
     find(data, tmp_path)  # once more, now that all are done

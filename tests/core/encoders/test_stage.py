@@ -7,7 +7,7 @@ import pytest
 
 from artifacts.store import Store
 from core.config.cluster import ClusterConfig
-from core.config.encode import EncodeConfig
+from core.config.encode import DEFAULTS, EncodeConfig
 from core.data.tables import read_table
 from core.errors import ConfigError, MismatchError
 from core.stages.base import Context, run_stage
@@ -52,6 +52,36 @@ def test_same_settings_are_a_hit_and_device_does_not_matter(context):
         context, ENCODE, EncodeConfig(encoder="mf", epochs=3, dim=8, batch_size=256, device="cpu")
     )
     assert (again.hit, again.artifact.object_id) == (True, first.object_id)
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ({"encoder": "mf"}, {"dim": 64, "learning_rate": 1e-3, "weight_decay": 1e-4, "epochs": 100}),
+        ({"encoder": "mf"}, {"layers": 5, "blocks": 1, "negatives": 9, "fit_on": "valid"}),
+        ({"encoder": "sasrec"}, {"layers": 5, "calibration": 0.5}),
+        ({"encoder": "bias"}, {"weight_decay": 1.0, "seed": 7, "dim": 8, "epochs": 3}),
+        ({"encoder": "lightgcn", "search": True}, {"epochs": 100, "blocks": 1}),
+    ],
+)  # fmt: skip
+def test_defaults_spelled_out_and_settings_of_other_encoders_are_the_same_work(asked, same):
+    assert EncodeConfig(**asked).parameters() == EncodeConfig(**asked | same).parameters()
+
+
+def test_key_holds_every_setting_that_is_used(monkeypatch):
+    usual = EncodeConfig(encoder="gsasrec").parameters()
+    assert (usual["dim"], usual["learning_rate"], usual["epochs"]) == (64, 1e-2, 60)
+    assert not [name for name in usual if name.startswith("search") or name == "device"]
+    for name, other in {"blocks": 3, "negatives": 9, "seed": 1, "user_bias": False}.items():
+        assert EncodeConfig(encoder="gsasrec", **{name: other}).parameters() != usual
+    searched = EncodeConfig(encoder="mf", search=True).parameters()
+    assert searched["search"] is True
+    assert searched["search_dims"] == [64, 128, 256]
+    assert not {"dim", "learning_rate", "weight_decay"} & set(searched)
+    assert EncodeConfig.from_mapping(searched, where="here").trials()
+    later = {name: {**own, "epochs": 7} for name, own in DEFAULTS.items()}
+    monkeypatch.setattr("core.config.encode.DEFAULTS", later)
+    assert EncodeConfig(encoder="gsasrec").parameters() != usual
 
 
 @pytest.mark.parametrize("settings", [{"k": 3}, {"k": 2, "method": "ward"}, {"projection": "tsne"}])

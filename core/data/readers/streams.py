@@ -1,0 +1,145 @@
+"""Files and folders of the user: found, opened as text, unpacked, and refused in words where they are no text."""
+
+import gzip
+import io
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from core.errors import BadValueError, EmptyFileError, EncodingError, MissingFileError
+
+_MARK = b"\xef\xbb\xbf"
+_UNPACK = "Unpack it first and give the file that was in it; .gz is read as it is."
+_NO_TEXT = {
+    # DuckDB reads .zst, but takes a file that was cut short for a whole one.
+    **dict.fromkeys((".zip", ".zst", ".xz", ".bz2", ".7z", ".rar", ".tar", ".tgz"), _UNPACK),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save the sheet as CSV first."),
+}
+
+
+def existing_file(path: Path) -> Path:
+    """Return the path. Raises: MissingFileError if there is no such file."""
+    if path.is_dir():
+        raise MissingFileError(f"{path} is a folder, not a file", hint="Give the path of a file.")
+    if not path.is_file():
+        near = nearest_name(path)
+        raise MissingFileError(
+            f"no file {path}", hint=f"Did you mean {near}?" if near else "Check the path."
+        )
+    return path
+
+
+def existing_folder(path: Path) -> Path:
+    """Return the path. Raises: MissingFileError if there is no such folder."""
+    if not path.is_dir():
+        near = nearest_name(path)
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise MissingFileError(
+            f"{path} {what}",
+            hint=f"Did you mean {near}?" if near else "Give the folder that holds the files.",
+        )
+    return path
+
+
+def nearest_name(path: Path) -> Path | None:
+    """Return the path beside a missing one whose name is most like it, or None."""
+    from core.config.base import suggestion
+
+    if not path.parent.is_dir():
+        return None
+    near = suggestion(path.name, [entry.name for entry in path.parent.iterdir()])
+    return path.parent / near if near and near != path.name else None
+
+
+def known_suffix(path: Path) -> str:
+    """Return the last suffix before .gz, in small letters. Raises: BadValueError for archives and sheets."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in _NO_TEXT:
+        raise BadValueError(f"{path}: {suffix} files are not read", hint=_NO_TEXT[suffix])
+    return suffix
+
+
+@contextmanager
+def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
+    """Open a text file, gzipped or not. Raises: MissingFileError, BadValueError, EncodingError with the line."""
+    name = "utf-8-sig" if encoding == "utf-8" else encoding
+    try:
+        with _open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as stream:
+            yield stream
+    except UnicodeDecodeError:
+        raise wrong_encoding(path, encoding) from None
+
+
+@contextmanager
+def _open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, gzipped or not. Raises: MissingFileError, BadValueError for what is not gzip."""
+    existing_file(path)
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except PermissionError:
+        raise MissingFileError(f"{path} cannot be read", hint="Check its permissions.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise BadValueError(
+            f"{path}: not a complete gzip file", hint="Copy or fetch it again."
+        ) from problem
+
+
+def wrong_encoding(path: Path, encoding: str) -> EncodingError:
+    """Build the error for a file that is not in the encoding it was read with; finds the line."""
+    line = 1
+    with _open_bytes(path) as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                raw.decode(encoding)
+            except UnicodeDecodeError:
+                line = number
+                break
+    other = "latin-1" if encoding == "utf-8" else "utf-8"
+    return EncodingError(
+        f"{path}: line {line}: not {encoding} text",
+        hint=f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",
+    )
+
+
+def check_encoding(path: Path, encoding: str) -> None:
+    """Read a file to its end. Raises: EncodingError with the first line that is not in its encoding."""
+    with open_text(path, encoding) as stream:
+        for _ in stream:
+            pass
+
+
+def first_line(path: Path, encoding: str) -> str:
+    """Return the first line without its end.
+
+    Raises: EmptyFileError, MissingFileError, BadValueError, EncodingError.
+    """
+    with open_text(path, encoding) as stream:
+        line = stream.readline()
+    if not line.strip():
+        raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
+    return line.rstrip("\r\n")
+
+
+def first_character(path: Path) -> str:
+    """Return the first character that is not blank, or an empty string. Raises: MissingFileError, BadValueError."""
+    with _open_bytes(path) as stream:
+        return stream.read(64).removeprefix(_MARK).decode("latin-1").lstrip()[:1]
+
+
+def has_mark(path: Path) -> bool:
+    """Return whether a file begins with the byte order mark of UTF-8. Raises: MissingFileError, BadValueError."""
+    with _open_bytes(path) as stream:
+        return stream.read(len(_MARK)) == _MARK
+
+
+def copy_without_mark(path: Path, copy: Path) -> None:
+    """Write a file unpacked and without its byte order mark. Raises: MissingFileError, BadValueError."""
+    with _open_bytes(path) as stream, copy.open("wb") as target:
+        stream.read(len(_MARK))
+        shutil.copyfileobj(stream, target, 1 << 20)
