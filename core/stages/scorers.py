@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from artifacts.store import Artifact, Store
 from core.errors import MismatchError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from core.config.encode import Device
     from core.fusion.adapters import LoraWeights
     from core.fusion.weights import Routing
     from core.llm.inject import Injector
@@ -239,7 +240,11 @@ class _EncoderScorer:
         from core.encoders.load import open_encoder
 
         self._encoder = open_encoder(
-            artifact.folder, opening.examples.dataset, opening.examples.histories
+            artifact.folder,
+            opening.examples.dataset,
+            opening.examples.histories,
+            # Encoders are small: of several GPUs they take the first.
+            device=cast("Device", opening.device.partition(":")[0]),
         )
 
     def score_rows(self, rows: "npt.NDArray[np.int64]") -> "Scored":

@@ -105,7 +105,7 @@ def _train_groups(
 
     import numpy as np
 
-    from core.llm.device import describe_machine
+    from core.llm.device import describe_machine, pick_device
     from core.llm.soft import SoftPrompt
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune
@@ -159,7 +159,7 @@ def _train_groups(
         tuning.save(work.draft.folder / "experts" / name, base.spec, run.best)
         runs.append((name, run))
     work.draft.summary |= {
-        "machine": describe_machine(),
+        "machine": describe_machine(pick_device(config.device)),
         "dtype": str(base.dtype).removeprefix("torch."),
     }
     return runs
