@@ -17,7 +17,7 @@ from thinkrec_cli.boundary import (
     print_usage_error,
 )
 from thinkrec_cli.commands import COMMANDS
-from thinkrec_cli.pipes import FAILED, mark_output
+from thinkrec_cli.pipes import FAILED, clear_mark, mark_output
 from thinkrec_cli.session import Switches
 
 
@@ -117,15 +117,26 @@ def main() -> None:
     """Run the program and leave with its exit code."""
     open_closed_streams()
     install()
-    try:
-        code = typer.main.get_command(app)(prog_name="thinkrec", standalone_mode=False) or 0
-    except typer.TyperException as problem:
-        print_usage_error(problem)
-        code = getattr(problem, "exit_code", 2)
-    if code:
+    if code := _run():
         mark_output(FAILED)  # wrong usage, too, has to stop what comes after it in a pipe
+    else:
+        clear_mark()
     leave_if_stopped()
     sys.exit(code)
+
+
+def _run() -> int:
+    """Run what the command line says; returns the exit code."""
+    command = typer.main.get_command(app)
+    try:
+        with error_boundary():  # that of the group does not see --help, --version and wrong usage
+            try:
+                return command(prog_name="thinkrec", standalone_mode=False) or 0
+            except typer.TyperException as problem:
+                print_usage_error(problem)
+                return getattr(problem, "exit_code", 2)
+    except typer.Exit as end:
+        return end.exit_code
 
 
 def _examples(lines: tuple[str, ...]) -> str:

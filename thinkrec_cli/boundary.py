@@ -45,9 +45,17 @@ def install() -> None:
 def leave_if_stopped() -> None:
     """After a signal leave at once: everything is unwound, and a thread in DuckDB cannot be joined."""
     if _SIGNALS:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        write_or_drop()
         os._exit(_exit_code(_SIGNALS[-1]))
+
+
+def write_or_drop() -> None:
+    """Write what the streams still hold; what one cannot take, it must not try again at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -61,8 +69,14 @@ def error_boundary() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         raise _stopped(by_signal=_SIGNALS[-1] if _SIGNALS else signal.SIGINT) from interrupt
     except BrokenPipeError as problem:
-        _silence_stdout()
+        write_or_drop()
         raise typer.Exit(EXIT_BROKEN_PIPE) from problem
+    except SystemExit as end:
+        # So do typer, and rich where it prints the help, leave when the reader has left.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        write_or_drop()
+        raise typer.Exit(EXIT_BROKEN_PIPE) from end
     except Exception as problem:
         if _SIGNALS:  # DuckDB turns the interruption into an error of its own
             raise _stopped(by_signal=_SIGNALS[-1]) from problem
@@ -81,6 +95,7 @@ def report_bug(
         f"this is a bug in thinkrec ({kind.__name__})",
         hint="Please report it with the lines above and the command you ran.",
     )
+    write_or_drop()
 
 
 def print_usage_error(problem: typer.TyperException) -> None:
@@ -102,6 +117,7 @@ def print_usage_error(problem: typer.TyperException) -> None:
 def _stopped(*, by_signal: int) -> typer.Exit:
     word = "terminated" if by_signal == signal.SIGTERM else "interrupted"
     console.say(f"{word}; the same command continues where it stopped")
+    write_or_drop()
     return typer.Exit(_exit_code(by_signal))
 
 
@@ -112,6 +128,7 @@ def _exit_code(number: int) -> int:
 def _told(problem: ThinkRecError | StoreError) -> typer.Exit:
     notes = getattr(problem, "__notes__", [])
     console.print_error(str(problem), hint=problem.hint, notes=notes)
+    write_or_drop()
     return typer.Exit(problem.exit_code)
 
 
@@ -134,10 +151,6 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
         for note in getattr(problem, "__notes__", []):
             friendly.add_note(note)
     return friendly
-
-
-def _silence_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """The two streams: results on stdout, everything else on stderr."""
 
+import errno
 import json
 import logging
 import os
@@ -13,21 +14,37 @@ from rich.text import Text
 WIDTH_WITHOUT_TERMINAL = 120  # a table in a log file: wide enough for six columns of figures
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Tell the error boundary that the reader left, where rich would exit with 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class _Teller(logging.Handler):
+    """Says to a person what the domain logs, where no progress can be reached."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line."""
+        say(record.getMessage())
+
+
 @lru_cache(maxsize=1)
 def errors() -> Console:
     """Return the console on stderr."""
-    return Console(stderr=True, width=_width(sys.stderr), highlight=False, emoji=False)
+    return _Console(stderr=True, width=_width(sys.stderr), highlight=False, emoji=False)
 
 
 @lru_cache(maxsize=1)
 def results() -> Console:
     """Return the console on stdout."""
-    return Console(width=_width(sys.stdout), highlight=False, emoji=False)
+    return _Console(width=_width(sys.stdout), highlight=False, emoji=False)
 
 
-def page() -> Console:
-    """Return where a page for people goes: stdout if it is a terminal, else stderr."""
-    return results() if sys.stdout.isatty() else errors()
+def page(*, quiet: bool) -> Console:
+    """Return where a page for people goes: stdout if it is a terminal, else stderr unless quiet."""
+    if sys.stdout.isatty():
+        return results()
+    return _Console(quiet=True) if quiet else errors()
 
 
 def out(line: str) -> None:
@@ -66,6 +83,10 @@ def quieten_libraries(*, verbose: bool) -> None:
         format="%(name)s: %(message)s",
         stream=sys.stderr,
     )
+    own = logging.getLogger("core")
+    own.setLevel(logging.WARNING)
+    own.propagate = False
+    own.handlers = [_Teller()]
     if not verbose:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

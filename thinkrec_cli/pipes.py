@@ -2,7 +2,8 @@
 
 In `a | b | c` all three start at once, and the shell runs `b` and `c` even where `a` fails; they would then take the
 latest artifacts there are and go on with the wrong data. So a command marks the pipe it writes to, by the size of the
-pipe's buffer: that is the one thing that both ends see and that is no output. Linux only; elsewhere there is no mark.
+pipe's buffer: that is the one thing that both ends see and that is no output. A command that ends well takes its mark
+away, so whoever was killed before leaves one, too. Linux only; elsewhere there is no mark.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ SECONDS_OF_PATIENCE = 2.0
 # In pages; a pipe has 16, or 1 or 2 where a user has very many pipes.
 AT_WORK = 8
 FAILED = 4
+_UNMARKED = (16, 2)  # the latter where that user may not have more again
 
 # kind/name@version, kind/name, or the beginning of a key
 _REFERENCE = re.compile(
@@ -40,12 +42,9 @@ def read_piped_references() -> list[str]:
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []
     _wait_aloud()
-    found = parse_references(sys.stdin.buffer.read().decode("utf-8", errors="replace"))
-    if not found and _mark(sys.stdin) == FAILED:
-        raise PipedInputError(
-            "the command before this one in the pipe failed, so nothing was done",
-            hint="Correct what it says and run the line again; what is done is cached.",
-        )
+    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    _check_predecessor()
+    found = parse_references(text)
     if not found and stat.S_ISFIFO(mode):
         console.say("nothing came through the pipe; inputs are the latest that fit")
     return found
@@ -78,6 +77,28 @@ def mark_output(pages: int) -> None:
     if stat.S_ISFIFO(_mode(sys.stdout)) and hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):  # output lies in the pipe that would no longer fit
             fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, pages * _page_bytes())
+
+
+def clear_mark() -> None:
+    """Tell the command that reads from this one that all went well."""
+    for pages in _UNMARKED:
+        if _mark(sys.stdout) in (AT_WORK, FAILED):
+            mark_output(pages)
+
+
+def _check_predecessor() -> None:
+    """At the end of standard input look how the command before ended. Raises: PipedInputError."""
+    mark = _mark(sys.stdin)
+    if mark == FAILED:
+        raise PipedInputError(
+            "the command before this one in the pipe failed, so nothing was done",
+            hint="Correct what it says and run the line again; what is done is cached.",
+        )
+    if mark == AT_WORK:
+        raise PipedInputError(
+            "the command before this one in the pipe was killed, so nothing was done",
+            hint="Run the line again; what is done is cached. Out of memory is the usual cause.",
+        )
 
 
 def _mark(stream: Any) -> int | None:

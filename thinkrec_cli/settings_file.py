@@ -32,7 +32,8 @@ def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
         raise ConfigError(
             f"{file} is not TOML: {problem}", hint="Correct that line; strings need quotes."
         ) from problem
-    own = content.get(stage.command, {})
+    own = content.get(stage.command)
+    own = own if isinstance(own, dict) else {}  # else a setting, which will be unknown
     general = {key: value for key, value in content.items() if not _is_command(key, value)}
     return {_name(k): v for k, v in general.items()} | {_name(k): v for k, v in own.items()}
 

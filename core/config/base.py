@@ -140,7 +140,10 @@ _WORDS = {
 
 
 def _coerce(value: Any, annotation: Any, where: str) -> Any:
-    """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types."""
+    """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types.
+
+    Raises: ConfigError, also for an entry of a list.
+    """
     types = (
         get_args(annotation) if get_origin(annotation) not in (None, list, tuple) else (annotation,)
     )
@@ -149,8 +152,9 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
     if float in types and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     origins = tuple(get_origin(t) or t for t in types)
-    if tuple in origins and isinstance(value, list):
-        return tuple(value)
+    if tuple in origins and isinstance(value, (list, tuple)):
+        entry = get_args(types[origins.index(tuple)])[0]
+        return tuple(_coerce(one, entry, f"{where}[{n}]") for n, one in enumerate(value))
     simple = tuple(t for t in origins if isinstance(t, type))
     if (simple and not isinstance(value, simple)) or (
         isinstance(value, bool) and bool not in simple

@@ -57,3 +57,8 @@ class ScoreConfig(Config):
             self.check(value is None or value > 0, f"{name} is not positive", hint="Use 1 or more.")
         for name in ("candidates", "sample_users", "limit"):
             self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Use 0 or more.")
+        self.check(
+            self.user is None or not 0 < self.candidates < self.top,
+            f"top = {self.top} is more than the candidates = {self.candidates} that are scored",
+            hint=f"Use --candidates {self.top} or more (0 takes all), or a lower --top.",
+        )

@@ -97,13 +97,18 @@ class EndpointChat:
                 if not isinstance(future.exception(), _Stopped):
                     future.result()
                     done()
-            return [future.result() for future in futures]
+            results = [future.result() for future in futures]
         except KeyboardInterrupt:
+            self._stop.set()  # not in `finally`: a second interrupt leaves at once from here on
             _log.warning("waiting for the replies under way; Ctrl-C again leaves without them")
+            pool.shutdown(cancel_futures=True)
             raise
-        finally:
+        except Exception:
             self._stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+        return results
 
     def close(self) -> None:
         """Close the connections."""

@@ -56,9 +56,13 @@ def _check_targets(model: Any, wanted: Sequence[str]) -> None:
         for name, layer in model.named_modules()
         if isinstance(layer, torch.nn.Linear) and _layer_of(f".{name}") >= 0
     ]
+    known = sorted({name.rpartition(".")[2] for name in names})
+    if not wanted:
+        raise ConfigError(
+            "target_modules is empty: nothing would train", hint=f"Choose from {', '.join(known)}."
+        )
     for target in wanted:
         if not any(name.endswith(f".{target}") for name in names):
-            known = sorted({name.rpartition(".")[2] for name in names})
             raise ConfigError(
                 f"target_modules: the base model has no linear layer '{target}' in its decoder layers",
                 hint=f"They have {', '.join(known)}.",

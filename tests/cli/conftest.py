@@ -14,8 +14,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment(store: Path, **more: str) -> dict[str, str]:
-    """Return an environment in which `thinkrec` uses a store and finds no terminal."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "THINKREC_STORE")}
+    """Return an environment in which `thinkrec` uses a store, finds no terminal and buffers as usual."""
+    unfit = ("COLUMNS", "THINKREC_STORE", "PYTHONUNBUFFERED")
+    kept = {k: v for k, v in os.environ.items() if k not in unfit}
     scripts = str(Path(sys.executable).parent)
     path = f"{scripts}{os.pathsep}{kept.get('PATH', '')}"
     return {**kept, "THINKREC_STORE": str(store), "NO_COLOR": "1", "PATH": path, **more}

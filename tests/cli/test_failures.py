@@ -42,6 +42,12 @@ def lines_of(stderr: str) -> list[str]:
         (["ingest", "table", "--interactions", "none.csv"], 10, "none.csv", ""),
         (["augment", "--config", "none.toml"], 10, "none.toml", "existing TOML file"),
         (["augment", "--limit", "0"], 30, "limit = 0", "1 or more"),
+        (
+            ["score", "--user", "u1", "--top", "70", "--candidates", "20"],
+            30,
+            "top = 70 is more than the candidates = 20",
+            "--candidates 70 or more",
+        ),
     ],
 )
 def test_a_failure_has_a_problem_a_hint_and_its_own_exit_code(
@@ -151,6 +157,50 @@ def test_a_signal_ends_the_program_with_one_line(ratings, store, ingested, numbe
     assert out == ""
     assert lines_of(err)[-1] == f"{word}; the same command continues where it stopped"
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", ["list", "list --json", "--version", "--help", "list --help"])
+def test_results_that_find_no_room_are_told_as_a_full_disk(shell, ingested, arguments):
+    done = shell(f"thinkrec {arguments} > /dev/full")
+    assert done.returncode == DiskFullError.exit_code
+    problem, hint = lines_of(done.stderr)
+    assert problem.startswith("error: no space left on the device")
+    assert hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize("arguments", ["list", "list --json", "--version", "--help", "list --help"])
+def test_a_reader_that_has_left_is_told_by_the_exit_code_alone(shell, ingested, arguments):
+    # The wait makes sure that the reader has left.
+    done = shell(f"(sleep 0.3; thinkrec {arguments}) | true; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+@pytest.mark.parametrize("arguments", ["augment --force", "show none", "nonsense"])
+def test_a_reader_of_the_errors_that_has_left_ends_the_program_alike(shell, ingested, arguments):
+    line = f"(sleep 0.3; thinkrec {arguments} 2>&1 >/dev/null) | true; echo ${{PIPESTATUS[0]}}"
+    assert shell(line).stdout == "141\n"
+
+
+def test_a_recipe_whose_reader_has_left_ends_like_any_command(shell, ratings):
+    (ratings / "bad.toml").write_text(
+        """
+        step.data = {command = "ingest", source = "table", interactions = "ratings.csv"}
+        step.more = {command = "ingest", source = "table", interactions = "bad.csv"}
+        """
+    )
+    (ratings / "bad.csv").write_text("user,item,rating,timestamp\nu1,i1,five,1000000000\n")
+    done = shell("thinkrec run bad.toml -q | true; echo ${PIPESTATUS[0]}")
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_a_signal_ends_the_program_though_its_results_cannot_be_written(shell):
+    script = (
+        "import sys, threading; from thinkrec_cli import boundary; "
+        "threading.Thread(target=threading.Event().wait).start(); "
+        "boundary._SIGNALS.append(2); print(1); boundary.leave_if_stopped()"
+    )
+    done = shell(f"(sleep 0.3; timeout 20 python -c '{script}') | true; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("130\n", "")
 
 
 def test_a_store_of_a_newer_format_is_refused(thinkrec, ingested, store):

@@ -3,8 +3,10 @@
 import dataclasses
 import importlib
 import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +14,9 @@ from typer.testing import CliRunner
 from core.stages.recipe import STAGE_COMMANDS, load_stage
 from thinkrec_cli.app import app, load_command
 from thinkrec_cli.commands import COMMANDS
+from thinkrec_cli.commands.run import EXAMPLES as RUN_EXAMPLES
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "duckdb", "numpy", "pyarrow", "sklearn", "transformers", "peft", "matplotlib"}
 
 
@@ -73,6 +77,16 @@ def test_examples_of_a_command_are_commands(name):
             words = part.split()
             assert words[0] == "thinkrec"
             assert words[1] in COMMANDS
+
+
+@pytest.mark.parametrize("example", RUN_EXAMPLES)
+def test_examples_of_run_can_be_planned(tmp_path, example):
+    recipe, *options = shlex.split(example)[2:]
+    assert recipe == "recipes/quickstart.toml"
+    words = ["--store", str(tmp_path), "run", str(ROOT / recipe), *options, "--dry-run"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "to run" in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])

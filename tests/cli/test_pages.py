@@ -1,12 +1,15 @@
 """Pages for people: complete, and indifferent to fields that are missing."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
 
+from tests.cli.conftest import write_ratings
 from thinkrec_cli.pages.bars import bar, two_sided_bar
 from thinkrec_cli.pages.explain import render_explanation, render_prompt
+from thinkrec_cli.pages.ranking import MOST_ROWS
 from thinkrec_cli.words import byte_size
 
 EXPLANATION = {
@@ -71,6 +74,32 @@ def test_the_prompt_is_printed_exactly():
     assert "<|im_start|>user [bold]\nWould the user enjoy" in page
     assert "1 4093 198" in page
     assert "3 token ids" in page
+
+
+@pytest.fixture
+def scored(thinkrec, ratings):
+    """A store with a collaborative model of 100 items, of which a user has rated few."""
+    write_ratings(ratings, items=100)
+    ingest = ("ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv")
+    assert thinkrec(*ingest).returncode == 0
+    assert thinkrec("encode", "--encoder", "bias").returncode == 0
+    return thinkrec
+
+
+TOP = ("score", "--user", "u1", "--top", "60")
+
+
+def test_a_long_ranking_is_cut_on_the_page_only(scored):
+    page = scored(*TOP).stderr
+    assert page.count("%") == MOST_ROWS
+    assert "and 10 more: --json shows all" in page
+    assert len(json.loads(scored(*TOP, "--json").stdout)["items"]) == 60
+
+
+def test_quiet_leaves_out_a_page_that_would_go_to_the_errors(scored):
+    done = scored(*TOP, "-q")
+    assert done.stdout == "scores/bias-user-u1@1\n"
+    assert done.stderr == ""
 
 
 def test_a_sample_shows_its_first_pages():

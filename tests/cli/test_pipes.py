@@ -1,13 +1,15 @@
 """Commands pipe: references come in, all of them and the own one go out."""
 
+import fcntl
 import os
 import subprocess
 import sys
 
 import pytest
 
-from core.errors import PipedInputError
+from core.errors import BadValueError, PipedInputError
 from tests.cli.conftest import environment
+from thinkrec_cli import pipes
 from thinkrec_cli.pipes import parse_references
 
 INGEST = "thinkrec ingest table --interactions ratings.csv --items movies.csv"
@@ -121,11 +123,79 @@ def test_a_usage_error_stops_the_commands_that_come_after_it(shell, ingested):
     assert done.stdout == "2 34\n"
 
 
-def test_waiting_for_a_command_that_is_at_work_is_not_said(shell, ingested):
-    slow = "import sys, time; from thinkrec_cli import pipes; pipes.mark_output(pipes.AT_WORK)"
-    done = shell(
-        f"python -c '{slow}; time.sleep(3); print(\"dataset/table@1\")' | thinkrec augment"
+@pytest.mark.parametrize("before", ["pass", 'print("dataset/table@1", flush=True)'])
+def test_a_kill_stops_the_commands_that_come_after_it(shell, ingested, store, before):
+    killed = (
+        "import os; from thinkrec_cli import pipes; pipes.mark_output(pipes.AT_WORK); "
+        f"{before}; os.kill(os.getpid(), 9)"
     )
+    done = shell(f"python -c '{killed}' | thinkrec augment; echo ${{PIPESTATUS[@]}}")
+    assert done.stdout == "137 34\n"
+    assert "the command before this one in the pipe was killed" in done.stderr
+    assert not (store / "objects" / "keywords").exists()
+
+
+RECIPE = """
+[step.data]
+command = "ingest"
+source = "table"
+interactions = "ratings.csv"
+items = "movies.csv"
+[step.keywords]
+command = "augment"
+[step.more]
+command = "ingest"
+source = "table"
+interactions = "bad.csv"
+"""
+BAD = "user,item,rating,timestamp\nu1,i1,five,1000000000\n"
+
+
+def test_a_recipe_that_fails_late_stops_what_comes_after_it(shell, ratings, store):
+    (ratings / "late.toml").write_text(RECIPE)
+    (ratings / "bad.csv").write_text(BAD)
+    done = shell("thinkrec run late.toml | thinkrec synthesize --rows 20; echo ${PIPESTATUS[@]}")
+    assert done.stdout == f"{BadValueError.exit_code} 34\n"
+    assert "the command before this one in the pipe failed" in done.stderr
+    assert (store / "objects" / "keywords").exists()
+    assert not (store / "objects" / "traces").exists()
+
+
+def test_a_recipe_prints_references_as_they_come_and_is_known_to_be_at_work(ratings, store):
+    (ratings / "late.toml").write_text(RECIPE)
+    (ratings / "bad.csv").write_text(BAD)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thinkrec_cli", "run", "late.toml", "--until", "keywords"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ratings,
+        env=environment(store),
+    )
+    assert process.stdout is not None
+
+    def mark() -> int:
+        return fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) // os.sysconf("SC_PAGE_SIZE")
+
+    assert process.stdout.readline() == b"dataset/table@1\n"
+    assert mark() == pipes.AT_WORK  # the second step is not done
+    assert process.stdout.read() == b"keywords/tfidf@1\n"
+    assert mark() not in (pipes.AT_WORK, pipes.FAILED)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("line", ["thinkrec verify", "(thinkrec show none; thinkrec verify)"])
+def test_a_command_that_ends_well_and_prints_nothing_stops_nobody(shell, ingested, line):
+    done = shell(f"{line} | thinkrec augment")
+    assert (done.returncode, done.stdout) == (0, "keywords/tfidf@1\n")
+    assert "nothing came through the pipe" in done.stderr
+
+
+def test_waiting_for_a_command_that_is_at_work_is_not_said(shell, ingested):
+    slow = "import time; from thinkrec_cli import pipes; pipes.mark_output(pipes.AT_WORK)"
+    good = 'print("dataset/table@1", flush=True); pipes.clear_mark()'
+    done = shell(f"python -c '{slow}; time.sleep(3); {good}' | thinkrec augment")
     assert done.stdout == "dataset/table@1\nkeywords/tfidf@1\n"
     assert "waiting" not in done.stderr
 

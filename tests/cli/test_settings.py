@@ -38,6 +38,14 @@ def test_an_unknown_setting_is_refused_with_the_nearest(thinkrec, ingested, rati
     assert "Did you mean 'limit'?" in done.stderr
 
 
+def test_a_command_s_name_that_is_no_table_is_an_unknown_setting(thinkrec, ratings):
+    (ratings / "settings.toml").write_text("encode = 'mf'\n")
+    done = thinkrec("encode", "--config", "settings.toml")
+    assert done.returncode == UnknownKeyError.exit_code
+    assert "unknown key 'encode'" in done.stderr
+    assert "Did you mean 'encoder'?" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [("limit = 'four'\n", "is not a whole number"), ("limit =\n", "is not TOML")],

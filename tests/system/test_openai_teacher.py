@@ -477,6 +477,47 @@ def test_killed_run_pays_again_for_no_more_than_was_in_flight(store, tmp_path):
     assert not journals(tmp_path / "store")  # a finished run leaves no journal behind
 
 
+@pytest.mark.parametrize("seconds_between", [0.0, 0.5])
+def test_first_interrupt_says_what_it_waits_for_and_the_second_leaves_at_once(
+    store, tmp_path, seconds_between
+):
+    asked, over = threading.Event(), threading.Event()
+
+    def hanging(body: dict[str, Any], number: int) -> Response:
+        asked.set()
+        over.wait(60)
+        return obedient(body, number)
+
+    with endpoint(hanging) as server:
+        words = ["synthesize", "--teacher", "openai", "--model", "m", "--endpoint", server.url]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "thinkrec_cli", "--store", str(tmp_path / "store"), *words],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert asked.wait(60)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            said = ""
+            while "replies under way" not in said:
+                said = process.stderr.readline()
+                assert said
+            assert "Ctrl-C again" in said
+            time.sleep(seconds_between)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            over.set()
+    assert (process.returncode, out) == (130, "")
+    assert err == "interrupted; the same command continues where it stopped\n"
+
+
 # -- keywords -----------------------------------------------------------------------------------------
 
 

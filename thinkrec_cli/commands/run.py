@@ -7,6 +7,7 @@ import typer
 
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
+from thinkrec_cli.pipes import AT_WORK, mark_output, pass_on
 from thinkrec_cli.session import Session
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ Ctrl-C or a kill the same command continues where it stopped.
 EXAMPLES = (
     "thinkrec run recipes/quickstart.toml",
     "thinkrec run recipes/quickstart.toml --dry-run",
-    "thinkrec run recipes/quickstart.toml --set adapter.train_rows=500 --until global-scores",
+    "thinkrec run recipes/quickstart.toml --set global.train_rows=500 --until global-scores",
 )
 
 
@@ -44,6 +45,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
 ) -> None:
     """Run a whole pipeline from a recipe."""
+    mark_output(AT_WORK)
     from core.stages.recipe import load_recipe
     from core.stages.recipe_run import plan_recipe, run_recipe
     from thinkrec_cli.pages import pipeline
@@ -78,7 +80,7 @@ def _tell(session: Session, done: "StepOutcome") -> None:
     state = "cached" if done.outcome.hit else f"made in {duration(done.seconds)}"
     session.say(f"   {done.outcome.artifact.reference} {state}")
     if not session.as_json:
-        console.out(done.outcome.artifact.reference)
+        pass_on([done.outcome.artifact.reference])
     if not done.outcome.hit:
         session.export_catalog()
 

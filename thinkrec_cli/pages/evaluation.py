@@ -40,7 +40,7 @@ def evaluation_json(done: "Done") -> dict[str, Any]:
 
 def show_evaluation(session: "Session", done: "Done") -> None:
     """Show the table of an evaluation."""
-    render_evaluation(console.page(), done.outcome.artifact)
+    render_evaluation(console.page(quiet=session.switches.quiet), done.outcome.artifact)
 
 
 def render_evaluation(target: Console, artifact: "Artifact") -> None:

@@ -46,7 +46,7 @@ def explanation_json(done: "Done") -> dict[str, Any]:
 def show_explanation(session: "Session", done: "Done") -> None:
     """Show the page, and the prompt if it is wanted."""
     content = read_explanation(done.outcome.artifact)
-    target = console.page()
+    target = console.page(quiet=session.switches.quiet)
     render_explanation(target, content)
     if done.extras.get("show_prompt"):
         for one in content.get("explanations") or [content]:

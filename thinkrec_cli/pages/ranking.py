@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from thinkrec_cli.session import Session
     from thinkrec_cli.stage_command import Done
 
-MOST_ROWS = 50
+MOST_ROWS = 50  # on the page
 BAR_CELLS = 20
 
 
@@ -37,10 +37,13 @@ def show_ranking(session: "Session", done: "Done") -> None:
     table.add_column("item")
     table.add_column("title", overflow="fold")
     table.add_column("likely to like it", no_wrap=True)
-    for row in rows:
+    for row in rows[:MOST_ROWS]:
         likely = bar(row["probability"], BAR_CELLS, "green").append(f" {row['probability']:.1%}")
         table.add_row(str(row["rank"]), Text(row["item"]), Text(row["title"] or ""), likely)
-    console.page().print(table)
+    target = console.page(quiet=session.switches.quiet)
+    target.print(table)
+    if len(rows) > MOST_ROWS:
+        target.print(Text(f"and {len(rows) - MOST_ROWS} more: --json shows all", "dim"))
 
 
 def _ranking(done: "Done") -> list[dict[str, Any]] | None:
@@ -54,7 +57,7 @@ def _ranking(done: "Done") -> list[dict[str, Any]] | None:
     rows = pq.read_table(
         artifact.file("scores.parquet"), columns=["rank", "item", "score", "probability"]
     ).to_pylist()
-    rows = sorted(rows, key=lambda row: row["rank"])[:MOST_ROWS]
+    rows.sort(key=lambda row: row["rank"])
     return [{**row, "title": titles.get(row["item"])} for row in rows]
 
 

@@ -142,6 +142,24 @@ DATA = '[step.data]\ncommand = "ingest"\n'
             "makes encoder",
         ),
         ("[step.k]\ncommand = 'augment'", RecipeError, "no earlier step makes dataset", "dataset/"),
+        ("settings = 3\n" + DATA, RecipeError, "settings = 3 is no table", "[settings]"),
+        ("settings = 0\n" + DATA, RecipeError, "settings = 0 is no table", "[settings]"),
+        ("next = 'thinkrec list'\n" + DATA, RecipeError, "is no list of commands", "brackets"),
+        ("next = [3]\n" + DATA, RecipeError, "next = [3] is no list of commands", "brackets"),
+        (DATA + "artifact = 3", RecipeError, "[step.data]: artifact = 3 is not", "artifact = "),
+        (DATA + "artifact = 'Bad Name'", RecipeError, "'Bad Name' is not a name", "a-z, 0-9"),
+        (
+            DATA + "[step.g]\ncommand = 'train-global'\ntarget_modules = ['q_proj', 1]",
+            ConfigError,
+            "target_modules[1] = 1 is not a text in quotes",
+            "a text",
+        ),
+        (
+            DATA + "[step.e]\ncommand = 'encode'\nsearch = true\nsearch_dims = [8, 1.5]",
+            ConfigError,
+            "search_dims[1] = 1.5 is not a whole number",
+            "whole number",
+        ),
         (DATA + "after = 3", RecipeError, "after = 3 names no step", "list of steps"),
         (DATA + "after = ['x']", RecipeError, "unknown step 'x'", "data"),
         (
@@ -201,6 +219,12 @@ def test_settings_can_be_changed_from_outside(folder):
 def test_a_change_that_changes_nothing_is_refused(folder, change):
     with pytest.raises(RecipeError):
         load_recipe(folder / "recipe.toml", [change])
+
+
+def test_a_change_to_steps_without_names_leaves_it_to_the_reader_to_refuse_them(folder):
+    (folder / "recipe.toml").write_text('[[step]]\ncommand = "ingest"\n')
+    with pytest.raises(RecipeError, match="has no steps"):
+        load_recipe(folder / "recipe.toml", ["data.source=table"])
 
 
 def test_a_change_of_an_unknown_setting_is_refused(folder):
