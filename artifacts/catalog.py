@@ -38,7 +38,7 @@ def export(layout: Layout, index: Index, kinds: Kinds) -> str | None:
                 return stray
             covered = _fingerprint(layout, index, kinds)
             if _exported(layout) != {**covered, **_identity(layout.catalog)}:
-                _write(layout, index, kinds, covered)
+                return _write(layout, index, kinds, covered)
     except (OSError, duckdb.Error) as problem:
         reason = str(problem).splitlines()[0]
         return f"catalog.duckdb was not brought up to date: {reason}. Later: thinkrec rebuild"
@@ -53,13 +53,14 @@ def drop(layout: Layout) -> None:
         files.remove_tree(layout.index)
 
 
-def _write(layout: Layout, index: Index, kinds: Kinds, covered: dict[str, Any]) -> None:
+def _write(layout: Layout, index: Index, kinds: Kinds, covered: dict[str, Any]) -> str | None:
+    """Write the copy. Returns: None, or a warning if some of its views cannot be read."""
     import duckdb
 
     with publish.staging(layout) as private:
         draft = private / "catalog.duckdb"
         with duckdb.connect(str(draft)) as connection:
-            tables.fill(connection, index, kinds)
+            damages = tables.fill(connection, index, kinds)
             connection.execute(
                 "create table catalog_info as "
                 "select ?::bigint as versions, ?::timestamp as made, ?::varchar as store",
@@ -70,12 +71,15 @@ def _write(layout: Layout, index: Index, kinds: Kinds, covered: dict[str, Any]) 
             raise OSError("DuckDB left a log beside the copy")
         files.sync(draft)
         if _stray_log(layout):  # opened for writing meanwhile
-            return
+            return None
         files.replace(draft, layout.catalog)
+        if damages:  # without the note it is written again as long as they are there
+            return f"views of catalog.duckdb cannot be read: {damages[0]}. See: thinkrec verify"
         note = private / f"note-{secrets.token_hex(4)}"
         files.write_new(note, json.dumps({**covered, **_identity(layout.catalog)}).encode())
         files.make_folder(layout.index)
         files.replace(note, _note_path(layout))
+    return None
 
 
 def _log_path(layout: Layout) -> Path:

@@ -1,4 +1,4 @@
-"""Keeping house: find what is damaged, remove what nobody needs, take a version away."""
+"""Keeping house: find what is damaged, remove what nobody needs."""
 
 import hashlib
 import json
@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from artifacts import files, locks
-from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
+from artifacts.errors import CorruptArtifact
 from artifacts.index import KEPT_GENERATIONS, Index, generations, list_references, ref_path
 from artifacts.layout import Layout
 from artifacts.manifest import MANIFEST_NAME, Artifact
-from artifacts.publish import OWNER_NAME, staging
+from artifacts.publish import OWNER_NAME
 
 _DAY = 24 * 60 * 60
 
@@ -42,6 +43,8 @@ class Removal:
     why: str
     lock: Path | None = None
     """Whoever uses it holds this."""
+    unless: Path | None = None
+    """It stays if this is there by then."""
 
 
 def verify(
@@ -107,15 +110,22 @@ def _all_files(folder: Path) -> Iterator[Path]:
             yield Path(base, name)
 
 
-def collect(layout: Layout, *, dry_run: bool, unfinished_days: float | None) -> list[Removal]:
+def collect(
+    layout: Layout,
+    *,
+    dry_run: bool,
+    unfinished_days: float | None,
+    on_kept: Callable[[Removal], None] | None = None,
+) -> list[Removal]:
     """Remove what nothing refers to. Publishers wait meanwhile, for as long as the removal takes.
 
     Args:
         unfinished_days: also remove run folders in which nothing was written for so many days.
+        on_kept: called for each run folder of unfinished work that nobody is at and that stays.
     Raises: CorruptArtifact if a commit cannot be read: nobody knows then which objects are needed.
     """
     with locks.held(layout.lock("gc")):
-        found = [*_garbage(layout, unfinished_days)]
+        found = [*_garbage(layout, unfinished_days, on_kept)]
         return found if dry_run else [removal for removal in found if _remove(removal)]
 
 
@@ -125,10 +135,11 @@ def _remove(removal: Removal) -> bool:
         _remove_path(removal.path)
         return True
     with locks.held_if_free(removal.lock) as mine:
-        if mine:
+        free = mine and not (removal.unless and removal.unless.exists())
+        if free:
             _remove_path(removal.path)
             removal.lock.unlink(missing_ok=True)
-        return mine
+        return free
 
 
 def _remove_path(path: Path) -> None:
@@ -138,7 +149,9 @@ def _remove_path(path: Path) -> None:
         files.remove_file(path)
 
 
-def _garbage(layout: Layout, unfinished_days: float | None) -> Iterator[Removal]:
+def _garbage(
+    layout: Layout, unfinished_days: float | None, on_kept: Callable[[Removal], None] | None
+) -> Iterator[Removal]:
     committed = _committed(layout)
     for folder in _entries(layout.staging):
         if locks.is_free(folder / OWNER_NAME):
@@ -152,34 +165,35 @@ def _garbage(layout: Layout, unfinished_days: float | None) -> Iterator[Removal]
     for folder, lock, done in _idle_runs(layout, committed):
         if done:
             yield Removal(folder, files.size(folder), "its work is done", lock)
-        elif unfinished_days is not None:
-            days = (time.time() - _last_written(folder)) / _DAY
-            if days >= unfinished_days:
-                why = f"unfinished work, untouched for {days:.0f} days"
-                yield Removal(folder, files.size(folder), why, lock)
+            continue
+        days = 0.0 if unfinished_days is None else (time.time() - _last_written(folder)) / _DAY
+        if unfinished_days is not None and days >= unfinished_days:
+            why = f"unfinished work, untouched for {days:.0f} days"
+            yield Removal(folder, files.size(folder), why, lock)
+        elif on_kept:
+            on_kept(Removal(folder, files.size(folder), "unfinished work", lock))
     yield from _unused_locks(layout)
     yield from _old_index(layout)
 
 
-def unfinished(layout: Layout) -> list[Removal]:
-    """List the run folders of work that is not done and that nobody is at."""
-    return [
-        Removal(folder, files.size(folder), "unfinished work", lock)
-        for folder, lock, done in _idle_runs(layout, _committed(layout))
-        if not done
-    ]
-
-
 def _idle_runs(
-    layout: Layout, committed: set[tuple[str, str]]
+    layout: Layout, committed: dict[tuple[str, str], float]
 ) -> Iterator[tuple[Path, Path, bool]]:
-    """Yield (folder, lock, whether its work is done) of the run folders that nobody is at."""
-    keys = {(kind, object_id.partition(".")[0]) for kind, object_id in committed}
+    """Yield (folder, lock, whether its work is done) of the run folders that nobody is at.
+
+    Where something was written after the work was last done, it was begun again (--force) and has
+    not come to its end.
+    """
+    finished: dict[tuple[str, str], float] = {}
+    for (kind, object_id), seconds in committed.items():
+        work = (kind, object_id.partition(".")[0])
+        finished[work] = max(seconds, finished.get(work, seconds))
     for folder in _entries(layout.runs):
         kind, _, key = folder.name.rpartition("-")
         lock = layout.lock(f"run-{folder.name}")
         if locks.is_free(lock):
-            yield folder, lock, (kind, key) in keys
+            ended = finished.get((kind, key))
+            yield folder, lock, ended is not None and _last_written(folder) < ended
 
 
 def _last_written(folder: Path) -> float:
@@ -193,9 +207,11 @@ def _last_written(folder: Path) -> float:
 
 def _unused_locks(layout: Layout) -> Iterator[Removal]:
     for lock in _entries(layout.root / "locks"):
-        unused = lock.name.startswith("run-") and not (layout.runs / lock.name[4:]).exists()
+        folder = layout.runs / lock.name.removeprefix("run-")
+        unused = lock.name.startswith("run-") and not folder.exists()
         if unused and locks.is_free(lock):
-            yield Removal(lock, files.size(lock), "lock of work that is done")
+            why = "lock of work that is done"
+            yield Removal(lock, files.size(lock), why, lock, unless=folder)
 
 
 def _old_index(layout: Layout) -> Iterator[Removal]:
@@ -218,48 +234,23 @@ def _old_tables(layout: Layout) -> list[Path]:
     return [p for p in _entries(layout.index) if p.is_dir() and p.name not in kept]
 
 
-def _committed(layout: Layout) -> set[tuple[str, str]]:
-    """Kind and object id of everything that has a name."""
-    found = set()
+def _committed(layout: Layout) -> dict[tuple[str, str], float]:
+    """Kind and object id of everything that has a name -> when it got its first one (s since 1970)."""
+    found: dict[tuple[str, str], float] = {}
     for reference in list_references(layout):
         path = ref_path(layout, reference)
         try:
-            found.add((reference.partition("/")[0], str(json.loads(path.read_bytes())["object"])))
+            commit = json.loads(path.read_bytes())
+            named = (reference.partition("/")[0], str(commit["object"]))
+            seconds = datetime.fromisoformat(commit["created"]).timestamp()
+            found[named] = min(seconds, found.get(named, seconds))
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise CorruptArtifact(
                 f"the commit of {reference} cannot be read ({path}), so nothing is removed",
-                hint=f"Restore that file, or delete it to give {reference} up; then run gc again.",
+                hint="Restore that file, or give that version up: "
+                f"thinkrec remove {reference} --yes; then run gc again.",
             ) from problem
     return found
-
-
-def remove(layout: Layout, index: Index, artifact: Artifact) -> None:
-    """Take one version of a name away, and the object if it has no other name.
-
-    Raises: StoreError if others were made from it, ArtifactNotFound if somebody else was faster.
-    """
-    with staging(layout) as private, locks.held(layout.lock("gc")):
-        index.refresh()
-        if artifact.reference not in index.by_reference:
-            raise ArtifactNotFound(
-                f"{artifact.reference} is gone already", hint="List what there is: thinkrec list"
-            )
-        last_name = len(index.by_object[artifact.object_id]) == 1
-        users = [a for a in index.artifacts if artifact.object_id in a.objects_used()]
-        if last_name and users:
-            raise StoreError(
-                f"{users[0].reference} was made from {artifact.reference}"
-                + (f", and {len(users) - 1} more were" if len(users) > 1 else ""),
-                hint=f"Remove {users[-1].reference} first.",
-            )
-        commit = ref_path(layout, artifact.reference)
-        # The number stays taken: a reference never comes to mean something else.
-        files.move(commit, commit.with_suffix(".removed"))
-        files.sync(commit.parent)
-        if last_name:
-            files.move(artifact.folder, private / "removed")
-            files.sync(artifact.folder.parent)
-        index.refresh()
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -6,8 +6,12 @@ that is missing or damaged is ignored; references it lacks are read from the fil
 gone are left out. So a listing always holds every commit made before it began, whatever happened to the
 index.
 
+A number is given once, unless somebody deletes commits by hand (`remove` keeps their numbers). Then the
+commits of that name have other times than the index says, and are read again.
+
 A generation is a line with format, number of rows and sha256 of the rest, then one line per version:
-reference, object id and time of the commit, and the manifest, parted by tabs (JSON holds none).
+reference, object id and time of the commit, time of its file (ns), and the manifest, parted by tabs
+(JSON holds none).
 """
 
 import hashlib
@@ -15,7 +19,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,7 @@ from artifacts.manifest import MANIFEST_NAME, Artifact, Manifest
 TAIL_LIMIT = 64
 """Versions read from their own files before a new generation is worth writing."""
 KEPT_GENERATIONS = 2
-_FORMAT = 1
+_FORMAT = 2
 _log = logging.getLogger("artifacts")
 
 
@@ -37,7 +41,8 @@ class Generation:
 
     digest: str
     """sha256 of its content."""
-    references: frozenset[str]
+    artifacts: Mapping[str, Artifact]
+    """By reference."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class Index:
         if not self._loaded:
             self.generation, self._known = _read_newest_generation(self.layout)
             self._loaded = True
-        listed = list(list_references(self.layout))
+        names = list(_list_names(self.layout))
+        self._forget_replaced(names)
+        listed = [f"{name}@{version}" for name, versions in names for version in versions]
         missing = [entry for entry in listed if entry not in self._known]
         damaged = []
         for reference in missing:
@@ -97,6 +104,29 @@ class Index:
         """Start from the files at the next refresh, without a generation."""
         self._known, self._loaded, self.generation = {}, True, None
         self._arrange([])
+
+    def covered(self) -> set[str]:
+        """Return the references of the generation that are still what it says."""
+        held = self.generation.artifacts if self.generation else {}
+        return {r for r, artifact in held.items() if self.by_reference.get(r) is artifact}
+
+    def _forget_replaced(self, names: Iterable[tuple[str, list[int]]]) -> None:
+        """Forget what is known of names whose commits have been deleted and their numbers given again.
+
+        A number can come again only where it was above all others. So the highest one that is known
+        has been replaced if any has: one file per name has to be looked at, not one per version.
+        """
+        replaced = set()
+        for name, versions in names:
+            numbers = (v for v in sorted(versions, reverse=True) if f"{name}@{v}" in self._known)
+            highest = next(numbers, None)
+            if highest is not None and _committed_ns(self.layout, name, highest) != (
+                self._known[f"{name}@{highest}"].committed_ns
+            ):
+                replaced.add(name)
+        if replaced:
+            known = self._known.items()
+            self._known = {r: a for r, a in known if r.rpartition("@")[0] not in replaced}
 
     def _arrange(self, listed: Iterable[str]) -> None:
         known = self._known
@@ -125,11 +155,17 @@ class Index:
 
 def list_references(layout: Layout) -> Iterator[str]:
     """Yield the reference of every version there is, in no order."""
+    for name, versions in _list_names(layout):
+        yield from (f"{name}@{version}" for version in versions)
+
+
+def _list_names(layout: Layout) -> Iterator[tuple[str, list[int]]]:
+    """Yield every kind/name with the numbers of its versions, in no order."""
     for kind in _names(layout.refs):
         for name in _names(layout.refs / kind):
-            for entry in _names(layout.refs / kind / name):
-                if entry.endswith(".json") and entry[:-5].isdigit():
-                    yield f"{kind}/{name}@{int(entry[:-5])}"
+            entries = _names(layout.refs / kind / name)
+            stems = [entry[:-5] for entry in entries if entry.endswith(".json")]
+            yield f"{kind}/{name}", [int(stem) for stem in stems if stem.isdigit()]
 
 
 def read_version(layout: Layout, reference: str) -> Artifact:
@@ -138,7 +174,9 @@ def read_version(layout: Layout, reference: str) -> Artifact:
     Raises: OSError, ValueError, KeyError or TypeError if the commit or the manifest is damaged.
     """
     kind, name, version = split_reference(reference)
-    commit = json.loads(ref_path(layout, reference).read_bytes())
+    path = ref_path(layout, reference)
+    committed_ns = path.stat().st_mtime_ns  # first: if it is replaced now, the next refresh sees it
+    commit = json.loads(path.read_bytes())
     folder = layout.object_folder(kind, commit["object"])
     content = (folder / MANIFEST_NAME).read_bytes()
     if hashlib.sha256(content).hexdigest() != commit["manifest_sha256"]:
@@ -150,6 +188,7 @@ def read_version(layout: Layout, reference: str) -> Artifact:
         version=version,
         object_id=commit["object"],
         created=commit["created"],
+        committed_ns=committed_ns,
         layout=layout,
         manifest_json=manifest.to_json(),
     )
@@ -179,6 +218,15 @@ def ref_path(layout: Layout, reference: str) -> Path:
     return layout.refs / kind / name / ref_name(version)
 
 
+def _committed_ns(layout: Layout, name: str, version: int) -> int | None:
+    """Return when the commit of a version of kind/name was written, None if it is gone."""
+    path = f"{layout.root}/refs/{name}/{ref_name(version)}"
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - a path object for each of thousands
+    except FileNotFoundError:
+        return None
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names are all we want of thousands
@@ -190,7 +238,7 @@ def _read_newest_generation(layout: Layout) -> tuple[Generation | None, dict[str
     for path in reversed(generations(layout)):
         try:
             digest, known = _read_generation(layout, path)
-            return Generation(digest, frozenset(known)), known
+            return Generation(digest, dict(known)), known
         except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
             _log.debug("%s is left aside: %s", path, problem)
     return None, {}
@@ -203,7 +251,7 @@ def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifac
         raise ValueError("damaged, or of another format")
     known = {}
     for line in body.decode().split("\n")[:-1]:
-        reference, object_id, created, manifest_json = line.split("\t")
+        reference, object_id, created, committed_ns, manifest_json = line.split("\t")
         kind, name, version = split_reference(reference)
         known[reference] = Artifact(
             kind=kind,
@@ -211,6 +259,7 @@ def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifac
             version=version,
             object_id=object_id,
             created=created,
+            committed_ns=int(committed_ns),
             layout=layout,
             manifest_json=manifest_json,
         )
@@ -218,7 +267,10 @@ def _read_generation(layout: Layout, path: Path) -> tuple[str, dict[str, Artifac
 
 
 def _write_generation(layout: Layout, artifacts: Collection[Artifact]) -> Generation:
-    lines = [f"{a.reference}\t{a.object_id}\t{a.created}\t{a.manifest_json}\n" for a in artifacts]
+    lines = [
+        f"{a.reference}\t{a.object_id}\t{a.created}\t{a.committed_ns}\t{a.manifest_json}\n"
+        for a in artifacts
+    ]
     body = "".join(lines).encode()
     head: dict[str, Any] = {
         "format": _FORMAT,
@@ -236,4 +288,4 @@ def _write_generation(layout: Layout, artifacts: Collection[Artifact]) -> Genera
         draft.unlink(missing_ok=True)
     for path in existing[: 1 - KEPT_GENERATIONS]:
         files.remove_file(path)
-    return Generation(head["sha256"], frozenset(artifact.reference for artifact in artifacts))
+    return Generation(head["sha256"], {artifact.reference: artifact for artifact in artifacts})

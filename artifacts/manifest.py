@@ -67,6 +67,10 @@ class Artifact:
     object_id: str
     created: str
     """When this version got its name: ISO 8601, UTC; grows with every commit of the store."""
+    committed_ns: int = field(repr=False, compare=False)
+    """When its commit was written, as the file system says: no other commit of this number has the
+    same.
+    """
     layout: Layout = field(repr=False, compare=False)
     manifest_json: str = field(repr=False, compare=False)
 

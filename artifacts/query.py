@@ -3,15 +3,24 @@
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from artifacts.errors import BadQuery
+from artifacts.damage import damage_of
+from artifacts.errors import BadQuery, StoreError
 from artifacts.index import Index
 from artifacts.kinds import Kinds
 from artifacts.sql import literal, path_literal
 from artifacts.tables import fill
 from artifacts.views import words_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+BATCH_ROWS = 2048
+"""Rows that are held as Python objects at a time; DuckDB works on as many."""
 
 # Whoever asks what there is must be shown everything.
 _ASKS_FOR_ALL = {
@@ -26,11 +35,15 @@ _ASKS_FOR_ALL = {
 }
 
 
-def query(index: Index, kinds: Kinds, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+@contextmanager
+def answer(
+    index: Index, kinds: Kinds, sql: str
+) -> Iterator[tuple[list[str], Iterator[list[tuple[Any, ...]]]]]:
     """Run one SELECT over tables and views.
 
-    Returns: names of the columns, rows.
-    Raises: BadQuery with what DuckDB says, on one line.
+    Yields: names of the columns; rows in batches of BATCH_ROWS, computed as they are asked for.
+    Raises: BadQuery with what DuckDB says, on one line; CorruptArtifact if the query needs a file
+        that is missing or cannot be read. Both may come with any batch.
     """
     import duckdb
 
@@ -38,21 +51,42 @@ def query(index: Index, kinds: Kinds, sql: str) -> tuple[list[str], list[tuple[A
     words = words_of(sql)
     everything = words & _ASKS_FOR_ALL or any(word.startswith("duckdb_") for word in words)
     try:
-        return _run(index, kinds, sql, None if everything else words)
+        connection = _run(index, kinds, sql, None if everything else words)
     except BadQuery as problem:
         if everything or not isinstance(problem.__cause__, duckdb.CatalogException):
             raise
-        return _run(index, kinds, sql, None)  # named in a way we did not see, or not at all
+        # Named in a way we did not see, or not at all.
+        connection = _run(index, kinds, sql, None)
+    with connection:
+        columns = [column[0] for column in connection.description or []]
+        yield columns, _batches(connection, index)
+
+
+def _batches(
+    connection: "duckdb.DuckDBPyConnection", index: Index
+) -> Iterator[list[tuple[Any, ...]]]:
+    import duckdb
+
+    while True:
+        try:
+            rows = connection.fetchmany(BATCH_ROWS)
+        except duckdb.Error as problem:
+            raise _failure(problem, index) from problem
+        if not rows:
+            return
+        yield rows
 
 
 def _run(
     index: Index, kinds: Kinds, sql: str, words: set[str] | None
-) -> tuple[list[str], list[tuple[Any, ...]]]:
+) -> "duckdb.DuckDBPyConnection":
+    """Return a connection that has begun to answer."""
     import duckdb
 
     overflow = Path(tempfile.gettempdir(), f"thinkrec-sql-{os.getpid()}")  # made only when needed
     config = {"autoinstall_known_extensions": "false", "temp_directory": str(overflow)}
-    with duckdb.connect(config=config) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(duckdb.connect(config=config))
         fill(connection, index, kinds, words)
         # Payload files are read below objects/; everything else, and changing this, is refused.
         objects = str(index.layout.objects)
@@ -63,10 +97,11 @@ def _run(
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:
-            cursor = connection.execute(sql)
-            return [column[0] for column in cursor.description or []], cursor.fetchall()
+            connection.execute(sql)
         except duckdb.Error as problem:
-            raise _bad_query(problem) from problem
+            raise _failure(problem, index) from problem
+        stack.pop_all()
+        return connection
 
 
 def _require_reading(sql: str) -> None:
@@ -89,6 +124,11 @@ def _require_reading(sql: str) -> None:
             f"only queries are run here, and this is {kind}",
             hint="Write a SELECT, or open catalog.duckdb, a copy, in a DuckDB client.",
         )
+
+
+def _failure(problem: Exception, index: Index) -> StoreError:
+    """Return whose fault it is that a query failed: a damaged artifact's, or the query's."""
+    return damage_of(index, problem) or _bad_query(problem)
 
 
 def _bad_query(problem: Exception) -> BadQuery:

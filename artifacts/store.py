@@ -13,7 +13,7 @@ Layout on disk: layout.py. How a publish survives a crash: publish.py. Tables an
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from artifacts.fsck import Problem, Removal
+    from artifacts.removal import Departure
 
 __all__ = ["Artifact", "Draft", "Manifest", "Store"]
 
@@ -199,11 +200,22 @@ class Store:
         nothing.
 
         Returns: names of the columns, rows.
-        Raises: BadQuery with the first line of what DuckDB says.
+        Raises: BadQuery with the first line of what DuckDB says; CorruptArtifact if the query needs
+            a file that is missing or cannot be read.
+        """
+        with self.answer(sql) as (columns, batches):
+            return columns, [row for rows in batches for row in rows]
+
+    def answer(
+        self, sql: str
+    ) -> AbstractContextManager[tuple[list[str], Iterator[list[tuple[Any, ...]]]]]:
+        """Run one SELECT as query() does, for results that need not fit into memory.
+
+        Yields: names of the columns, batches of rows.
         """
         from artifacts import query
 
-        return query.query(self._index.refresh(), self.kinds, sql)
+        return query.answer(self._index.refresh(), self.kinds, sql)
 
     def export_catalog(self) -> str | None:
         """Bring catalog.duckdb, the copy for other programs, up to date if anything changed.
@@ -232,35 +244,43 @@ class Store:
         chosen = None if references is None else [self.resolve(r) for r in references]
         return fsck.verify(self._layout, self._index.refresh(), chosen, on_file)
 
-    def gc(self, dry_run: bool = False, *, unfinished_days: float | None = None) -> "list[Removal]":
+    def gc(
+        self,
+        dry_run: bool = False,
+        *,
+        unfinished_days: float | None = None,
+        on_kept: "Callable[[Removal], None] | None" = None,
+    ) -> "list[Removal]":
         """Remove what nothing refers to: abandoned staging, orphans, finished run folders, old
         index files.
 
         Args:
             unfinished_days: also remove checkpoints of unfinished work that nobody touched for so
                 many days; None keeps them all.
+            on_kept: called for each folder of checkpoints that is kept for work that nobody is at.
         Returns: what was removed, or would be.
         """
         from artifacts import fsck
 
-        return fsck.collect(self._layout, dry_run=dry_run, unfinished_days=unfinished_days)
+        return fsck.collect(
+            self._layout, dry_run=dry_run, unfinished_days=unfinished_days, on_kept=on_kept
+        )
 
-    def unfinished(self) -> "list[Removal]":
-        """Return the run folders of work that is not done and that nobody is at; gc keeps them."""
-        from artifacts import fsck
+    def remove(self, *references: str, dry_run: bool = False) -> "list[Departure]":
+        """Take versions away, all or none, and their files where no other name has them.
 
-        return fsck.unfinished(self._layout)
-
-    def remove(self, reference: str) -> Artifact:
-        """Take a version away, and its files if no other name has them. Returns: what it was.
-
-        Raises: StoreError if other artifacts were made from it; see resolve.
+        Args:
+            references: see resolve; a version that cannot be read is named kind/name@version.
+        Returns: what was removed, or would be.
+        Raises: StoreError if something else was made from one of them; see resolve.
         """
-        from artifacts import fsck
+        from artifacts import removal
 
-        artifact = self.resolve(reference)
-        fsck.remove(self._layout, self._index, artifact)
-        return artifact
+        damaged = {version.reference for version in self._index.refresh().damaged}
+        named = [r if r in damaged else self.resolve(r).reference for r in references]
+        if dry_run:
+            return removal.plan(self._index, named).departures
+        return removal.remove(self._layout, self._index, named)
 
     def rebuild(self) -> str | None:
         """Make index and catalog anew from the files. Returns: None, or a warning as export_catalog

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifacts import files
+from artifacts.damage import damage_of
+from artifacts.errors import CorruptArtifact
 from artifacts.index import Index
 from artifacts.kinds import Kinds
 from artifacts.manifest import Artifact
 from artifacts.publish import staging
 from artifacts.sql import identifier, literal, path_literal
-from artifacts.views import select_views, view_names, with_sources
+from artifacts.views import select_views, unreadable_view, view_names, with_sources
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,11 +119,13 @@ def fill(
     index: Index,
     kinds: Kinds,
     only: Collection[str] | None = None,
-) -> None:
+) -> list[CorruptArtifact]:
     """Make tables and views in an open database.
 
     Args:
         only: words of a query; what they do not name is left out. None makes everything.
+    Returns: why views cannot be read: a payload file is missing or damaged. They are there and fail
+        when they are read. Not every file is looked at.
     """
     import duckdb
 
@@ -133,17 +137,28 @@ def fill(
         if kept is None:
             raise
         _make_tables(connection, index, wanted, None)  # gc was faster
+    damages = []
     for name, select in select_views(index, kinds, wanted):
-        connection.execute(f"create view {identifier(name)} as {select}")
+        try:
+            connection.execute(f"create view {identifier(name)} as {select}")
+        except duckdb.Error as problem:
+            damage = damage_of(index, problem)
+            if damage is None:
+                raise
+            damages.append(damage)
+            failing = unreadable_view(kinds, name, str(damage))
+            connection.execute(f"create view {identifier(name)} as {failing}")
+    return damages
 
 
 def _make_tables(
     connection: "duckdb.DuckDBPyConnection", index: Index, wanted: set[str], kept: Path | None
 ) -> None:
     """Make the wanted tables; `kept` holds those of the index's generation, if anything does."""
-    covered = index.generation.references if kept and index.generation else frozenset()
+    held = index.generation.artifacts if kept and index.generation else {}
+    covered = index.covered() if held else set()
     _load_manifests(connection, (a for a in index.artifacts if a.reference not in covered))
-    gone = [reference for reference in covered if reference not in index.by_reference]
+    gone = [reference for reference in held if reference not in covered]
     for name, select in _BASE.items():
         if name not in wanted:
             continue
@@ -183,7 +198,7 @@ def _row(artifact: Artifact) -> str:
 def _kept_tables(index: Index) -> Path | None:
     """Return the folder with the tables of the index's generation, making it if need be, or None."""
     generation = index.generation
-    if generation is None or len(generation.references) < CACHED_FROM:
+    if generation is None or len(generation.artifacts) < CACHED_FROM:
         return None
     folder = index.layout.index / f"tables-{generation.digest[:32]}"
     if _is_intact(folder):
@@ -210,12 +225,10 @@ def _keep_tables(index: Index, folder: Path) -> None:
     import duckdb
 
     assert index.generation is not None
-    known = index.generation.references
     with staging(index.layout) as private, duckdb.connect() as connection:
         draft = private / "tables"
         files.make_folder(draft)
-        covered = [a for a in index.artifacts if a.reference in known]
-        _load_manifests(connection, covered)
+        _load_manifests(connection, index.generation.artifacts.values())
         digests = {}
         for name, select in _BASE.items():
             path = draft / f"{name}.parquet"

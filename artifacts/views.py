@@ -3,8 +3,8 @@
 A payload declared with view="v" gives `v` (the latest version of every name) and `v_all` (every
 version). Their first columns are artifact (a reference), name and version, then come the columns of
 the payload. Several kinds may share a view if its columns are the same. A view without any artifact
-is
-there, and empty. Then come the views that the kinds declare as SQL.
+is there, and empty; one of which a file cannot be read is there, and says so when it is read. Then come
+the views that the kinds declare as SQL.
 """
 
 import re
@@ -14,6 +14,8 @@ from artifacts.index import Index
 from artifacts.kinds import Kinds, Payload
 from artifacts.manifest import Artifact
 from artifacts.sql import identifier, literal, path_list
+
+_OWNER = {"artifact": "varchar", "name": "varchar", "version": "integer"}
 
 
 def view_names(kinds: Kinds) -> list[str]:
@@ -30,6 +32,19 @@ def select_views(index: Index, kinds: Kinds, wanted: Collection[str]) -> Iterato
         if f"{view}_all" in wanted:
             yield f"{view}_all", _payload_view(sources, index.artifacts, "")
     yield from ((name, select) for name, select in kinds.views.items() if name in wanted)
+
+
+def unreadable_view(kinds: Kinds, name: str, why: str) -> str:
+    """Spell a payload view that has its columns and fails when it is read."""
+    declared = _declared(kinds)
+    ((_, payload), *_) = declared.get(name) or declared[name.removesuffix("_all")]
+    failure = f"error({literal(why)})"
+    # In the columns as well: DuckDB leaves a filter out where it sees that its columns match nothing.
+    columns = ", ".join(
+        f"{failure}::{kind} as {identifier(column)}"
+        for column, kind in {**_OWNER, **payload.columns}.items()
+    )
+    return f"select {columns} where {failure} is null"
 
 
 def with_sources(words: Collection[str], kinds: Kinds) -> set[str]:
@@ -86,8 +101,7 @@ def _payload_view(
             )
     if parts:
         return " union all ".join(parts)
-    nothing = "".join(f", null::{kind} as {identifier(name)}" for name, kind in columns.items())
-    return (
-        "select null::varchar as artifact, null::varchar as name, null::integer as version"
-        f"{nothing} where false"
+    nothing = (
+        f"null::{kind} as {identifier(name)}" for name, kind in {**_OWNER, **columns}.items()
     )
+    return f"select {', '.join(nothing)} where false"

@@ -271,16 +271,31 @@ def ancestor(
     kind: str,
     fits: Callable[[Artifact], bool] = lambda artifact: True,
 ) -> Artifact | None:
-    """Return the nearest ancestor of a kind that fits, breadth first, or None."""
-    queue = [store.by_object(i) for ids in artifact.manifest.inputs.values() for i in ids]
+    """Return the nearest ancestor of a kind that fits, breadth first, or None.
+
+    Raises: ArtifactNotFound if there is none among those that are left, and others are missing.
+    """
+    queue = artifact.objects_used()
     seen: set[str] = set()
+    missing: ArtifactNotFound | None = None
     while queue:
-        parent = queue.pop(0)
+        object_id = queue.pop(0)
+        if object_id in seen:
+            continue
+        seen.add(object_id)
+        try:
+            parent = store.by_object(object_id)
+        except ArtifactNotFound as problem:
+            missing = missing or problem
+            continue
         if parent.kind == kind and fits(parent):
             return parent
-        if parent.object_id not in seen:
-            seen.add(parent.object_id)
-            queue += [store.by_object(i) for ids in parent.manifest.inputs.values() for i in ids]
+        queue += parent.objects_used()
+    if missing:
+        raise ArtifactNotFound(
+            f"{artifact.reference} cannot be traced to its {kind}: {missing}",
+            hint=f"Name another artifact than {artifact.reference}. What lacks an input: thinkrec verify",
+        ) from missing
     return None
 
 
@@ -340,10 +355,15 @@ def _default_input(
     if not (wanted.required or wanted.latest):
         return []
     unfit: list[Artifact] = []
+    orphans: list[Artifact] = []
     for artifact in reversed(store.artifacts()):
         if artifact.kind not in wanted.kinds:
             continue
-        source = dataset_of(store, artifact)
+        try:
+            source = dataset_of(store, artifact)
+        except ArtifactNotFound:  # nobody knows its data any more: it is for those who name it
+            orphans.append(artifact)
+            continue
         if dataset is None or (source and source.object_id == dataset.object_id):
             if wanted.fits(artifact):
                 return [artifact]
@@ -353,6 +373,7 @@ def _default_input(
     if unfit:
         return unfit[:1]  # the stage knows to say why it does not fit
     of = f" made from {dataset.reference}" if dataset else ""
+    of += f" (an input of {orphans[0].reference} is missing)" if orphans else ""
     kinds = " or ".join(wanted.kinds)
     raise ArtifactNotFound(
         f"thinkrec {stage.command} needs an artifact of kind {kinds}, and the store has none{of}",

@@ -8,7 +8,7 @@ import pytest
 
 from artifacts import index as index_module
 from artifacts import tables
-from artifacts.errors import BadQuery
+from artifacts.errors import BadQuery, CorruptArtifact
 from artifacts.store import Store
 from tests.artifacts.support import (
     finish,
@@ -131,6 +131,74 @@ def test_a_name_found_only_by_duckdb_is_found_all_the_same(store: Store) -> None
     publish_table(store, "a", 1)
     assert store.query("select count(*) from query_table('rows_of' || '_tables')")[1] == [(1,)]
     assert store.query('select count(*) from "ARTIFACTS"')[1] == [(1,)]
+
+
+def test_rows_are_computed_as_they_are_asked_for(store: Store) -> None:
+    with store.answer("select range as n from range(1_000_000_000_000)") as (columns, batches):
+        assert columns == ["n"]
+        assert next(batches)[:2] == [(0,), (1,)]
+    late = (
+        "select if(range = 20_000, error('too late'), null), repeat('x', 1000) from range(30_000)"
+    )
+    with store.answer(late) as (_, batches):
+        assert len(next(batches)) > 1000
+        with pytest.raises(BadQuery, match="too late"):
+            list(batches)
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_a_missing_file_fails_the_queries_that_need_it_and_no_other(
+    store: Store, position: int
+) -> None:
+    made = [publish_table(store, f"t{number}", number) for number in range(4)]
+    made[position].file("rows.parquet").unlink()
+    store = open_store(store.root)
+    assert len(store.query("show tables")[1]) == 11
+    assert len(store.query("select reference from artifacts")[1]) == 4
+    assert [row[0] for row in store.query("describe words")[1]] == ["word"]
+    assert store.query("select * from extras")[1] == []
+    wanted = f"table/t{position}@1: rows.parquet is missing"
+    for sql in (
+        "select count(*) from rows_of_tables",
+        "select id from rows_of_tables_all where word = 'word 9'",
+        "select * from words",
+        "select * from query_table('rows_of' || '_tables')",
+    ):
+        with pytest.raises(CorruptArtifact, match=wanted) as caught:
+            store.query(sql)
+        assert f"thinkrec verify table/t{position}@1" in caught.value.hint
+
+
+@pytest.mark.parametrize("damage", ["start", "middle", "footer"])
+def test_a_damaged_file_is_an_artifacts_fault_not_the_querys(store: Store, damage: str) -> None:
+    path = publish_table(store, "a", *range(500)).file("rows.parquet")
+    content = bytearray(path.read_bytes())
+    where = {"start": 2, "middle": 40, "footer": len(content) - 200}[damage]
+    content[where : where + 100] = bytes(255 - byte for byte in content[where : where + 100])
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(CorruptArtifact) as caught:
+        store.query("select sum(id), max(word), max(vector) from rows_of_tables")
+    assert "thinkrec verify" in caught.value.hint
+    assert len(store.query("show tables")[1]) == 11
+
+
+def test_the_catalog_shows_the_rest_where_a_file_is_missing(store: Store) -> None:
+    gone = publish_table(store, "a", 1).file("rows.parquet")
+    content = gone.read_bytes()
+    gone.unlink()
+    for _ in range(2):
+        warning = store.export_catalog()
+        assert warning is not None
+        assert "table/a@1: rows.parquet is missing" in warning
+    with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from artifacts").fetchall() == [(1,)]
+        with pytest.raises(duckdb.Error, match=r"rows\.parquet is missing"):
+            connection.execute("select * from rows_of_tables").fetchall()
+    gone.write_bytes(content)
+    assert store.export_catalog() is None
+    with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select id from rows_of_tables").fetchall() == [(1,)]
 
 
 def test_exported_catalog_answers_in_another_process_and_says_what_it_covers(store: Store) -> None:
@@ -260,6 +328,33 @@ def test_a_damaged_index_is_made_again_unseen(many: Store, damage: object) -> No
     for path in _files_of_index(many.root):
         damage(path)
     assert _all_rows(many.root) == expected
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["open", "opened anew"])
+def test_a_number_given_again_after_its_commit_was_deleted_by_hand_shows_what_it_is_now(
+    many: Store, kept: bool
+) -> None:
+    many.query("select 1 from artifacts")
+    for version in (3, 4):
+        (many.root / f"refs/note/n0/{version:08d}.json").unlink()
+    again = publish_note(open_store(many.root), "n0", 33)
+    publish_note(open_store(many.root), "n0", 44)
+    publish_note(open_store(many.root), "n0", 55)
+    assert (again.reference, len(list(many.root.glob("index/gen-*")))) == ("note/n0@3", 1)
+    store = many if kept else open_store(many.root)
+    assert store.resolve("note/n0@3").object_id == again.object_id
+    found = store.query("select value from parameters where reference like 'note/n0@%' order by 1")
+    assert found[1] == [("2",), ("33",), ("4",), ("44",), ("55",)]
+    expected = _all_rows(many.root)
+    shutil.rmtree(many.root / "index")
+    assert _all_rows(many.root) == expected
+
+
+def test_a_store_that_was_copied_is_listed_as_the_first(many: Store) -> None:
+    expected = _all_rows(many.root)
+    shutil.copytree(many.root, many.root.parent / "copy", copy_function=shutil.copyfile)
+    copied = _all_rows(many.root.parent / "copy")
+    assert (copied["list"], copied["lineage"]) == (expected["list"], expected["lineage"])
 
 
 def test_a_store_that_was_moved_works_and_its_catalog_after_rebuild(many: Store) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from artifacts import files
 from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
+from artifacts.fsck import Removal
 from artifacts.store import Store
-from tests.artifacts.support import leftovers, open_store, publish_note
+from tests.artifacts.support import leftovers, open_store, publish_note, work
 
 
 def _writable(path: Path) -> Path:
@@ -76,9 +77,33 @@ def test_a_damaged_commit_is_reported_and_hides_only_its_own_version(store: Stor
     (problem,) = fresh.verify()
     assert problem.reference == "note/b@1"
     # Nobody knows which object that version was, so none is collected.
-    with pytest.raises(CorruptArtifact, match="the commit of note/b@1 cannot be read"):
+    with pytest.raises(CorruptArtifact, match="the commit of note/b@1 cannot be read") as caught:
         fresh.gc()
     assert len(list(store.root.glob("objects/note/*"))) == 2
+    # What the hint says gives that version up, and its number with it.
+    assert "thinkrec remove note/b@1 --yes" in caught.value.hint
+    (departure,) = fresh.remove("note/b@1")
+    assert (departure.reference, departure.bytes) == ("note/b@1", 0)
+    assert [removal.why for removal in fresh.gc()] == ["has no name"]
+    assert publish_note(store, "b", 3).reference == "note/b@2"
+    assert fresh.verify() == []
+
+
+def test_a_damaged_version_stays_while_something_may_have_been_made_from_it(store: Store) -> None:
+    parent = publish_note(store, "parent", 1)
+    child = publish_note(store, "child", 2, inputs={"p": [parent.object_id]})
+    (parent.folder / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="child@1 may have been made from note/parent@1"):
+        open_store(store.root).remove("note/parent@1")
+    _writable(store.root / "refs/note/parent/00000001.json").write_text("{")
+    fresh = open_store(store.root)
+    with pytest.raises(StoreError, match="child@1 may have been made from note/parent@1") as caught:
+        fresh.remove("note/parent@1")
+    assert caught.value.hint == "Remove them together: thinkrec remove note/parent@1 note/child@1"
+    gone = [departure.reference for departure in fresh.remove("note/parent@1", "note/child@1")]
+    assert gone == ["note/child@1", "note/parent@1"]
+    assert not child.folder.exists()
+    assert fresh.verify() == fresh.artifacts() == []
 
 
 def test_opening_a_payload_file_notices_what_is_missing_or_cut(store: Store) -> None:
@@ -93,6 +118,10 @@ def test_opening_a_payload_file_notices_what_is_missing_or_cut(store: Store) -> 
 
 
 def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> None:
+    key = work(store, "note", number=1)["key"]
+    for number, text in ((key, "done"), ("2" * 64, "under way")):
+        with store.run_folder("note", number) as folder:
+            (folder / "checkpoint").write_text(text)
     kept = publish_note(store, "a", 1)
     store.name_object(kept, "b")
     child = publish_note(store, "c", 2, inputs={"p": [kept.object_id]})
@@ -102,9 +131,6 @@ def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> Non
     dead = store.root / "staging/dead"
     dead.mkdir()
     (dead / "owner").touch()
-    for key, text in ((kept.key, "done"), ("2" * 64, "under way")):
-        with store.run_folder("note", key) as folder:
-            (folder / "checkpoint").write_text(text)
     finished, under_way = store.root / f"runs/note-{kept.key}", folder
     expected = {orphan, dead, finished}
     assert {removal.path for removal in store.gc(dry_run=True)} == expected
@@ -128,11 +154,13 @@ def test_gc_takes_unfinished_work_only_when_it_is_old_enough_and_nobody_is_at_it
         for path in (file, file.parent, folder):
             os.utime(path, (time.time() - days * 86400,) * 2)
         folders[name] = folder
-    assert store.gc() == []
-    assert {run.path for run in store.unfinished()} == set(folders.values())
+    kept: list[Removal] = []
+    assert store.gc(on_kept=kept.append) == []
+    assert {run.path for run in kept} == set(folders.values())
     with store.run_folder("note", "held"):
-        (removed,) = store.gc(unfinished_days=30)
-        assert [run.path for run in store.unfinished()] == [folders["young"]]
+        kept.clear()
+        (removed,) = store.gc(unfinished_days=30, on_kept=kept.append)
+        assert [run.path for run in kept] == [folders["young"]]
     assert removed.path == folders["old"]
     assert removed.why == "unfinished work, untouched for 40 days"
     assert not folders["old"].exists()
@@ -143,14 +171,15 @@ def test_gc_takes_unfinished_work_only_when_it_is_old_enough_and_nobody_is_at_it
 def test_gc_leaves_a_run_folder_that_is_taken_while_it_looks(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = publish_note(store, "a", 1)
-    with store.run_folder("note", done.key) as folder:
+    key = work(store, "note", number=1)["key"]
+    with store.run_folder("note", key) as folder:
         (folder / "checkpoint").write_text("done")
+    publish_note(store, "a", 1)
     size = files.size
 
     def taken_meanwhile(path: Path) -> int:
         if path == folder:
-            held.enter_context(store.run_folder("note", done.key))  # a run with --force begins
+            held.enter_context(store.run_folder("note", key))  # a run with --force begins
         return size(path)
 
     with ExitStack() as held:
@@ -161,12 +190,46 @@ def test_gc_leaves_a_run_folder_that_is_taken_while_it_looks(
     assert [removal.path for removal in store.gc()] == [folder]
 
 
+def test_gc_keeps_the_checkpoints_of_forced_work_that_was_interrupted(store: Store) -> None:
+    done = publish_note(store, "a", 1)
+    with store.run_folder("note", done.key) as folder:
+        (folder / "checkpoint").write_text("of a run with --force, which was killed")
+    store.name_object(done, "b")  # a further name is no further work
+    kept: list[Removal] = []
+    assert store.gc(on_kept=kept.append) == []
+    assert [run.path for run in kept] == [folder]
+    publish_note(store, "a", 1)
+    assert [removal.path for removal in store.gc()] == [folder]
+
+
+def test_gc_leaves_a_lock_that_is_taken_while_it_looks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_note(store, "a", 1)
+    lock = store.root / "locks" / "run-note-abc"
+    lock.touch()
+    size = files.size
+
+    def taken_meanwhile(path: Path) -> int:
+        if path == lock and not (store.root / "runs/note-abc").exists():
+            held.enter_context(store.run_folder("note", "abc"))
+        return size(path)
+
+    with ExitStack() as held:
+        monkeypatch.setattr(files, "size", taken_meanwhile)
+        assert store.gc() == []
+        assert lock.exists()  # else the next process would hold another file, and not wait
+    monkeypatch.undo()
+    lock.touch()
+    assert [removal.path for removal in store.gc()] == [lock]
+
+
 def test_remove_takes_only_what_nothing_was_made_from(store: Store) -> None:
     parent = publish_note(store, "parent", 1)
     child = publish_note(store, "child", 2, inputs={"p": [parent.object_id]})
     with pytest.raises(StoreError, match="note/child@1 was made from note/parent@1") as caught:
         store.remove("note/parent@1")
-    assert caught.value.hint == "Remove note/child@1 first."
+    assert caught.value.hint == "Remove them together: thinkrec remove note/parent@1 note/child@1"
     store.name_object(parent, "second")
     store.remove("note/parent")  # it keeps its other name
     assert store.resolve("note/second").file("note.json").exists()
@@ -176,6 +239,36 @@ def test_remove_takes_only_what_nothing_was_made_from(store: Store) -> None:
         store.by_object(child.object_id)
     assert open_store(store.root).verify() == []
     assert leftovers(store.root) == []
+
+
+def test_remove_takes_several_versions_or_none(store: Store) -> None:
+    parent = publish_note(store, "parent", 1)
+    child = publish_note(store, "child", 2, inputs={"p": [parent.object_id]})
+    other = publish_note(store, "other", 3, inputs={"p": [child.object_id]})
+    store.name_object(child, "second")
+    with pytest.raises(StoreError, match="note/second@1 was made from note/parent@1"):
+        store.remove("note/parent", "note/child", "note/other")
+    with pytest.raises(ArtifactNotFound, match="no artifact note/nothing"):
+        store.remove("note/other", "note/nothing")
+    everything = ["note/parent", "note/child", "note/second", "note/other", "note/other"]
+    planned = store.remove(*everything, dry_run=True)
+    assert len(store.artifacts()) == 4
+    assert store.remove(*everything) == planned
+    # Whatever a removal is interrupted at, nothing is left without what it was made from.
+    order = [departure.reference for departure in planned]
+    assert (order[0], order[-1]) == (other.reference, parent.reference)
+    assert store.artifacts() == []
+    assert list(store.root.glob("objects/note/*")) == []
+
+
+def test_a_refusal_names_all_that_came_from_an_artifact(store: Store) -> None:
+    chain = [publish_note(store, "n0", 0)]
+    for number in range(1, 8):
+        inputs = {"p": [chain[-1].object_id]}
+        chain.append(publish_note(store, f"n{number}", number, inputs=inputs))
+    with pytest.raises(StoreError, match="n1@1 was made from note/n0@1, and 6 more") as caught:
+        store.remove("note/n0")
+    assert "thinkrec show note/n0@1 lists it" in caught.value.hint
 
 
 def test_the_number_of_a_removed_version_is_not_used_again(store: Store) -> None:

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import itertools
 import json
 
 import duckdb
 import pytest
 
-from artifacts.errors import CorruptArtifact
+from artifacts.errors import CorruptArtifact, StoreError
 from artifacts.store import Store
 from core.data.tables import write_table
 from core.stages.kinds import KEYWORDS, KINDS
+from thinkrec_cli.commands import sql
 from thinkrec_cli.commands.show import DEPTH
+from thinkrec_cli.session import Session, Switches
 
 
 @pytest.fixture
@@ -86,6 +89,39 @@ def test_sql_reads_a_query_from_standard_input(shell, stocked):
     assert json.loads(done.stdout) == [{"one": 1}]
 
 
+def test_sql_prints_all_rows_of_a_long_result(thinkrec):
+    query = "select range as n, 'row ' || range as text from range(20000)"
+    lines = thinkrec("sql", query).stdout.splitlines()
+    assert (len(lines), lines[0].split(), lines[-1]) == (20_001, ["n", "text"], "19999  row 19999")
+    rows = list(csv.reader(io.StringIO(thinkrec("sql", "--csv", query).stdout)))
+    assert (len(rows), rows[-1]) == (20_001, ["19999", "row 19999"])
+    found = json.loads(thinkrec("sql", "--json", query).stdout)
+    assert (len(found), found[-1]) == (20_000, {"n": 19999, "text": "row 19999"})
+    assert json.loads(thinkrec("sql", "--json", "select 1 where false").stdout) == []
+
+
+def test_sql_in_a_terminal_shows_the_first_rows_and_asks_for_no_more(capsys):
+    sql._show(Session(Switches()), ["n"], ((n,) for n in itertools.count()))
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 1 + sql.SHOWN_ROWS
+    assert "the first 1,000 rows; --csv and --json print all" in printed.err
+    assert "1,000 rows" in sql.DETAILS
+
+
+def test_sql_whose_reader_leaves_ends_at_once(shell, thinkrec):
+    done = shell("thinkrec sql --csv 'from range(1000000000000)' | head -n 2")
+    assert done.stdout.splitlines() == ["range", "0"]
+
+
+def test_sql_with_a_missing_file_names_the_artifact(stocked, store):
+    next((store / "objects" / "traces").glob("*/traces.parquet")).unlink()
+    assert "traces" in stocked("sql", "show tables").stdout
+    done = stocked("sql", "select count(*) from traces")
+    assert (done.returncode, done.stdout) == (CorruptArtifact.exit_code, "")
+    assert "traces/grounded@1: traces.parquet is missing" in done.stderr
+    assert "thinkrec verify traces/grounded@1" in done.stderr
+
+
 def test_the_catalog_file_shows_every_artifact_after_its_command(stocked, store):
     with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as catalog:
         found = catalog.execute("select reference from artifacts order by 1").fetchall()
@@ -118,6 +154,43 @@ def test_verify_names_a_damaged_file_and_fails(stocked, store):
     assert done.returncode == CorruptArtifact.exit_code
     assert "keywords/tfidf@1: keywords.parquet" in done.stdout
     assert stocked("verify", "dataset/table").returncode == 0
+
+
+def test_verify_counts_what_cannot_be_read_at_all(stocked, store):
+    (store / "refs" / "traces" / "grounded" / "00000001.json").unlink()
+    damaged = store / "refs" / "keywords" / "tfidf" / "00000001.json"
+    damaged.chmod(0o644)
+    damaged.write_text("{")
+    done = stocked("verify")
+    assert "1 of 2 artifacts damaged" in done.stderr
+    assert done.stdout.startswith("keywords/tfidf@1: cannot be read")
+
+
+def test_remove_lists_what_it_would_and_removes_with_yes(stocked, store):
+    refused = stocked("remove", "keywords/tfidf", "--yes")
+    assert (refused.returncode, refused.stdout) == (StoreError.exit_code, "")
+    assert "traces/grounded@1 was made from keywords/tfidf@1" in refused.stderr
+    assert "thinkrec remove keywords/tfidf@1 traces/grounded@1" in refused.stderr
+    together = ("remove", "keywords/tfidf", "traces/grounded")
+    listed = stocked(*together)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [
+        "traces/grounded@1",
+        "keywords/tfidf@1",
+    ]
+    assert "2 artifacts" in listed.stderr
+    assert "--yes" in listed.stderr
+    assert len(json.loads(stocked("list", "--json").stdout)) == 3
+    done = json.loads(stocked(*together, "--yes", "--json").stdout)
+    assert done["removed"]
+    assert done["bytes"] == sum(entry["bytes"] for entry in done["artifacts"]) > 0
+    assert [e["reference"] for e in json.loads(stocked("list", "--json").stdout)] == [
+        "dataset/table@1"
+    ]
+    with duckdb.connect(str(store / "catalog.duckdb"), read_only=True) as catalog:
+        assert catalog.execute("select reference from artifacts").fetchall() == [
+            ("dataset/table@1",)
+        ]
+    assert stocked("verify").returncode == 0
 
 
 def test_gc_removes_only_when_told_to(stocked, store):

@@ -30,6 +30,7 @@ COMMANDS = {
     "show": Line(HOUSE, "Show an artifact: settings, files, what it comes from."),
     "sql": Line(HOUSE, "Query everything with SQL."),
     "verify": Line(HOUSE, "Check files against their checksums."),
+    "remove": Line(HOUSE, "Take artifacts away."),
     "gc": Line(HOUSE, "Remove what nothing needs."),
     "rebuild": Line(HOUSE, "Make the catalog anew from the files."),
 }

@@ -1,6 +1,6 @@
 """`thinkrec gc`: remove what nothing needs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,10 +9,14 @@ from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
 from thinkrec_cli.words import byte_size
 
+if TYPE_CHECKING:
+    from artifacts.fsck import Removal
+
 DETAILS = """
 Leftovers of processes that died, checkpoints of finished work, files without a name. Artifacts
-are never removed, nor checkpoints of unfinished work, unless --unfinished says how many days
-nobody has touched them. Without --yes it only says what it would remove.
+are never removed (thinkrec remove does that), nor checkpoints of unfinished work, unless
+--unfinished says how many days nobody has touched them. Without --yes it only says what it would
+remove.
 """
 EXAMPLES = ("thinkrec gc", "thinkrec gc --yes", "thinkrec gc --unfinished 30 --yes")
 
@@ -31,9 +35,8 @@ def command(
     ] = None,
 ) -> None:
     """Remove what nothing needs."""
-    removals = session.store.gc(dry_run=not really, unfinished_days=unfinished)
-    gone = {removal.path for removal in removals}
-    kept = [run for run in session.store.unfinished() if run.path not in gone]
+    kept: list[Removal] = []
+    removals = session.store.gc(dry_run=not really, unfinished_days=unfinished, on_kept=kept.append)
     total = sum(removal.bytes for removal in removals)
     if session.as_json:
         console.out_json(

@@ -4,6 +4,9 @@ import csv
 import json
 import math
 import sys
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from itertools import chain, islice
 from queue import Empty, Queue
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,12 +25,18 @@ Tables: artifacts, lineage, parameters, summary, resources, files. Views over wh
 latest versions: interactions, items, users, keywords, traces, user_vectors, weights, scores,
 explanations, metrics and more; `show tables` names them all, and each has a twin `..._all` with
 every version.
+
+A terminal gets the first 1,000 rows; --csv, --json, a pipe and a file get all.
 """
 EXAMPLES = (
     'thinkrec sql "select scorer, metric, value from metrics"',
     'thinkrec sql --csv "from scored_items order by score desc limit 20" > best.csv',
     "thinkrec sql - < query.sql",
 )
+SHOWN_ROWS = 1000
+"""Rows of a table in a terminal. DETAILS says it, too."""
+
+Rows = Iterable[tuple[Any, ...]]
 
 
 @with_session
@@ -41,31 +50,55 @@ def command(
 ) -> None:
     """Query everything with SQL."""
     text = sys.stdin.read() if query == "-" else query
-    columns, rows = _query(session, text)
-    if session.as_json:
-        _write_json(columns, rows)
-    elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_csv_cell(value) for value in row] for row in rows)
-    elif sys.stdout.isatty():
-        console.results().print(_table(columns, rows))
-        session.say(f"{len(rows):,} row{'s' if len(rows) != 1 else ''}")
-    else:
-        _write_aligned(columns, rows)
+    with closing(_query(session, text)) as answer:
+        columns = next(answer)
+        # Begun here: a query that fails at once prints nothing.
+        batches: Iterable[Rows] = chain([next(answer, [])], answer)
+        rows = chain.from_iterable(batches)
+        if session.as_json:
+            _write_json(columns, rows)
+        elif as_csv:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([_csv_cell(value) for value in row] for row in rows)
+        elif sys.stdout.isatty():
+            _show(session, columns, rows)
+        else:
+            _write_aligned(columns, batches)
 
 
-def _query(session: Session, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run the query beside the main thread, which DuckDB would keep from hearing Ctrl-C."""
+def _query(session: Session, text: str) -> Generator[Any]:
+    """Run a query beside the main thread, which DuckDB would keep from hearing Ctrl-C.
+
+    Yields: names of the columns, then batches of rows, each computed when it is asked for.
+    """
+    asked: Queue[bool] = Queue()
     found: Queue[Any] = Queue()
 
     def work() -> None:
         try:
-            found.put(session.store.query(text))
+            with session.store.answer(text) as (columns, batches):
+                found.put(columns)
+                while asked.get():
+                    found.put(next(batches, None))
         except Exception as problem:  # noqa: BLE001 - raised below, where it can be told
             found.put(problem)
 
-    Thread(target=work, daemon=True).start()
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    result = _wait(found)
+    try:
+        while result is not None:
+            yield result
+            asked.put(True)
+            result = _wait(found)
+    except GeneratorExit:  # the worker has nothing to do: it can be waited for
+        pass
+    asked.put(False)
+    worker.join()
+
+
+def _wait(found: "Queue[Any]") -> Any:
     while True:
         try:
             result = found.get(timeout=0.2)
@@ -73,11 +106,20 @@ def _query(session: Session, text: str) -> tuple[list[str], list[tuple[Any, ...]
             continue
         if isinstance(result, Exception):
             raise result
-        columns, rows = result
-        return columns, rows
+        return result
 
 
-def _write_json(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+def _show(session: Session, columns: list[str], rows: Rows) -> None:
+    """Print a table in a terminal."""
+    shown = list(islice(rows, SHOWN_ROWS + 1))
+    console.results().print(_table(columns, shown[:SHOWN_ROWS]))
+    if len(shown) > SHOWN_ROWS:
+        session.say(f"the first {SHOWN_ROWS:,} rows; --csv and --json print all")
+    else:
+        session.say(f"{len(shown):,} row{'s' if len(shown) != 1 else ''}")
+
+
+def _write_json(columns: list[str], rows: Rows) -> None:
     """Write a list of objects, one per line, so that neither people nor memory suffer."""
     sys.stdout.write("[")
     for number, row in enumerate(rows):
@@ -131,9 +173,14 @@ def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> "Table":
     return table
 
 
-def _write_aligned(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-    cells = [columns, *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[position]) for row in cells) for position in range(len(columns))]
-    for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.out(line.rstrip())
+def _write_aligned(columns: list[str], batches: Iterable[Rows]) -> None:
+    """Write lines that are aligned as far as rows are known: they need not all fit into memory."""
+    widths = [0] * len(columns)
+    todo = [columns]
+    for batch in batches:
+        todo += [[_cell(value) for value in row] for row in batch]
+        widths = [max(width, *(len(row[n]) for row in todo)) for n, width in enumerate(widths)]
+        for row in todo:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            console.out(line.rstrip())
+        todo = []

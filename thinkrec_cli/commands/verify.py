@@ -43,9 +43,12 @@ def command(
         for problem in problems:
             console.out(str(problem))
     if problems:
-        damaged = len({p.reference for p in problems})
+        damaged = {p.reference for p in problems}
+        # What cannot be read at all is not among the artifacts that were chosen.
+        every = damaged.union(artifact.reference for artifact in chosen)
         raise CorruptArtifact(
-            f"{damaged} of {len(chosen)} artifacts damaged",
-            hint="Make them again with --force; what was made from them may be wrong, too.",
+            f"{len(damaged)} of {len(every)} artifact{'s' if len(every) != 1 else ''} damaged",
+            hint="Make them again with --force, then thinkrec remove takes the damaged ones away; "
+            "what was made from them may be wrong, too.",
         )
     session.say(f"{len(chosen)} artifacts, {total:,} bytes: all as published")
