@@ -55,7 +55,7 @@ class OptimConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossWeights(Config):
+class MixConfig(Config):
     """How the two losses are mixed. Source: equation (7)."""
 
     alpha: float = option(0.1, "Weight of the recommendation loss on a reasoning instance.")
@@ -79,7 +79,7 @@ class LossWeights(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig(LossWeights):
+class LossConfig(MixConfig):
     """What is learnt. Experts take the relevance score of the adapter they start from."""
 
     relevance: Literal["yes", "margin"] = option(
@@ -117,7 +117,7 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainExpertsConfig(OptimConfig, LossWeights):
+class TrainExpertsConfig(OptimConfig, MixConfig):
     """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers."""
 
     lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.", least=0)

@@ -339,6 +339,11 @@ def _dataset_of(store: Store, chosen: Mapping[str, Sequence[Artifact]]) -> Artif
     return None
 
 
+def _is_of(store: Store, artifact: Artifact, dataset: Artifact) -> bool:
+    home = dataset_of(store, artifact)
+    return home is not None and home.object_id == dataset.object_id
+
+
 def _default_input(
     store: Store,
     stage: Stage[Any],
@@ -348,7 +353,8 @@ def _default_input(
 ) -> list[Artifact]:
     if wanted.through and chosen.get(wanted.through):
         found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0], wanted.fits)
-        if found:
+        # What a scorer was made from belongs to its own data set, and not to another that it is asked about.
+        if found and (dataset is None or _is_of(store, found, dataset)):
             return [found]
     if "dataset" in wanted.kinds and dataset:
         return [dataset]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.config.explain import ExplainConfig
-from core.stages.base import Input, Stage, Work
+from core.stages.base import Input, Stage, Work, require_same_dataset
 from core.stages.names import slug
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
 
         from core.errors import ConfigError
 
+        # Their row numbers are those of their own data set.
+        require_same_dataset(work.context.store, work.optional("traces"), work.input("dataset"))
         reasons = read_reasons(work.optional("traces"), "test")
         if not reasons:
             raise ConfigError(

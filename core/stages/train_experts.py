@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from core.config.training import LossConfig, LossWeights, TrainExpertsConfig
+from core.config.training import LossConfig, MixConfig, TrainExpertsConfig
 from core.stages.base import Input, Stage, Work, ancestor, require_descent, require_same_dataset
 from core.stages.encode import has_vectors
 from core.stages.language import (
@@ -129,7 +129,7 @@ def _train_groups(
     reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
     layers = base.model.config.num_hidden_layers
     loss = LossConfig.from_mapping(
-        {f.name: getattr(config, f.name) for f in dataclasses.fields(LossWeights)}
+        {f.name: getattr(config, f.name) for f in dataclasses.fields(MixConfig)}
         | {"relevance": contract.relevance},
         where="contract.json",
     )

@@ -34,7 +34,7 @@ from core.stages import (
     train_experts,
     train_global,
 )
-from core.stages.base import Context, run_stage
+from core.stages.base import Context, plan_stage, run_stage
 from core.stages.kinds import KINDS
 from core.stages.scorers import column_offsets, open_scorer
 from core.text.examples import Examples
@@ -520,6 +520,18 @@ def test_users_of_another_data_set_are_strangers(made, tmp_path):
         )
     )
     assert {row["route"] for row in rows} == {"cold"}
+    # What the scorer was made from is of its own data set: no encoder picks candidates, no reasons are compared with.
+    config = ScoreConfig(user="u1", candidates=5, top=5, dtype="float32")
+    assert (
+        plan_stage(made.context, score.STAGE, config, references=references).inputs["encoder"] == []
+    )
+    config = ExplainConfig(sample=3, dtype="float32")
+    with pytest.raises(ConfigError, match="there are none"):
+        run_stage(made.context, explain.STAGE, config, references=references)
+    traces = _publish_traces(made, Dataset.open(made["dataset"].folder).rows("test")[:3])
+    references["traces"] = [traces.reference]
+    with pytest.raises(MismatchError, match="different data sets"):
+        run_stage(made.context, explain.STAGE, config, references=references)
     with pytest.raises(MismatchError, match="different data sets"):
         run_stage(
             made.context,
