@@ -112,7 +112,7 @@ def _perhaps(index: Index, reference: str) -> set[str]:
         commit = json.loads(ref_path(index.layout, reference).read_bytes())
         return {str(commit["object"])} - index.by_object.keys()
     folder = index.layout.objects / reference.partition("/")[0]
-    return {entry.name for entry in folder.iterdir()} - index.by_object.keys()
+    return {entry.name for entry in folder.glob("*")} - index.by_object.keys()
 
 
 def _require_unused(index: Index, references: Sequence[str], objects: set[str]) -> None:

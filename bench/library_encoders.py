@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from artifacts.store import Artifact, Store
 from core.data.dataset import SPLITS, Dataset
@@ -187,7 +186,7 @@ def page(dataset: Dataset, lines: Sequence[Line], seconds: float) -> str:
             "- command: `python -m bench.library_encoders --path FOLDER`",
             f"- data: MovieLens-1M, the paper's window: {counts} rows",
             "- seed: 0 everywhere; settings chosen on valid alone, test scored once at the end",
-            f"- program: {version('thinkrec')}; machine: {describe_machine(torch.device('cpu'))}",
+            f"- program: {version('thinkrec')}; machine: {describe_machine('cpu')}",
             f"- library: {', '.join(PACKAGES)}, in an environment of its own",
             f"- time: {seconds:.0f} s",
             "",

@@ -48,9 +48,13 @@ def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
 
 
-def describe_machine(device: torch.device | None = None) -> str:
-    """Return one line for result files: "cpu 2 threads, Intel Xeon ..., torch 2.13.0"."""
-    device = device or pick_device()
+def describe_machine(wanted: str = "auto") -> str:
+    """Return one line for result files: "cpu 2 threads, Intel Xeon ..., torch 2.13.0".
+
+    Args:
+        wanted: the device asked for, as pick_device takes it.
+    """
+    device = pick_device(wanted)
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         return f"cuda {name}, CUDA {torch.version.cuda}, torch {torch.__version__}"

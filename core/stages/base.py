@@ -33,8 +33,8 @@ class Input:
     """Whether an optional input that nobody names is the latest that fits; else it is left out."""
     fits: Callable[[Artifact], bool] = lambda artifact: True
     """Which artifacts of these kinds are taken unasked, from a pipe or as the latest."""
-    listed: bool = True
-    """Whether a reference given without its option's name can mean it."""
+    by_option: bool = False
+    """Whether only its own option names it: what is piped or listed is never meant for it."""
     wanted: Callable[[Any], bool] = lambda config: True
     """Whether these settings use the input at all; if not, it is left out and does not change the key."""
     unless: str | None = None
@@ -242,10 +242,12 @@ def resolve_inputs(
                 chosen[name] = []
             else:
                 chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
-        elif fitting := [
-            *(a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)),
-            *(a for a in from_list if a.kind in wanted.kinds and wanted.listed),
-        ]:
+        elif not wanted.by_option and (
+            fitting := [
+                *(a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)),
+                *(a for a in from_list if a.kind in wanted.kinds),
+            ]
+        ):
             chosen[name] = fitting if wanted.many else fitting[-1:]
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
@@ -263,6 +265,12 @@ def dataset_of(store: Store, artifact: Artifact) -> Artifact | None:
     if artifact.kind == "dataset":
         return artifact
     return ancestor(store, artifact, "dataset")
+
+
+def is_made_from(store: Store, artifact: Artifact, dataset: Artifact) -> bool:
+    """Return whether a data set is the one that an artifact was made from, or the artifact itself."""
+    home = dataset_of(store, artifact)
+    return home is not None and home.object_id == dataset.object_id
 
 
 def ancestor(
@@ -339,11 +347,6 @@ def _dataset_of(store: Store, chosen: Mapping[str, Sequence[Artifact]]) -> Artif
     return None
 
 
-def _is_of(store: Store, artifact: Artifact, dataset: Artifact) -> bool:
-    home = dataset_of(store, artifact)
-    return home is not None and home.object_id == dataset.object_id
-
-
 def _default_input(
     store: Store,
     stage: Stage[Any],
@@ -354,7 +357,7 @@ def _default_input(
     if wanted.through and chosen.get(wanted.through):
         found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0], wanted.fits)
         # What a scorer was made from belongs to its own data set, and not to another that it is asked about.
-        if found and (dataset is None or _is_of(store, found, dataset)):
+        if found and (dataset is None or is_made_from(store, found, dataset)):
             return [found]
     if "dataset" in wanted.kinds and dataset:
         return [dataset]

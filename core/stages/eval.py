@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.errors import ConfigError
-from core.stages.base import Input, Stage, Work, ancestor, dataset_of, require_same_dataset
+from core.stages.base import Input, Stage, Work, ancestor, is_made_from, require_same_dataset
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -133,6 +133,8 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     made_by = [_scorer(work.context.store, artifact) for artifact in given]
     names = scorer_names(work.context.store, given)
     against = work.optional("against")
+    # The scores to compare with may have been given twice, under two names.
+    by_content = {one.object_id: name for one, name in zip(given, names, strict=True)}
     return Measured(
         lines=lines,
         comparisons=comparisons,
@@ -140,10 +142,7 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
         made_by=dict(zip(names, made_by, strict=True)),
         references=references,
         bias=bias,
-        # By its content: the scores to compare with may have been given twice, under two names.
-        against=bias
-        if against is None
-        else names[[one.object_id for one in given].index(against.object_id)],
+        against=bias if against is None else by_content[against.object_id],
     )
 
 
@@ -205,10 +204,10 @@ def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
     """
     from core.data.tables import read_table
 
-    store, home, found = work.context.store, work.input("dataset").object_id, {}
+    store, home, found = work.context.store, work.input("dataset"), {}
     for artifact in all_scores(work):
         groups = ancestor(store, artifact, "groups")
-        if groups and (source := dataset_of(store, groups)) and source.object_id == home:
+        if groups and is_made_from(store, groups, home):
             table = read_table(groups.file("groups.parquet"), ["user", "group"])
             own = dict(zip(table["user"], table["group"].tolist(), strict=True))
             found[groups.reference] = own
@@ -323,9 +322,7 @@ STAGE = Stage(
             text="Scores that the report compares all others with, instead of the counts; measured, too.",
             required=False,
             latest=False,
-            # What is piped or listed is measured, not compared with.
-            fits=lambda scores: False,
-            listed=False,
+            by_option=True,  # what is piped or listed is measured, not compared with
         ),
         "explanations": Input(
             kinds=("explanation",),

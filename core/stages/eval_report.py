@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
-from core.stages.base import Work, ancestor, dataset_of
+from core.stages.base import Work, ancestor, is_made_from
 from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
@@ -145,14 +145,11 @@ def _gates(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Ga
     return {
         scorer: gate_of(store, artifact)
         for scorer, artifact in measured.made_by.items()
-        if artifact is not None and artifact.kind == "model" and _at_home(store, artifact, dataset)
+        # To a scorer of another data set the users here are strangers.
+        if artifact is not None
+        and artifact.kind == "model"
+        and is_made_from(store, artifact, dataset)
     }
-
-
-def _at_home(store: Store, scorer: Artifact, dataset: Artifact) -> bool:
-    """Whether a scorer was trained on the data set it is measured on: else its users are strangers to it."""
-    home = dataset_of(store, scorer)
-    return home is not None and home.object_id == dataset.object_id
 
 
 def gate_of(store: Store, model: Artifact) -> "Gate":
@@ -183,7 +180,7 @@ def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, Pa
     found = {}
     for name, artifact in measured.made_by.items():
         # The paper's figures are of models trained on the very data.
-        if artifact is None or not _at_home(store, artifact, dataset):
+        if artifact is None or not is_made_from(store, artifact, dataset):
             continue
         adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
         method = method_of_scorer(store, artifact, measured.references.get(name, ""))
@@ -246,8 +243,7 @@ def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
         artifact
         for artifact in reversed(store.artifacts("explanation"))
         if scorers.intersection(artifact.manifest.inputs.get("scorer", ()))
-        and (home := dataset_of(store, artifact))
-        and home.object_id == dataset.object_id
+        and is_made_from(store, artifact, dataset)
     ]
     told: list[Told] = []
     seen = set()

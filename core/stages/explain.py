@@ -18,7 +18,7 @@ def make(work: Work[ExplainConfig]) -> None:
     import json
 
     from core.data.dataset import Dataset
-    from core.llm.device import describe_machine, pick_device
+    from core.llm.device import describe_machine
     from core.stages.scorers import Opening, open_language_scorer
     from core.text.examples import Examples
 
@@ -41,10 +41,7 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     length = scorer.builder.config.history_length
     found = _explain(work, scorer, _questions(asked, scorer.examples, length))
-    facts = {
-        "scorer": scorer_artifact.reference,
-        "machine": describe_machine(pick_device(config.device)),
-    }
+    facts = {"scorer": scorer_artifact.reference, "machine": describe_machine(config.device)}
     whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
     (work.draft.folder / "explanation.json").write_text(
         json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

@@ -148,7 +148,7 @@ def _train_projector(
 ) -> dict[str, Any]:
     """Train the projector with everything else frozen; with "auto" keep it only if it clearly helps."""
     from core.fusion.mixture import install_mixture
-    from core.llm.device import describe_machine, pick_device
+    from core.llm.device import describe_machine
     from core.training.projection import Projection
     from core.training.validation import gain
 
@@ -189,7 +189,7 @@ def _train_projector(
         }
     if facts["kept"]:
         projection.save(work.draft.folder / "projector.safetensors", run.best)
-    work.draft.summary |= {"machine": describe_machine(pick_device(config.device))}
+    work.draft.summary |= {"machine": describe_machine(config.device)}
     return facts
 
 
@@ -249,8 +249,7 @@ STAGE = Stage(
             text="Fuse without experts: this adapter answers everybody, read with the projector.",
             required=False,
             latest=False,
-            # The adapter of a pipe is that of its experts.
-            fits=lambda artifact: False,
+            by_option=True,  # the adapter of a pipe is that of its experts
         ),
         "experts": Input(kinds=("experts",), text="Experts to fuse.", unless="adapter"),
         "encoder": Input(

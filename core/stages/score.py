@@ -13,7 +13,7 @@ def make(work: Work[ScoreConfig]) -> None:
     import time
 
     from core.data.dataset import Dataset
-    from core.llm.device import describe_machine, pick_device
+    from core.llm.device import describe_machine
     from core.scoring import questions
     from core.scoring.blocks import BLOCK, QUICK_BLOCK, join_blocks, score_blocks
     from core.scoring.language import LanguageScorer
@@ -63,7 +63,7 @@ def make(work: Work[ScoreConfig]) -> None:
         "scored": len(asked),
         "seconds": round(seconds, 3),
         "pairs_per_second": round(done / seconds, 2) if done and seconds else None,
-        "machine": describe_machine(pick_device(config.device)),
+        "machine": describe_machine(config.device),
     }
     if isinstance(scorer, LanguageScorer):
         cost = scorer.scorer.work

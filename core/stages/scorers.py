@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from artifacts.store import Artifact, Store
 from core.errors import MismatchError
 from core.progress import Progress
-from core.stages.base import ancestor, dataset_of
+from core.stages.base import ancestor, dataset_of, is_made_from
 from core.stages.language import Contract, keywords_of, open_examples, open_keywords, prior_of
 
 if TYPE_CHECKING:
@@ -231,8 +231,7 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
     if trained is None or not _is_abroad(artifact, opening):
         return trained
     given = opening.keywords
-    source = None if given is None else dataset_of(opening.store, given)
-    return given if source and source.object_id == opening.dataset.object_id else None
+    return given if given and is_made_from(opening.store, given, opening.dataset) else None
 
 
 class _EncoderScorer:

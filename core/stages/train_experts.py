@@ -53,7 +53,9 @@ def make(work: Work[TrainExpertsConfig]) -> None:
         if encoder := ancestor(work.context.store, groups, "encoder"):
             require_descent(work.context.store, kept, encoder, has_vectors)
         representations = read_rows(kept.file("representations.parquet"))
-        offsets_of(representations, kept.reference)
+        offsets_of(
+            representations, kept.reference
+        )  # refuses what fuse would, before anything trains
         shutil.copytree(kept.file("experts"), folder / "experts")
     first = len(representations)
     runs = _train_groups(work, members, first)
@@ -105,7 +107,7 @@ def _train_groups(
 
     import numpy as np
 
-    from core.llm.device import describe_machine, pick_device
+    from core.llm.device import describe_machine
     from core.llm.soft import SoftPrompt
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune
@@ -159,7 +161,7 @@ def _train_groups(
         tuning.save(work.draft.folder / "experts" / name, base.spec, run.best)
         runs.append((name, run))
     work.draft.summary |= {
-        "machine": describe_machine(pick_device(config.device)),
+        "machine": describe_machine(config.device),
         "dtype": str(base.dtype).removeprefix("torch."),
     }
     return runs

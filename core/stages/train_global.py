@@ -26,7 +26,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     """Train on the train split, look at the valid split, keep the best and the last weights."""
     import dataclasses
 
-    from core.llm.device import describe_machine, pick_device
+    from core.llm.device import describe_machine
     from core.llm.load import load_base
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune, new_lora, new_soft
@@ -75,7 +75,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     work.draft.summary |= {
         **training_summary(run),
         "seed": config.seed,
-        "machine": describe_machine(pick_device(config.device)),
+        "machine": describe_machine(config.device),
         "dtype": str(base.dtype).removeprefix("torch."),
         "style": config.style,
     }
@@ -127,7 +127,7 @@ STAGE = Stage(
             text="With --only-groups: the groups they are of.",
             required=False,
             latest=False,
-            fits=lambda artifact: False,  # groups in a pipe are there for train-experts
+            by_option=True,  # groups in a pipe are there for train-experts
             wanted=lambda config: bool(config.only_groups),
         ),
         "traces": Input(kinds=("traces",), text="Reasons to learn from.", required=False),

@@ -52,7 +52,8 @@ def command(
         console.out(f"{removal.path}  {byte_size(removal.bytes)}  {removal.why}")
     done = "removed" if really else "to remove"
     tail = "" if really or not removals else "; thinkrec gc --yes removes it"
-    session.say(f"{byte_size(total)} in {len(removals)} places {done}{tail}")
+    places = f"{len(removals)} place{'s' if len(removals) != 1 else ''}"
+    session.say(f"{byte_size(total)} in {places} {done}{tail}")
     if kept:
         held = byte_size(sum(run.bytes for run in kept))
         session.say(

@@ -35,7 +35,7 @@ def _above(other: str, called: str, lines: Lines) -> list[str]:
     for metric in MAIN_METRICS:
         gaps = {s: lines.gap(s, other, metric) for s in lines.scorers}
         others = [s for s, gap in gaps.items() if gap is not None and gap["low"] is not None]
-        above = [s for s in others if verdict(lines.gap(s, other, metric)) == "better"]
+        above = [s for s in others if verdict(gaps[s]) == "better"]
         if not others:
             continue
         who = _listed(above) if above else "No scorer"

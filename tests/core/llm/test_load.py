@@ -203,7 +203,7 @@ def test_number_format_is_the_one_asked_for() -> None:
 
 
 def test_machine_is_described_in_one_line() -> None:
-    line = describe_machine(torch.device("cpu"))
+    line = describe_machine("cpu")
     assert line.startswith("cpu ")
     assert torch.__version__ in line
     assert "\n" not in line

@@ -102,9 +102,8 @@ def test_what_would_come_through_an_input_that_is_left_out_comes_from_a_step():
         )
     )
     by_id = {step.id: step.inputs for step in read(text).steps}
-    assert by_id["experts"]["adapter"] == (
-        "global",
-    )  # no experts are kept, whose adapter it could be
+    # No experts are kept whose adapter it could be.
+    assert by_id["experts"]["adapter"] == ("global",)
     assert "adapter" not in by_id["more"]
 
 
