@@ -91,7 +91,7 @@ class Index:
                 damaged.append(Damaged(reference, f"cannot be read: {problem}"))
         for found in damaged:
             if found not in self.damaged:
-                _log.warning("%s: %s (see: verify)", found.reference, found.problem)
+                _log.warning("%s %s (see: thinkrec verify)", found.reference, found.problem)
         self.damaged = damaged
         changed = bool(missing) or len(listed) != len(self.by_reference)
         if changed:

@@ -15,8 +15,13 @@ class Bar(Protocol):
 class Progress(Protocol):
     """Where a stage reports to."""
 
-    def bar(self, title: str, total: int | None, unit: str) -> AbstractContextManager[Bar]:
-        """Open a bar over `total` units (None if unknown)."""
+    def bar(
+        self, title: str, total: int | None, unit: str, *, done: int = 0
+    ) -> AbstractContextManager[Bar]:
+        """Open a bar over `total` units (None if unknown), of which an earlier run did `done`.
+
+        Rate and time left are reckoned from what is done from now on.
+        """
 
     def say(self, line: str) -> None:
         """Report one line of plain text."""
@@ -31,7 +36,7 @@ class Silent:
     """Progress for callers from Python who want none."""
 
     @contextmanager
-    def bar(self, title: str, total: int | None, unit: str) -> Iterator[Bar]:
+    def bar(self, title: str, total: int | None, unit: str, *, done: int = 0) -> Iterator[Bar]:
         """Yield a bar that shows nothing."""
         yield _SilentBar()
 

@@ -21,11 +21,12 @@ class _Console(Console):
 
 
 class _Teller(logging.Handler):
-    """Says to a person what the domain logs, where no progress can be reached."""
+    """Says to a person what the store and the domain log, where no progress can be reached."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line."""
-        say(record.getMessage())
+        tell = warn if record.levelno >= logging.WARNING else say
+        tell(record.getMessage())
 
 
 @lru_cache(maxsize=1)
@@ -83,10 +84,11 @@ def quieten_libraries(*, verbose: bool) -> None:
         format="%(name)s: %(message)s",
         stream=sys.stderr,
     )
-    own = logging.getLogger("core")
-    own.setLevel(logging.WARNING)
-    own.propagate = False
-    own.handlers = [_Teller()]
+    for name in ("artifacts", "core"):
+        own = logging.getLogger(name)
+        own.setLevel(logging.INFO)
+        own.propagate = False
+        own.handlers = [_Teller()]
     if not verbose:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -37,6 +37,9 @@ class Meter:
     started: float
     """Reading of the monotonic clock."""
     done: int = 0
+    """Units, those of an earlier run among them."""
+    before: int = 0
+    """Units that an earlier run did: they took none of the seconds."""
     figures: dict[str, float | str] = field(default_factory=dict)
 
     def count(self, amount: int, figures: dict[str, float | str]) -> None:
@@ -49,25 +52,29 @@ class Meter:
         """Seconds since the start."""
         return max(monotonic() - self.started, 1e-9)
 
+    @property
+    def rate(self) -> float:
+        """Units per second, of those done now."""
+        return (self.done - self.before) / self.seconds
+
     def figures_text(self) -> str:
         """Return the figures as `loss 0.61  auc 0.74`."""
         return "  ".join(f"{name} {_number(value)}" for name, value in self.figures.items())
 
     def line(self) -> str:
         """Return one line for a log."""
-        rate = self.done / self.seconds
         parts = [f"{self.done:,}" + (f"/{self.total:,}" if self.total else "") + f" {self.unit}"]
         if self.total:
             parts[0] += f" ({self.done / self.total:.0%})"
-        parts.append(f"{_number(rate)}/s")
-        if self.total and self.done and self.done < self.total:
-            parts.append(f"{duration((self.total - self.done) / rate)} left")
+        parts.append(f"{_number(self.rate)}/s")
+        if self.total and self.rate and self.done < self.total:
+            parts.append(f"{duration((self.total - self.done) / self.rate)} left")
         return f"{self.title}: {', '.join(parts)}" + self._tail()
 
     def summary(self) -> str:
         """Return one line for when it is over."""
-        rate = _number(self.done / self.seconds)
-        count = f"{self.done:,} {self.unit} in {duration(self.seconds)} ({rate}/s)"
+        now = self.done - self.before
+        count = f"{now:,} {self.unit} in {duration(self.seconds)} ({_number(self.rate)}/s)"
         return f"{self.title}: {count}" + self._tail()
 
     def _tail(self) -> str:
@@ -85,9 +92,11 @@ class LineProgress:
         console.say(line)
 
     @contextmanager
-    def bar(self, title: str, total: int | None, unit: str) -> Iterator["_LineBar"]:
+    def bar(
+        self, title: str, total: int | None, unit: str, *, done: int = 0
+    ) -> Iterator["_LineBar"]:
         """Yield a bar that writes lines."""
-        bar = _LineBar(Meter(title=title, total=total, unit=unit, started=monotonic()))
+        bar = _LineBar(_meter(title, total, unit, done))
         self._open += 1
         try:
             yield bar
@@ -100,7 +109,7 @@ class _LineBar:
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self._said_at = meter.started
-        self._said_done = 0
+        self._said_done = meter.done
 
     def advance(self, amount: int = 1, **figures: float | str) -> None:
         """Count, and write a line if the last one is old enough."""
@@ -128,7 +137,9 @@ class BarProgress:
         console.say(line)  # rich keeps a live display below what is printed to its console
 
     @contextmanager
-    def bar(self, title: str, total: int | None, unit: str) -> Iterator["_RichBar"]:
+    def bar(
+        self, title: str, total: int | None, unit: str, *, done: int = 0
+    ) -> Iterator["_RichBar"]:
         """Yield a bar that is drawn while its context is open."""
         live = self._live or _rich_progress()
         if self._live is None:
@@ -136,8 +147,8 @@ class BarProgress:
             live.start()
         self._open += 1
         shown = title if len(title) <= 32 else title[:31] + "…"
-        bar = _RichBar(Meter(title=title, total=total, unit=unit, started=monotonic()), live)
-        bar.task = live.add_task(shown, total=total, unit=unit, figures="")
+        bar = _RichBar(_meter(title, total, unit, done), live)
+        bar.task = live.add_task(shown, total=total, completed=done, unit=unit, figures="")
         try:
             yield bar
         finally:
@@ -168,6 +179,10 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{rest:02} min"
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h"
+
+
+def _meter(title: str, total: int | None, unit: str, done: int) -> Meter:
+    return Meter(title=title, total=total, unit=unit, started=monotonic(), done=done, before=done)
 
 
 def _summarise(meter: Meter, *, outermost: bool) -> None:

@@ -62,9 +62,8 @@ def train(encoder: Trainable, run_folder: Path, progress: Progress) -> Training:
     run = _Run(encoder, config)
     run.resume(run_folder / CHECKPOINT)
     title = f"encode {config.encoder}"
-    with progress.bar(title, epochs, "epochs") as bar, torch.random.fork_rng(devices=[]):
-        if run.course.epochs:
-            bar.advance(len(run.course.epochs))
+    done = len(run.course.epochs)
+    with progress.bar(title, epochs, "epochs", done=done) as bar, torch.random.fork_rng(devices=[]):
         while len(run.course.epochs) < epochs and not run.finished:
             run.epoch(bar)
             run.save(run_folder / CHECKPOINT)

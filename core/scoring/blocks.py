@@ -54,17 +54,19 @@ def score_blocks(
 
     Returns: the files of all blocks in order, and how many pairs were scored now.
     """
-    scored, paths = 0, []
-    with progress.bar(f"score {questions.about}", len(questions), "pair") as bar:
-        for start in range(0, len(questions), block_rows):
-            stop = min(start + block_rows, len(questions))
-            # Where a block begins and ends is in its name: those of another block size are not joined with it.
-            path = folder / f"block-{start:012d}-{stop:012d}.parquet"
-            paths.append(path)
-            if not path.exists():
-                block = questions.block(start, stop)
-                _write(path, _score(scorer, block), block, dataset)
-                scored += stop - start
+    # Where a block begins and ends is in its name: those of another block size are not joined with it.
+    paths, left = [], []
+    for start in range(0, len(questions), block_rows):
+        stop = min(start + block_rows, len(questions))
+        paths.append(folder / f"block-{start:012d}-{stop:012d}.parquet")
+        if not paths[-1].exists():
+            left.append((start, stop, paths[-1]))
+    scored = sum(stop - start for start, stop, _ in left)
+    title, before = f"score {questions.about}", len(questions) - scored
+    with progress.bar(title, len(questions), "pair", done=before) as bar:
+        for start, stop, path in left:
+            block = questions.block(start, stop)
+            _write(path, _score(scorer, block), block, dataset)
             bar.advance(stop - start)
     return paths, scored
 

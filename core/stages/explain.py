@@ -65,9 +65,7 @@ def _explain(
     )
     kept = Kept(work.run_folder / "explained.jsonl")
     places = kept.missing(len(questions))
-    with work.progress.bar("explain", len(questions), "pairs") as bar:
-        if kept.found:
-            bar.advance(len(kept.found))
+    with work.progress.bar("explain", len(questions), "pairs", done=len(kept.found)) as bar:
         for index, facts in explain(scorer, [questions[place] for place in places], manner):
             kept.add(places[index], facts)
             bar.advance()

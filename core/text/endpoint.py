@@ -100,7 +100,7 @@ class EndpointChat:
             results = [future.result() for future in futures]
         except KeyboardInterrupt:
             self._stop.set()  # not in `finally`: a second interrupt leaves at once from here on
-            _log.warning("waiting for the replies under way; Ctrl-C again leaves without them")
+            _log.info("waiting for the replies under way; Ctrl-C again leaves without them")
             pool.shutdown(cancel_futures=True)
             raise
         except Exception:

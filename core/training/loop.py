@@ -99,9 +99,8 @@ def train(run: TrainingRun) -> None:
         list(run.parameters.values()), lr=config.lr_start, weight_decay=config.weight_decay
     )
     _resume(run, optimiser)
-    with run.progress.bar(f"train {run.stage}", total, "step") as bar:
+    with run.progress.bar(f"train {run.stage}", total, "step", done=run.step) as bar:
         if run.step:
-            bar.advance(run.step)
             run.progress.say(f"train {run.stage}: resumed at step {run.step} of {total}")
         if run.look_first and not run.step:
             _look(run, counts=run.keep_start)
@@ -148,7 +147,10 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
             seconds=time.perf_counter() - started,
         )
     )
-    bar.advance(1, loss=loss, auc=run.best_auc if run.validations else float("nan"))
+    figures = {"loss": loss}
+    if math.isfinite(run.best_auc):  # nothing was looked at yet, or not with both labels
+        figures["auc"] = run.best_auc
+    bar.advance(1, **figures)
 
 
 def _look(run: TrainingRun, *, counts: bool = True) -> None:

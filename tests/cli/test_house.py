@@ -156,6 +156,17 @@ def test_verify_names_a_damaged_file_and_fails(stocked, store):
     assert stocked("verify", "dataset/table").returncode == 0
 
 
+def test_a_version_that_cannot_be_read_is_told_though_another_is_taken_for_it(stocked, store):
+    damaged = store / "refs" / "traces" / "grounded" / "00000001.json"
+    damaged.chmod(0o644)
+    damaged.write_text("{")
+    done = stocked("list")
+    assert done.returncode == 0
+    assert "traces/grounded" not in done.stdout
+    assert done.stderr.startswith("warning: traces/grounded@1 cannot be read")
+    assert "thinkrec verify" in done.stderr
+
+
 def test_verify_counts_what_cannot_be_read_at_all(stocked, store):
     (store / "refs" / "traces" / "grounded" / "00000001.json").unlink()
     damaged = store / "refs" / "keywords" / "tfidf" / "00000001.json"

@@ -47,6 +47,18 @@ def test_a_log_gets_a_line_only_now_and_then(clock, capsys):
     assert lines[-1] == "train: 800 steps in 1:40 min (8/s)  loss 0.5"
 
 
+def test_work_of_an_earlier_run_counts_for_the_share_but_not_for_the_rate(clock, capsys):
+    with LineProgress().bar("train", 125, "steps", done=25) as bar:
+        clock(60)
+        bar.advance(20)
+        clock(240)
+        bar.advance(80)
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 45/125 steps (36%), 0.3333/s, 4:00 min left",
+        "train: 100 steps in 5:00 min (0.3333/s)",
+    ]
+
+
 def test_short_work_leaves_no_trace_in_a_log(clock, capsys):
     with LineProgress().bar("quick", 10, "rows") as bar:
         bar.advance(10)

@@ -295,7 +295,7 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
     class KillAfterTwo:
         def say(self, line): ...
 
-        def bar(self, title, total, unit):
+        def bar(self, title, total, unit, **kept):
             class Bar:
                 def __enter__(self):
                     return self

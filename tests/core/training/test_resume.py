@@ -45,7 +45,7 @@ class StopAfter(Silent):
         self.left = steps
 
     @contextmanager
-    def bar(self, title, total, unit):
+    def bar(self, title, total, unit, *, done=0):
         outer = self
 
         class Counting:
