@@ -162,7 +162,7 @@ ENCODER = Kind(
 )
 
 _STEP_COLUMNS = {
-    "stage": "VARCHAR",  # global, group 0.., projector
+    "stage": "VARCHAR",  # global, expert 0.., projector
     "step": "INTEGER",
     "loss": "DOUBLE",
     "rec_loss": "DOUBLE",
@@ -281,7 +281,7 @@ MODEL = Kind(
         ),
         Payload(
             path="fusion.json", format="json"
-        ),  # fusion, tau, thresholds, objects of adapter and experts
+        ),  # fusion, tau, number of experts, offsets, users per route, projector
         Payload(path="projector.safetensors", format="safetensors", required=False),
         Payload(
             path="steps.parquet",
@@ -318,11 +318,13 @@ SCORES = Kind(
                 "probability": "DOUBLE",  # sigmoid(s)
                 "yes_logit": "DOUBLE",  # with what centres the experts; null for encoders
                 "no_logit": "DOUBLE",
-                "route": "VARCHAR",  # route of the gate, null without experts
+                "route": "VARCHAR",  # route of the gate, global without experts, null for encoders and adapters
                 "rank": "INTEGER",  # 1.. within the user, by score
             },
         ),
-        Payload(path="scoring.json", format="json"),  # scorer, split, rows, tokens, seconds, device
+        Payload(
+            path="scoring.json", format="json"
+        ),  # scorer, what was asked, rows, seconds, machine, tokens
     ),
 )
 
