@@ -112,7 +112,7 @@ class ModelFolderError(ThinkRecError):
 
 
 class AnswerTokenError(ThinkRecError):
-    """The tokenizer does not start the two answers with one distinct token each."""
+    """The tokenizer does not write Yes and No as one distinct token each."""
 
     exit_code = 41
 

@@ -148,7 +148,7 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
         )
     )
     figures = {"loss": loss}
-    if math.isfinite(run.best_auc):  # nothing was looked at yet, or not with both labels
+    if math.isfinite(run.best_auc):  # else nothing was looked at yet, or one label only
         figures["auc"] = run.best_auc
     bar.advance(1, **figures)
 
