@@ -1,6 +1,6 @@
 """The paper's figures, kept to be shown beside ours: they are compared with, never computed with.
 
-Source: ThinkRec paper, tables 2 (all systems), 3 (reasons) and 4 (ablation).
+Source: ThinkRec paper, tables 2 (all systems), 3 (reasons), 4 (ablation) and 6 (the global expert at home).
 """
 
 import re
@@ -23,6 +23,8 @@ THINKREC = "ThinkRec"
 WITHOUT_THINKING = "ThinkRec without thinking"
 WITHOUT_EXPERTS = "ThinkRec without experts"
 WITHOUT_BOTH = "ThinkRec without thinking and experts"
+COLLABORATIVE = frozenset({"CoLLM", THINKREC, WITHOUT_THINKING, WITHOUT_EXPERTS, WITHOUT_BOTH})
+"""Methods whose prompts have vectors of a collaborative model in them, by a projector."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ _TABLE_4 = {
     WITHOUT_THINKING: "6599 7570 4623  5865 8402 2702  4692 6284 2548",
     WITHOUT_EXPERTS: "6765 7740 4742  5999 8562 2791  5631 6801 2939",
 }
+# The global expert at home: its NDCG@5 are those of ThinkRec without experts, so that is what it is.
+_TABLE_6_AUC = {WITHOUT_EXPERTS: "7843  7104  8369"}
 _REASONS = ("meteor", "bleurt")
 _TABLE_3 = {
     "Prompt4NR": "0010 2013  0205 1675  0003 1957",
@@ -65,6 +69,7 @@ _TABLE_3 = {
     "CoLLM": "0003 1626  0001 1785  0097 1636",
     THINKREC: "0333 3104  0616 2683  0546 2828",
 }
+_TABLE_6_REASONS = {WITHOUT_EXPERTS: "0970 4043  0892 3491  1028 3489"}
 
 
 def paper_row(method: str, source: str = "ml-1m", *, caution: str = "") -> PaperRow | None:
@@ -77,19 +82,29 @@ def paper_row(method: str, source: str = "ml-1m", *, caution: str = "") -> Paper
     """
     if source not in DATA_SETS:
         return None
-    for table, words, metrics in (
-        ("table 2", _TABLE_2, _OVERALL),
-        ("table 4", _TABLE_4, _ABLATION),
-    ):
-        if method in words:
-            return PaperRow(
-                method=method,
-                where=f"{table}, {DATA_SETS[source]}",
-                figures=_column(words[method], metrics, source),
-                reasons=_column(_TABLE_3[method], _REASONS, source) if method in _TABLE_3 else {},
-                caution=caution,
-            )
-    return None
+    figures = {
+        metric: value
+        for table, metrics in (
+            (_TABLE_2, _OVERALL),
+            (_TABLE_4, _ABLATION),
+            (_TABLE_6_AUC, ("auc",)),
+        )
+        if method in table
+        for metric, value in _column(table[method], metrics, source).items()
+    }
+    if not figures:
+        return None
+    reasons = {**_TABLE_3, **_TABLE_6_REASONS}.get(method)
+    table = "table 2" if method in _TABLE_2 else "table 4"
+    if method in _TABLE_6_AUC:
+        table += " and 6"
+    return PaperRow(
+        method=method,
+        where=f"{table}, {DATA_SETS[source]}",
+        figures=figures,
+        reasons=_column(reasons, _REASONS, source) if reasons else {},
+        caution=caution,
+    )
 
 
 def _column(words: str, metrics: Sequence[str], source: str) -> Mapping[str, float]:

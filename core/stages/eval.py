@@ -74,7 +74,7 @@ def scorer_names(store: Store, artifacts: Sequence[Artifact]) -> list[str]:
     """Return what each artifact's scorer is called: its reference, unless two have the same."""
     names = []
     for artifact in artifacts:
-        parent = _scorer(store, artifact)
+        parent = scorer_of(store, artifact)
         names.append(parent.reference if parent else artifact.reference)
     twice = {name for name in names if names.count(name) > 1}
     return [
@@ -83,8 +83,8 @@ def scorer_names(store: Store, artifacts: Sequence[Artifact]) -> list[str]:
     ]
 
 
-def _scorer(store: Store, artifact: Artifact) -> Artifact | None:
-    """Return what scored: the input named so, else the first of a kind that can."""
+def scorer_of(store: Store, artifact: Artifact) -> Artifact | None:
+    """Return what scored, or explained: the input named so, else the first of a kind that can."""
     inputs = artifact.manifest.inputs
     named = [store.by_object(one) for one in inputs.get("scorer", ())]
     others = [store.by_object(one) for ids in inputs.values() for one in ids]
@@ -130,7 +130,7 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
             ]
             bar.advance()
     given = all_scores(work)
-    made_by = [_scorer(work.context.store, artifact) for artifact in given]
+    made_by = [scorer_of(work.context.store, artifact) for artifact in given]
     names = scorer_names(work.context.store, given)
     against = work.optional("against")
     # The scores to compare with may have been given twice, under two names.
@@ -180,7 +180,7 @@ def _scorers(
     first = next(iter(aligned.values()))
     scorers = {baselines.CONSTANT: baselines.constant_scores(first, dataset)}
     names = dict(zip(scorer_names(store, given), given, strict=True))
-    counts = [name for name, artifact in names.items() if _is_bias(_scorer(store, artifact))]
+    counts = [name for name, artifact in names.items() if is_bias(scorer_of(store, artifact))]
     if not counts and first.row is not None:
         scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, work.progress)
         counts = [baselines.BIAS]
@@ -189,7 +189,8 @@ def _scorers(
     return scorers, references, next(iter(counts), None)
 
 
-def _is_bias(scorer: Artifact | None) -> bool:
+def is_bias(scorer: Artifact | None) -> bool:
+    """Return whether a scorer is the honest counts."""
     return (
         scorer is not None
         and scorer.kind == "encoder"

@@ -13,10 +13,10 @@ from core.stages.base import Work, ancestor, is_made_from
 from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
-from core.stages.scorers import column_offsets, fusion_facts
+from core.stages.paper import papers_rows
+from core.stages.scorers import fusion_facts
 
 if TYPE_CHECKING:
-    from core.evaluation.paper import PaperRow
     from core.evaluation.report.material import Course, Gate, Material, Told
     from core.evaluation.scores import Scores
 
@@ -85,7 +85,13 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
             name: calibration_curve(scores.scored_rows())
             for name, scores in measured.scorers.items()
         },
-        paper=_paper(store, dataset, measured),
+        paper=papers_rows(
+            store,
+            dataset,
+            measured.made_by,
+            measured.references,
+            splits={line["split"] for line in measured.lines if line["metric"] == "auc"},
+        ),
         origins=[origin(store, one) for one in line],
         courses=[c for one in line if (c := _course(one))],
         encoders=[
@@ -167,72 +173,6 @@ def gate_of(store: Store, model: Artifact) -> "Gate":
         adapter=adapter.reference if adapter else None,
         facts=fusion_facts(model),
     )
-
-
-def _paper(store: Store, dataset: Artifact, measured: Measured) -> "dict[str, PaperRow]":
-    """Return what the paper has for each scorer, if the rows are of its test split."""
-    from core.evaluation.paper import paper_row
-
-    on_test = {line["split"] for line in measured.lines if line["metric"] == "auc"} == {"test"}
-    source = paper_source(dataset)
-    if source is None or not on_test:
-        return {}
-    found = {}
-    for name, artifact in measured.made_by.items():
-        # The paper's figures are of models trained on the very data.
-        if artifact is None or not is_made_from(store, artifact, dataset):
-            continue
-        adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-        method = method_of_scorer(store, artifact, measured.references.get(name, ""))
-        cautions = []
-        if adapter and adapter.manifest.parameters.get("style") == "evidence":
-            cautions.append("ours is told counts (style evidence)")
-        if artifact.kind == "model" and column_offsets(fusion_facts(artifact)).any():
-            cautions.append("ours has centred experts")
-        if method and (row := paper_row(method, source, caution="; ".join(cautions))):
-            found[name] = row
-    return found
-
-
-def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str | None:
-    """Return the paper's name of what an artifact that scores is, None if the paper does not have it.
-
-    Args:
-        store: where its adapter is found.
-        artifact: an encoder, adapter, experts or model.
-        scores: reference of its scores, whose name may say more.
-    """
-    from core.evaluation.paper import Scorer, method_of
-
-    adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
-    experts = fusion_facts(artifact)["experts"] if artifact.kind == "model" else None
-    scorer = Scorer(
-        kind=artifact.kind,
-        names=(artifact.name, scores),
-        encoder=artifact.manifest.parameters.get("encoder"),
-        adapter=None if adapter is None or adapter is artifact else adapter.name,
-        thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
-        experts=experts,
-    )
-    return method_of(scorer)
-
-
-def paper_source(dataset: Artifact) -> str | None:
-    """Return the source whose preset a data set was made by, if the paper has that data: window and cuts unchanged."""
-    from core.config.ingest import PRESETS
-    from core.evaluation.paper import DATA_SETS
-
-    parameters = dataset.manifest.parameters
-    source = str(parameters.get("source"))
-    if source not in DATA_SETS:
-        return None
-    whole = {"threshold": 3.0, "min_user_rows": 0, "min_item_rows": 0}
-    wanted = {**whole, **PRESETS[source]}
-    if any(parameters.get(name, value) != value for name, value in wanted.items()):
-        return None
-    files = json.loads(dataset.file("report.json").read_text(encoding="utf-8")).get("files", [])
-    # The preset fits any category of Amazon's; the paper has the books.
-    return source if source != "amazon" or any(n.startswith("Books") for n in files) else None
 
 
 def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":

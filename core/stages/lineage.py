@@ -20,7 +20,7 @@ _ARGUMENTS = ("source",)
 
 
 def lineage(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
-    """Return artifacts with all they were made from, in the order of the pipeline."""
+    """Return artifacts with all they were made from: each after its inputs, else in the order of the pipeline."""
     found: dict[str, Artifact] = {}
     queue = list(artifacts)
     while queue:
@@ -29,7 +29,14 @@ def lineage(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
             found[one.object_id] = one
             queue += [store.by_object(i) for ids in one.manifest.inputs.values() for i in ids]
     kinds = store.kinds.names()
-    return sorted(found.values(), key=lambda a: (kinds.index(a.kind), a.name, a.version))
+    waiting = sorted(found.values(), key=lambda a: (kinds.index(a.kind), a.name, a.version))
+    order: dict[str, Artifact] = {}
+    while waiting:
+        # The kinds alone do not settle it: experts may go on from experts, counts be told to a teacher.
+        one = next(a for a in waiting if order.keys() >= set(a.objects_used()))
+        waiting.remove(one)
+        order[one.object_id] = one
+    return list(order.values())
 
 
 def origin(store: Store, artifact: Artifact) -> "Origin":

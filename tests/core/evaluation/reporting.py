@@ -16,6 +16,7 @@ from tests.core.evaluation.test_eval_stage import Shop
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(2)> | **"Film"** [x](javascript:alert(3)) `y`'
 HOSTILE_USER = "u<b>1</b>"
+MACHINE = "cpu 2 of 2 threads, some processor"
 
 
 class Showroom(Shop):
@@ -30,6 +31,7 @@ class Showroom(Shop):
         style: str = "paper",
         centred: bool = False,
         projector: dict[str, Any] | None = None,
+        **training: Any,
     ) -> Artifact:
         """Publish a model with groups, experts and an adapter behind it, and scores of it."""
         encoder = self.encoder("sasrec")
@@ -40,7 +42,9 @@ class Showroom(Shop):
             {"encoder": [encoder.object_id]},
             lambda folder: self._groups(folder, experts),
         )
-        trained = adapter or self.publish("adapter", f"{name}-global", home, _adapter, style=style)
+        trained = adapter or self.publish(
+            "adapter", f"{name}-global", home, _adapter, style=style, **training
+        )
         inputs = {"adapter": [trained.object_id], "groups": [groups.object_id], **home}
         made = self.publish(
             "experts", f"{name}-experts", inputs, lambda folder: _experts(folder, experts)
@@ -118,7 +122,7 @@ class Showroom(Shop):
         assert draft.artifact is not None
         self.dataset_artifact = draft.artifact
 
-    def _groups(self, folder: Path, count: int) -> None:
+    def _groups(self, folder: Path, count: int) -> dict[str, Any]:
         users = self.dataset.users
         group = np.arange(len(users)) % count
         places = np.random.default_rng(0).normal(size=(len(users), 2))
@@ -131,10 +135,11 @@ class Showroom(Shop):
         (folder / "summary.json").write_text(json.dumps(facts))
         picture = draw(places, group.astype(np.int32), title="groups", axes="pca")
         (folder / "picture.svg").write_text(picture)
+        return facts
 
     def _model(
         self, folder: Path, experts: int, *, centred: bool, projector: dict[str, Any] | None
-    ) -> None:
+    ) -> dict[str, Any]:
         users = self.dataset.users
         routes = ["cold", *["fused"] * (len(users) - 1)]
         weights = [[], *[[1 / experts] * experts] * (len(users) - 1)]
@@ -148,6 +153,11 @@ class Showroom(Shop):
         if projector:
             _training(folder, "model", ["projector"], 12)
         (folder / "fusion.json").write_text(json.dumps(facts))
+        return facts | {
+            "routes": {"cold": 1, "fused": len(users) - 1},
+            "seed": 0,
+            "machine": MACHINE,
+        }
 
 
 def _table(folder: Path, kind: str, path: str, columns: dict[str, Any]) -> None:
@@ -181,21 +191,37 @@ def _training(folder: Path, kind: str, stages: list[str], steps: int) -> None:
     _table(folder, kind, "validations.parquet", looks)
 
 
-def _adapter(folder: Path) -> None:
+def _trained(steps: int) -> dict[str, Any]:
+    return {
+        "steps": steps,
+        "best_step": steps,
+        "tokens_per_second": 512.5,
+        "valid_auc": 0.7123,
+        "seed": 0,
+        "machine": MACHINE,
+    }
+
+
+def _adapter(folder: Path) -> dict[str, Any]:
     for part in ("best", "last"):
         (folder / part).mkdir()
         (folder / part / "adapter_config.json").write_text("{}")
     (folder / "contract.json").write_text("{}")
     _training(folder, "adapter", ["global"], 300)
+    return _trained(300) | {"style": "paper"}
 
 
-def _experts(folder: Path, count: int) -> None:
+def _experts(folder: Path, count: int) -> dict[str, Any]:
     for number in range(count):
         (folder / "experts" / str(number)).mkdir(parents=True)
         (folder / "experts" / str(number) / "adapter_config.json").write_text("{}")
     (folder / "contract.json").write_text("{}")
     _representations(folder, "experts", count)
     _training(folder, "experts", [f"group {n}" for n in range(count)], 12)
+    # The first was taken over from other experts, the last found nothing better than its start.
+    training = {f"expert {n}": _trained(12) for n in range(1, count)}
+    training[f"expert {count - 1}"] = _trained(12) | {"best_step": None}
+    return {"experts": count, "training": training, "machine": MACHINE}
 
 
 class Page(HTMLParser):

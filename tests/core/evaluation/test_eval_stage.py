@@ -38,7 +38,8 @@ class Shop:
         with self.store.publish(
             kind=kind, name=name, key=key, parameters=parameters, inputs=inputs, resources={}
         ) as draft:
-            write(draft.folder)
+            written = write(draft.folder)
+            draft.summary.update(written if isinstance(written, dict) else {})
         assert draft.artifact is not None
         return draft.artifact
 

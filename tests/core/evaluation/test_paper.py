@@ -88,10 +88,12 @@ def test_yelp_and_book_are_compared_with_their_own_columns(
 
 def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> None:
     shop.as_papers("ml-1m")
-    shop.fused("thinkrec", style="evidence")
-    shop.fused("thinkrec-paper", style="paper")
-    shop.fused("thinkrec-centred", style="paper", centred=True)
-    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred")
+    kept = {"kept": True}
+    shop.fused("thinkrec", style="evidence", projector=kept)
+    shop.fused("thinkrec-paper", projector=kept)
+    shop.fused("thinkrec-centred", centred=True, projector=kept)
+    shop.fused("of-one", experts=1, only_groups=[0])
+    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred", "of-one")
     found = shop.evaluate(*(f"scores/{name}" for name in names))
     rows = Page(html_of(found)).tables["paper"][1:]
     notes = {row[0].parts["value"]: row[1].parts["note"] for row in rows}
@@ -99,6 +101,8 @@ def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> N
         "model/thinkrec@1": "table 2, ML-1Mours is told counts (style evidence)",
         "model/thinkrec-paper@1": "table 2, ML-1M",
         "model/thinkrec-centred@1": "table 2, ML-1Mours has centred experts",
+        "model/of-one@1": "table 2, ML-1Mours was trained on some groups of users only; ours has one expert; "
+        "ours has no projector",
     }
 
 
@@ -145,6 +149,8 @@ def test_figures_are_the_papers() -> None:
         ("ThinkRec", "amazon", "auc", 0.8302),
         (WITHOUT_THINKING, "amazon", "uauc", 0.4692),
         (WITHOUT_EXPERTS, "yelp", "map@5", 0.2791),
+        (WITHOUT_EXPERTS, "ml-1m", "auc", 0.7843),
+        (WITHOUT_EXPERTS, "amazon", "auc", 0.8369),
         (WITHOUT_BOTH, "ml-1m", "ndcg@5", 0.7643),
     ):
         row = paper_row(method, source)
