@@ -22,7 +22,9 @@ class ExplainConfig(Config):
         "All of them if there are fewer.",
         least=0,
     )
-    max_new_tokens: int = option(90, "Longest reason, in tokens.", least=1)
+    max_new_tokens: int = option(
+        120, "Longest reason, in tokens; those of the teacher grounded have about 70.", least=1
+    )
     batch_size: int = option(8, "Reasons written at once.", keyed=False, least=1)
     influence: bool = option(True, "Score with each history item left out.")
     seed: int = option(0, "Seed of the sample.", least=0)
@@ -35,7 +37,7 @@ class ExplainConfig(Config):
         self.check(
             0 < self.max_new_tokens <= 1000,
             f"max_new_tokens = {self.max_new_tokens} is not between 1 and 1000",
-            hint="A reason takes about 60 tokens.",
+            hint="A reason takes about 70 tokens.",
         )
         if self.sample:
             self.check(
