@@ -2,7 +2,7 @@
 
 
 class StoreError(Exception):
-    """Base of the store's failures: one line of problem, one line of remedy."""
+    """Any other failure of the store: where it lies, how something in it is called, what may be removed."""
 
     exit_code = 9
 
@@ -41,13 +41,7 @@ class SchemaViolation(StoreError):
     exit_code = 7
 
 
-class StoreBusy(StoreError):
-    """Another process holds the work that was asked for."""
-
-    exit_code = 8
-
-
 class BadQuery(StoreError):
     """A SQL query that DuckDB refuses."""
 
-    exit_code = 9
+    exit_code = 8

@@ -100,7 +100,7 @@ class MismatchError(ThinkRecError):
 
 
 class PipedInputError(ThinkRecError):
-    """Something else than references came through the pipe."""
+    """What came through the pipe is no reference, or the command before failed or was killed."""
 
     exit_code = 34
 

@@ -218,7 +218,9 @@ _RUN_PARAMETERS = (
 
 
 def _input_parameter(name: str, wanted: Input) -> inspect.Parameter:
-    optional = "" if wanted.required else " 'none' leaves it out."
+    unasked = wanted.latest or wanted.through is not None
+    optional = " 'none' leaves it out." if unasked else " Left out unless it is named."
+    optional = "" if wanted.required else optional
     repeat = " May be given several times." if wanted.many else ""
     option = typer.Option(
         f"--{name.replace('_', '-')}",

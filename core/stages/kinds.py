@@ -378,11 +378,11 @@ EVALUATION = Kind(
             format="parquet",
             view="metrics",
             columns={
-                "scorer": "VARCHAR",  # reference of what was measured, or constant
-                "scores": "VARCHAR",  # reference of the scores artifact, null for constant
-                "split": "VARCHAR",
-                "slice": "VARCHAR",  # all, warm, cold, ...
-                "metric": "VARCHAR",
+                "scorer": "VARCHAR",  # reference of what scored or explained (else of its scores), constant, bias
+                "scores": "VARCHAR",  # reference of the scores or explanation, null for constant and bias
+                "split": "VARCHAR",  # train, valid, test, mixed; pairs: of no split
+                "slice": "VARCHAR",  # all, warm, cold, history=5-9, group=1, route=fused, ...
+                "metric": "VARCHAR",  # auc, uauc, ndcg@5, ...; of reasons meteor, bleu, agreement, ...
                 "value": "DOUBLE",  # null where it is not defined
                 "low": "DOUBLE",  # 95 % interval, null where not computed
                 "high": "DOUBLE",
@@ -399,7 +399,7 @@ EVALUATION = Kind(
             columns={
                 "scorer": "VARCHAR",
                 "other": "VARCHAR",  # every ordered pair of scorers on the same rows
-                "scores": "VARCHAR",  # reference of the scores artifact, null for constant
+                "scores": "VARCHAR",  # reference of the scores, null for constant and bias
                 "other_scores": "VARCHAR",
                 "split": "VARCHAR",
                 "slice": "VARCHAR",

@@ -37,7 +37,7 @@ def lines_of(stderr: str) -> list[str]:
         (["augment"], 3, "thinkrec augment needs an artifact of kind dataset", "thinkrec ingest"),
         (["show", "dataset/none"], 3, "there is no artifact dataset/none", "thinkrec list"),
         (["list", "datset"], 3, "there is no kind 'datset'", "Did you mean 'dataset'?"),
-        (["sql", "select * from nothing_here"], 9, "nothing_here", "show tables"),
+        (["sql", "select * from nothing_here"], 8, "nothing_here", "show tables"),
         (["run", "none.toml"], 10, "recipe none.toml cannot be read", "existing TOML"),
         (["ingest", "table", "--interactions", "none.csv"], 10, "none.csv", ""),
         (["augment", "--config", "none.toml"], 10, "none.toml", "existing TOML file"),
