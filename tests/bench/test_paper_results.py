@@ -88,7 +88,12 @@ def test_a_study_is_compared_with_what_it_names(shop: Showroom) -> None:
 
 def test_trainings_are_told_as_they_went(shop: Showroom) -> None:
     shop.fused("off", experts=3)
-    dropped = {"kept": False, "steps": 12, "best_step": None, "tokens_per_second": None}
+    dropped: dict[str, Any] = {
+        "kept": False,
+        "steps": 12,
+        "best_step": None,
+        "tokens_per_second": None,
+    }
     dropped |= {"valid_auc": 0.71, "valid_auc_without": 0.72, "gain_standard_error": 0.003}
     shop.fused("dropped", projector=dropped)
     lines = lines_of(shop, shop.evaluate("scores/off", "scores/dropped"))
