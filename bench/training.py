@@ -23,7 +23,7 @@ from core.llm.decoder import Decoder
 from core.llm.inject import Injector
 from core.llm.projector import Projector
 from core.progress import Silent
-from core.text.prompts import PromptBuilder
+from core.text.prompts import PromptBuilder, Trained
 from core.training.instances import Instance, reasoning_instances, recommendation_instances
 from core.training.language import LanguageLoss
 from core.training.loop import TrainingRun, train
@@ -103,7 +103,7 @@ class _Bench:
             dataset,
             setting.builder.config,
             keywords=setting.keywords,
-            collaborative=True,
+            collaborative=Trained(users=np.ones(counts[0], bool), items=np.ones(counts[1], bool)),
         )
         instances = self._instances(builder, len(self.batches), reasons=False)
         batches = np.arange(self.batches.size).reshape(self.batches.shape)

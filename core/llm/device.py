@@ -38,11 +38,14 @@ def pick_device(wanted: str = "auto") -> torch.device:
 def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
     """Return the number format of the frozen weights.
 
-    Where a CPU lacks bfloat16 instructions they are emulated, several times slower than float32.
+    Where a CPU or a GPU (before Ampere) lacks bfloat16 instructions they are emulated, several times slower than
+    float32.
     """
     if wanted == "auto":
         if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+            # is_bf16_supported counts GPUs that emulate it.
+            native = torch.cuda.get_device_capability(device)[0] >= 8
+            return torch.bfloat16 if native else torch.float32
         native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32

@@ -20,6 +20,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from core.llm.attention import Block, branch_blocks, causal_blocks
 
 ATTENTION = "thinkrec_ragged"
+KEYS_AT_ONCE = 1 << 17
+"""Keys that branches see at once: each has a copy of its trunk's, which for a model of 8B takes 2 GB of a layer."""
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
 
@@ -118,7 +120,7 @@ class Rectangles:
     """A layout as two padded rectangles of tokens."""
 
     trunk_cells: Tensor
-    """(trunks, longest trunk) int64 flat index per cell; padding cells point to token 0."""
+    """(trunks, longest trunk) int64 flat index per cell; padding cells point to the sequence's last token."""
     trunk_take: Tensor
     """(trunk tokens,) int64 cell of each trunk token in the flattened rectangle."""
     branch_cells: Tensor | None = None
@@ -170,29 +172,55 @@ def ragged_attention(
         )
         return plain
     places, scale = layout.rectangles, settings["scaling"]
-    grouped = query.shape[1] != key.shape[1]
     flat_query, flat_key, flat_value = (x[0].transpose(0, 1) for x in (query, key, value))
     trunk_query, trunk_key, trunk_value = (
         x[places.trunk_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
     )
-    out = scaled_dot_product_attention(
-        trunk_query, trunk_key, trunk_value, is_causal=True, scale=scale, enable_gqa=grouped
-    )
+    out = _attend(trunk_query, trunk_key, trunk_value, scale)
     parts = [out.transpose(1, 2).flatten(0, 1)[places.trunk_take]]
     if places.branch_cells is not None:
-        branch_query, own_key, own_value = (
-            x[places.branch_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
-        )
-        out = scaled_dot_product_attention(
-            branch_query,
-            torch.cat([trunk_key[places.branch_trunk], own_key], 2),
-            torch.cat([trunk_value[places.branch_trunk], own_value], 2),
-            attn_mask=places.branch_mask,
-            scale=scale,
-            enable_gqa=grouped,
-        )
-        parts.append(out.transpose(1, 2).flatten(0, 1)[places.branch_take])
+        assert places.branch_trunk is not None
+        assert places.branch_mask is not None
+        branches = []
+        for some in _few_at_once(places.branch_mask):
+            own_query, own_key, own_value = (
+                x[places.branch_cells[some]].transpose(1, 2)
+                for x in (flat_query, flat_key, flat_value)
+            )
+            owner = places.branch_trunk[some]
+            out = _attend(
+                own_query,
+                torch.cat([trunk_key[owner], own_key], 2),
+                torch.cat([trunk_value[owner], own_value], 2),
+                scale,
+                places.branch_mask[some],
+            )
+            branches.append(out.transpose(1, 2).flatten(0, 1))
+        parts.append(torch.cat(branches)[places.branch_take])
     return torch.cat(parts)[None], None
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None
+) -> Tensor:
+    """Attend causally, or as the mask says: (n, heads, Q, size) over (n, key heads, K, size)."""
+    grouped = query.shape[1] != key.shape[1]
+    if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):
+        # Of CUDA's fast kernels the one for masks and float32 knows no groups of heads, and the one for groups knows
+        # neither: together they would fall back to the kernel that writes all scores down.
+        each = query.shape[1] // key.shape[1]
+        key, value = (x.repeat_interleave(each, dim=1) for x in (key, value))
+        grouped = False
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=grouped
+    )
+
+
+def _few_at_once(mask: Tensor) -> list[slice]:
+    """Return slices of the branches that together see at most KEYS_AT_ONCE keys, at least one branch each."""
+    count, keys = mask.shape[0], mask.shape[-1]
+    step = max(1, KEYS_AT_ONCE // keys)
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 @lru_cache(maxsize=1)
@@ -211,7 +239,8 @@ def _rectangle(starts: Any, lengths: Any) -> tuple[Any, Any]:
     width = int(lengths.max())
     columns = np.arange(width)
     real = columns < lengths[:, None]
-    cells = np.where(real, starts[:, None] + columns, 0)
+    # Padding is spread over the sequences: a GPU adds up the gradients of cells of one token one after the other.
+    cells = starts[:, None] + np.minimum(columns, lengths[:, None] - 1)
     return cells, np.flatnonzero(real.ravel())
 
 

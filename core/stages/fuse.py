@@ -1,7 +1,7 @@
 """fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
@@ -25,6 +25,7 @@ from core.stages.scorers import (
     fusion_facts,
     open_adapters,
     open_soft,
+    read_projected,
     read_routing,
     read_vectors,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from core.config.training import LossConfig
     from core.fusion.weights import Routing
 
 
@@ -157,9 +159,7 @@ def _train_projector(
     contract = Contract.read(source.file("contract.json"))
     base = contract.open_base(config.dtype, config.device, work.progress)
     gates = install_mixture(base.model, open_adapters(store, source), config.fusion)
-    encoder = work.input("encoder")
-    users, _ = read_vectors(encoder.file("user_vectors.parquet"))
-    items, _ = read_vectors(encoder.file("item_vectors.parquet"))
+    vectors, trained = read_projected(work.input("encoder"))
     projection = Projection(
         base=base,
         gates=gates,
@@ -167,10 +167,12 @@ def _train_projector(
         routing=routing,
         examples=open_examples(work.input("dataset"), prior_of(store, contract)),
         prompt=contract.prompt_config(),
+        frame=contract.open_frame(base.tokenizer),
         keywords=open_keywords(keywords_of(store, contract), dataset),
-        vectors=(users, items),
+        vectors=vectors,
+        trained=trained,
         soft=open_soft(store, source),
-        relevance=contract.relevance,
+        loss=_loss(adapter_of(store, source), contract),
         optim=config,
         folder=work.run_folder,
         progress=work.progress,
@@ -191,6 +193,15 @@ def _train_projector(
         projection.save(work.draft.folder / "projector.safetensors", run.best)
     work.draft.summary |= {"machine": describe_machine(config.device)}
     return facts
+
+
+def _loss(adapter: Artifact, contract: Contract) -> "LossConfig":
+    """Return the loss that an adapter was trained with on recommendation instances."""
+    from core.config.training import LossConfig
+
+    known = adapter.manifest.parameters
+    weights = {name: known[name] for name in ("theta", "gamma") if name in known}
+    return LossConfig(relevance=cast("Any", contract.relevance), **weights)
 
 
 def export_user(context: Context, model: Artifact, user: str, folder: Path) -> Path:

@@ -263,7 +263,7 @@ EXPERTS = Kind(
 
 MODEL = Kind(
     name="model",
-    schema_version=1,
+    schema_version=2,  # in version 1 users and items without train rows had vectors before the projector, too
     about="the fused model: weights and route per user, projector",
     payloads=(
         Payload(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.llm.load import Base
     from core.text.examples import Examples, Prior
+    from core.text.frame import Frame
     from core.text.prompts import PromptBuilder
     from core.training.loop import TrainingRun
 
@@ -37,6 +38,8 @@ class Contract:
     """Object id of the bias encoder whose chance is told, None if none is."""
     yes_offset: float = 0.0
     """Of an exported adapter: what its model adds to the logit of Yes."""
+    frame: dict[str, Any] | None = None
+    """What stands around the question; None in contracts from before it was kept."""
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
@@ -50,6 +53,14 @@ class Contract:
     def prompt_config(self) -> PromptConfig:
         """Return the prompt's settings."""
         return PromptConfig(**self.prompt)
+
+    def open_frame(self, tokenizer: Any) -> "Frame":
+        """Return what stood around the questions in training."""
+        from core.text.frame import Frame, frame_of
+
+        if self.frame is None:
+            return dataclasses.replace(frame_of(tokenizer), begin=())
+        return Frame.read(self.frame)
 
     def open_base(self, dtype: str, device: str, progress: Progress) -> "Base":
         """Load the base model that was trained on. Raises: MismatchError if it is another one by now."""

@@ -350,12 +350,14 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not (equals and dot and key):
         raise RecipeError(
             f"'{override}' changes nothing",
-            hint="Write it as step.key=value, e.g. sasrec.epochs=5.",
+            hint="Write it as step.key=value, e.g. sasrec.epochs=5, or settings.key=value for all steps.",
         )
     tables = content.get("step")
     if not isinstance(tables, dict):
         return  # there is nothing to change, and read_recipe refuses it
     table = tables.get(step_id)
+    if table is None and step_id == "settings":
+        table = content.setdefault("settings", {})
     if not isinstance(table, dict):
         raise _unknown(f"--set {override}", "step", step_id, tables)
     try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.llm.soft import SoftPrompt
     from core.scoring.language import LanguageScorer, Scored
     from core.text.examples import Examples
+    from core.text.prompts import Trained
 
 
 class RowScorer(Protocol):
@@ -74,7 +75,9 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
     gates, routing, offsets = None, None, None
     injector = _open_injector(artifact, opening, base.device)
-    collaborative = _projector(artifact) is not None
+    collaborative = None
+    if _projector(artifact) is not None:
+        _, collaborative = read_projected(_encoder_of(opening.store, artifact))
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
@@ -84,7 +87,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
         abroad = _is_abroad(artifact, opening)
         # Users of another data set are strangers, whatever their ids: all go to the global adapter.
         routing = read_routing(artifact, examples.dataset.users, cold=abroad)
-        if abroad and collaborative:
+        if abroad and collaborative is not None:
             raise MismatchError(
                 f"{artifact.reference} reads vectors of its own data set, not of {opening.dataset.reference}",
                 hint="Score with its adapter, or fuse again with --projector off.",
@@ -95,6 +98,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
         contract.prompt_config(),
         keywords=open_keywords(_keywords(artifact, contract, opening), examples.dataset),
         collaborative=collaborative,
+        frame=contract.open_frame(base.tokenizer),
     )
     contract.check_answers(builder)
     decoder = Decoder(base.model)
@@ -186,6 +190,23 @@ def read_vectors(path: Path) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.b
     return np.array(table["vector"], dtype=np.float32), np.asarray(table["trained"])
 
 
+def read_projected(
+    encoder: Artifact,
+) -> "tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], Trained]":
+    """Return the vectors of users and items that a projector reads, and which of them were trained."""
+    from core.text.prompts import Trained
+
+    users, known_users = read_vectors(encoder.file("user_vectors.parquet"))
+    items, known_items = read_vectors(encoder.file("item_vectors.parquet"))
+    return (users, items), Trained(users=known_users, items=known_items)
+
+
+def _encoder_of(store: Store, model: Artifact) -> Artifact:
+    encoder = ancestor(store, model, "encoder")
+    assert encoder is not None, "every model was fused with an encoder"
+    return encoder
+
+
 def _projector(artifact: Artifact) -> Path | None:
     """Return where the projector of a model lies, None for what has none."""
     path = artifact.folder / "projector.safetensors"
@@ -200,13 +221,8 @@ def _open_injector(artifact: Artifact, opening: Opening, device: Any) -> "Inject
     path = _projector(artifact)
     if path is None:
         return Injector.of(soft=soft, device=device)
-    encoder = ancestor(opening.store, artifact, "encoder")
-    assert encoder is not None
-    users, _ = read_vectors(encoder.file("user_vectors.parquet"))
-    items, _ = read_vectors(encoder.file("item_vectors.parquet"))
-    return Injector.of(
-        soft=soft, projector=Projector.open(path), vectors=(users, items), device=device
-    )
+    vectors, _ = read_projected(_encoder_of(opening.store, artifact))
+    return Injector.of(soft=soft, projector=Projector.open(path), vectors=vectors, device=device)
 
 
 def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":

@@ -124,6 +124,7 @@ def _train_groups(
         dataset,
         contract.prompt_config(),
         keywords=open_keywords(keywords_of(work.context.store, contract), dataset),
+        frame=contract.open_frame(base.tokenizer),
     )
     contract.check_answers(builder)
     model = reopen(base.model, adapter.file("best"))

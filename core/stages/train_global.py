@@ -28,6 +28,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
 
     from core.llm.device import describe_machine
     from core.llm.load import load_base
+    from core.text.frame import Frame
     from core.text.prompts import PromptBuilder
     from core.training.finetune import FineTune, new_lora, new_soft
 
@@ -44,6 +45,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
         examples.dataset,
         prompt,
         keywords=open_keywords(keywords, examples.dataset),
+        frame=Frame.kept(work.run_folder / "frame.json", base.tokenizer),
     )
     tuning = FineTune(
         soft=new_soft(base, config),
@@ -70,6 +72,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
         keywords=keywords.object_id if keywords else None,
         answers=dataclasses.asdict(builder.answers),
         prior=prior.object_id if prior else None,
+        frame=dataclasses.asdict(builder.frame),
     ).write(folder / "contract.json")
     write_training_tables(folder, [run])
     work.draft.summary |= {

@@ -1,7 +1,14 @@
-"""The fixed text around a question: what the chat template puts before and after it."""
+"""The fixed text around a question: what the chat template puts before and after it.
 
+Training keeps it (contract.json), since a template may tell the date: tomorrow it would be another.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from core.errors import ModelFolderError
 
@@ -17,6 +24,20 @@ class Frame:
     tail: str
     lead: str
     """Blank between the tail and the answer, where there is no chat template."""
+    begin: tuple[int, ...] = ()
+    """Ids that stand before the head, where there is no chat template to bring them: <s> and the like."""
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Self:
+        """Take a frame from JSON."""
+        return cls(**{**facts, "begin": tuple(facts["begin"])})
+
+    @classmethod
+    def kept(cls, path: Path, tokenizer: Any) -> Self:
+        """Return the frame that a piece of work began with; at its beginning take it and write it down."""
+        if not path.exists():
+            path.write_text(json.dumps(dataclasses.asdict(frame_of(tokenizer))) + "\n")
+        return cls.read(json.loads(path.read_text()))
 
 
 def frame_of(tokenizer: Any) -> Frame:
@@ -27,7 +48,7 @@ def frame_of(tokenizer: Any) -> Frame:
     from jinja2 import TemplateSyntaxError
 
     if not getattr(tokenizer, "chat_template", None):
-        return Frame(head=f"{SYSTEM}\n", tail="\nAnswer:", lead=" ")
+        return Frame(head=f"{SYSTEM}\n", tail="\nAnswer:", lead=" ", begin=_begin(tokenizer))
     try:
         text = _render(
             tokenizer, [{"role": "system", "content": SYSTEM}, {"role": "user", "content": _MARK}]
@@ -43,6 +64,15 @@ def frame_of(tokenizer: Any) -> Frame:
             raise refusal
     head, _, tail = text.partition(_MARK)
     return Frame(head=head, tail=tail, lead="")
+
+
+def _begin(tokenizer: Any) -> tuple[int, ...]:
+    """Return what the tokenizer puts before any text, without what it would put after it."""
+    ids = tokenizer.encode("", add_special_tokens=True)
+    end = tokenizer.eos_token_id
+    if ids and ids[-1] == end != tokenizer.bos_token_id:
+        ids = ids[:-1]
+    return tuple(ids)
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]]) -> str:

@@ -19,12 +19,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from core.config.prompt import PromptConfig
 from core.data.dataset import Dataset
 from core.text.answers import NO, YES, AnswerTokens, answer_tokens
 from core.text.evidence import item_parts, prior_sentence, user_parts
 from core.text.examples import Example
-from core.text.frame import frame_of
+from core.text.frame import Frame, frame_of
 from core.text.plain import PlainEncoder
 from core.text.sentences import SentenceEncoder
 
@@ -51,6 +54,16 @@ class Prompt:
     slots: tuple[Slot, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Who has a trained vector. The others' say nothing, and the projector has never seen them: they get no slot."""
+
+    users: npt.NDArray[np.bool_]
+    """(U,) users with train rows."""
+    items: npt.NDArray[np.bool_]
+    """(I,) items with train rows."""
+
+
 class PromptBuilder:
     """Puts examples into words, and words into ids."""
 
@@ -61,7 +74,8 @@ class PromptBuilder:
         config: PromptConfig,
         *,
         keywords: Sequence[Sequence[str]] | None = None,
-        collaborative: bool = False,
+        collaborative: Trained | None = None,
+        frame: Frame | None = None,
     ) -> None:
         """Prepare the pieces.
 
@@ -70,7 +84,8 @@ class PromptBuilder:
             dataset: whose titles are shown.
             config: style and lengths.
             keywords: keywords of every item, in the order of the data set's items.
-            collaborative: whether prompts get placeholders for projected vectors.
+            collaborative: whose projected vectors get placeholders; None for prompts without any.
+            frame: what training had around its questions; that of the tokenizer if None.
         Raises: AnswerTokenError if the tokenizer cannot tell the answers apart by one token.
         """
         self.config = config
@@ -79,12 +94,12 @@ class PromptBuilder:
         self._keywords = keywords
         self._collaborative = collaborative
         self._plain = PlainEncoder(tokenizer)
-        self._frame = frame_of(tokenizer)
-        self.answers: AnswerTokens = answer_tokens(tokenizer, self._frame.tail, self._frame.lead)
+        self.frame = frame or frame_of(tokenizer)
+        self.answers: AnswerTokens = answer_tokens(tokenizer, self.frame.tail, self.frame.lead)
         # Any ordinary id serves as placeholder: its embedding is replaced by position.
         self._placeholder = self.answers.no
         self._head, self._soft = self._begin("This person rated these items, oldest first:")
-        self._tail = self._trusted("\nAnswer Yes or No and say why." + self._frame.tail)
+        self._tail = self._trusted("\nAnswer Yes or No and say why." + self.frame.tail)
         self._nothing = self._trusted("\n(nothing yet)")
         self._question = self._trusted("\nQuestion: would this person enjoy")
         self._line = self._trusted("\n-")
@@ -99,7 +114,8 @@ class PromptBuilder:
         """Return the prompt of an example."""
         ids = list(self._head)
         slots: list[Slot] = list(self._soft)
-        if self._collaborative and example.user is not None:
+        vectors = self._collaborative
+        if vectors is not None and example.user is not None and vectors.users[example.user]:
             ids += self._line
             slots.append(Slot(len(ids), "user", example.user))
             ids.append(self._placeholder)
@@ -107,8 +123,8 @@ class PromptBuilder:
         if not self.config.history_dislikes:
             shown = [line for line in shown if line[1]]
         for line in shown:
-            if self._collaborative:
-                ids += self._line
+            ids += self._line
+            if vectors is not None and vectors.items[line[0]]:
                 slots.append(Slot(len(ids), "item", line[0]))
                 ids.append(self._placeholder)
             ids += self._lines.get(line) or self._history_line(*line)
@@ -118,7 +134,7 @@ class PromptBuilder:
             ids += self._sentences.encode(user_parts(example.evidence, example.position))
         prefix = len(ids)
         ids += self._question
-        if self._collaborative:
+        if vectors is not None and vectors.items[example.item]:
             slots.append(Slot(len(ids), "item", example.item))
             ids.append(self._placeholder)
         ids += self._target(example.item)
@@ -156,14 +172,13 @@ class PromptBuilder:
         """Return the ids before the history, and the slots of the soft prompt, which stands right before the text."""
         count = self.config.soft_tokens
         if not count:
-            return self._trusted(self._frame.head + text), ()
-        head = self._trusted(self._frame.head)
+            return [*self.frame.begin, *self._trusted(self.frame.head + text)], ()
+        head = [*self.frame.begin, *self._trusted(self.frame.head)]
         soft = tuple(Slot(len(head) + n, "soft", n) for n in range(count))
         return [*head, *[self._placeholder] * count, *self._trusted(text)], soft
 
     def _history_line(self, item: int, label: int) -> list[int]:
         found = [
-            *([] if self._collaborative else self._line),
             *self._title(item),
             *self._says[label],
             *self._item_keywords(item, self.config.keywords_per_item),

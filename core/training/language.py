@@ -100,6 +100,8 @@ class LanguageLoss:
     ) -> Losses:
         device = hidden.device
         counts = torch.tensor([len(one.answer) for one in chosen])
+        first = (torch.cumsum(counts, 0) - counts).to(device)
+        yes_no = torch.tensor([self.answers.yes, self.answers.no], device=device)
         targets = Targets(
             tokens=torch.tensor([t for one in chosen for t in one.answer], device=device),
             owner=torch.repeat_interleave(torch.arange(len(chosen)), counts).to(device),
@@ -107,7 +109,9 @@ class LanguageLoss:
             reasoning=torch.tensor([one.reasoning for one in chosen], device=device),
             offset=torch.from_numpy(offset.astype(np.float32)).to(device),
         )
-        return joint_loss(self.decoder.logits(hidden), targets, self.answers, self.config)
+        # The answers once more in float32, as scoring has them: their margin is less than a step of bfloat16.
+        answered = self.decoder.logits(hidden[first], yes_no)
+        return joint_loss(self.decoder.logits(hidden), answered, targets, self.config)
 
 
 def _answer_positions(layout: Layout, chosen: Sequence[Instance]) -> Tensor:

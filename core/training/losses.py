@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from core.config.training import LossConfig
-from core.text.answers import AnswerTokens
 
 
 @dataclass(frozen=True)
@@ -40,23 +39,20 @@ def relevance_score(yes: Tensor, no: Tensor, relevance: str) -> Tensor:
     return yes if relevance == "yes" else yes - no
 
 
-def joint_loss(
-    logits: Tensor, targets: Targets, answers: AnswerTokens, config: LossConfig
-) -> Losses:
+def joint_loss(logits: Tensor, answered: Tensor, targets: Targets, config: LossConfig) -> Losses:
     """Mix L_rec and L_think per instance and average over the batch.
 
     Args:
-        logits: (P, V) float32 logits of all answer positions of all instances.
+        logits: (P, V) logits of all answer positions of all instances.
+        answered: (B, 2) float32 logits of Yes and No where each answer begins.
         targets: what should have been said there.
-        answers: the ids of Yes and No.
         config: weights alpha, beta, theta, gamma and the relevance score.
     Source: equations (5), (6), (7).
     """
     count = len(targets.labels)
     lengths = torch.bincount(targets.owner, minlength=count)
-    at_answer = logits[torch.cumsum(lengths, 0) - lengths]
-    yes = at_answer[:, answers.yes] + targets.offset
-    score = relevance_score(yes, at_answer[:, answers.no], config.relevance)
+    yes, no = answered.unbind(1)
+    score = relevance_score(yes + targets.offset, no, config.relevance)
     rec = binary_cross_entropy_with_logits(score, targets.labels, reduction="none")
     per_token = cross_entropy(logits, targets.tokens, reduction="none")
     summed = torch.zeros(count, device=logits.device).index_add(0, targets.owner, per_token)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,8 @@ from core.llm.soft import SoftPrompt
 from core.progress import Progress
 from core.scoring.scorer import Scorer
 from core.text.examples import Examples
-from core.text.prompts import PromptBuilder
+from core.text.frame import Frame
+from core.text.prompts import PromptBuilder, Trained
 from core.training.instances import recommendation_instances
 from core.training.language import LanguageLoss
 from core.training.loop import TrainingRun, train
@@ -46,12 +46,16 @@ class Projection:
     routing: Routing
     examples: Examples
     prompt: PromptConfig
+    frame: Frame
     keywords: Sequence[Sequence[str]] | None
     vectors: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
     """(U, d1) user and (I, d1) item vectors."""
+    trained: Trained
+    """Whose vectors are shown."""
     soft: SoftPrompt | None
     """Soft prompt of the global adapter, if it has one."""
-    relevance: Any
+    loss: LossConfig
+    """What the adapter was trained with: the projector goes on towards the same."""
     optim: FuseConfig
     folder: Path
     progress: Progress
@@ -72,7 +76,7 @@ class Projection:
     def valid_without(self) -> ScoredRows:
         """Score the valid rows with the same model without projected vectors."""
         injector = Injector.of(soft=self.soft, device=self.base.device)
-        return self._validator(self._builder(collaborative=False), injector).scored()
+        return self._validator(self._builder(None), injector).scored()
 
     def valid_with(self, run: TrainingRun) -> ScoredRows:
         """Score the valid rows with the best weights of a run of this projector."""
@@ -91,7 +95,7 @@ class Projection:
             vectors=self.vectors,
             device=self.base.device,
         )
-        builder = self._builder(collaborative=True)
+        builder = self._builder(self.trained)
         rows = draw_rows(dataset.rows("train"), optim.train_rows, optim.seed)
         instances = recommendation_instances(self.examples, builder, rows)
         steps = total_steps(optim, len(instances), 0.0)
@@ -111,7 +115,7 @@ class Projection:
                 decoder=self.decoder,
                 instances=instances,
                 answers=builder.answers,
-                config=LossConfig(relevance=self.relevance),
+                config=self.loss,
                 injector=injector,
                 gates=self.gates,
                 offsets=self.offsets,
@@ -130,13 +134,14 @@ class Projection:
         put_weights(dict(self.projector.named_parameters()), weights)
         self.projector.save(path)
 
-    def _builder(self, *, collaborative: bool) -> PromptBuilder:
+    def _builder(self, collaborative: Trained | None) -> PromptBuilder:
         return PromptBuilder(
             self.base.tokenizer,
             self.examples.dataset,
             dataclasses.replace(self.prompt),
             keywords=self.keywords,
             collaborative=collaborative,
+            frame=self.frame,
         )
 
     def _validator(self, builder: PromptBuilder, injector: Injector | None) -> Validator:
@@ -151,7 +156,7 @@ class Projection:
                 offsets=self.offsets,
                 injector=injector,
             ),
-            relevance=self.relevance,
+            relevance=self.loss.relevance,
             prompts=prompts_of_rows(self.examples, builder, rows),
             labels=dataset.label[rows],
             users=dataset.user[rows],

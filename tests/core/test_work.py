@@ -92,9 +92,10 @@ def test_training_runs_frozen_layers_once_and_gives_logits_to_answers_only(promp
             below.append(len(hidden))
         return run(hidden, layout, **where)
 
-    def counted_logits(hidden, *rest):
-        answered.append(len(hidden))
-        return logits(hidden, *rest)
+    def counted_logits(hidden, *tokens):
+        found = logits(hidden, *tokens)
+        answered.append(tuple(found.shape))
+        return found
 
     decoder.run, decoder.logits = counted_run, counted_logits
     rows = dataset.rows("train")[:6]
@@ -114,4 +115,6 @@ def test_training_runs_frozen_layers_once_and_gives_logits_to_answers_only(promp
         losses.total.backward()
         assert tokens == sum(one.tokens for one in instances)  # no padding
     assert sum(below) == sum(one.tokens for one in instances)
-    assert answered == [sum(len(one.answer) for one in instances)] * 3
+    # Yes and No once for each instance, all words at the places of an answer only.
+    whole = (sum(len(one.answer) for one in instances), len(base.tokenizer))
+    assert answered == [(len(instances), 2), whole] * 3

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from core.llm import ragged
 from core.llm.attention import attend, attend_backward
 from core.llm.ragged import Layout, Trunk
 
@@ -67,3 +68,26 @@ def test_no_block_computes_keys_that_none_of_its_queries_can_see():
     for block in layout.blocks(query):
         assert bool((block.mask == 0).any(0).all())
         assert block.keys.stop - block.keys.start <= max(layout.trunk_lengths)
+
+
+@pytest.mark.parametrize("at_once", [1, 400, 1 << 17])
+def test_rectangles_of_a_gpu_give_the_same_however_many_branches_go_at_once(monkeypatch, at_once):
+    monkeypatch.setattr(ragged, "KEYS_AT_ONCE", at_once)
+    layout, batch = _batch(torch.float32)
+    exact = [x.clone().requires_grad_() for x in batch]
+    expected = _reference(layout, *exact)
+    ours = [x.clone().requires_grad_() for x in batch]
+    shaped = [x.transpose(0, 1)[None] for x in ours]
+    found, _ = ragged.ragged_attention(None, *shaped, None, layout=layout, scaling=1.0)
+    assert (found[0] - expected).norm() < 1e-5 * expected.norm()
+    direction = torch.randn_like(expected)
+    expected.backward(direction)
+    found[0].backward(direction)
+    for one, other in zip(ours, exact, strict=True):
+        assert (one.grad - other.grad).norm() < 1e-5 * other.grad.norm()
+
+
+def test_padding_cells_point_into_their_own_sequence():
+    places = Layout.of(TRUNKS).rectangles
+    assert places.trunk_cells[1].unique().numel() == 1  # a trunk of one token
+    assert (places.trunk_cells[0].max() < places.trunk_cells[2].min()).item()

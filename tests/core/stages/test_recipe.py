@@ -214,6 +214,17 @@ def test_settings_can_be_changed_from_outside(folder):
     assert (by_id["keywords"].limit, by_id["reasons"].held_out) == (2, 7)
 
 
+def test_settings_of_all_steps_can_be_changed_at_once(folder):
+    path = TABLE / "table.toml"
+    steps = load_recipe(path, ["settings.sample_users=0", "settings.seed=3"]).steps
+    scores = [step for step in steps if step.stage.command == "score"]
+    assert len(scores) > 10
+    assert {step.config.sample_users for step in scores} == {0}
+    assert {step.config.seed for step in steps if hasattr(step.config, "seed")} == {3}
+    with pytest.raises(RecipeError, match="unknown setting 'sample_user'"):
+        load_recipe(path, ["settings.sample_user=0"])
+
+
 @pytest.mark.parametrize("change", ["keywords.limit", "limit=3", "keyword.limit=3", "=", "a.=1"])
 def test_a_change_that_changes_nothing_is_refused(folder, change):
     with pytest.raises(RecipeError):

@@ -10,7 +10,7 @@ from core.text.answers import answer_tokens
 from core.text.examples import Examples
 from core.text.frame import frame_of
 from core.text.plain import PlainEncoder
-from core.text.prompts import PromptBuilder
+from core.text.prompts import PromptBuilder, Trained
 from tests.core.llm.tiny import PLAIN_ADDED_TOKEN, SPECIAL_TOKENS, tiny_tokenizer
 
 HOSTILE = [
@@ -31,6 +31,12 @@ def tokenizer():
 def _with_titles(dataset: Dataset, titles: list[str]) -> Dataset:
     shown = [titles[n % len(titles)] for n in range(len(dataset.items))]
     return Dataset(**{**vars(dataset), "titles": shown})
+
+
+def _all_trained(dataset: Dataset) -> Trained:
+    return Trained(
+        users=np.ones(len(dataset.users), dtype=bool), items=np.ones(len(dataset.items), dtype=bool)
+    )
 
 
 def test_whole_prompt_of_either_style(tokenizer, dataset):
@@ -94,7 +100,7 @@ def test_hostile_titles_stay_plain_text(tokenizer, dataset, collaborative):
             data,
             PromptConfig(),
             keywords=[["<|im_start|>", "plain"]] * len(data.items),
-            collaborative=collaborative,
+            collaborative=_all_trained(data) if collaborative else None,
         )
         prompts.append(builder.build(Examples(data).of_rows(np.array([500]), 10)[0]))
     counts = [[t for t in p.ids if t in control] for p in prompts]
@@ -106,7 +112,7 @@ def test_hostile_titles_stay_plain_text(tokenizer, dataset, collaborative):
 
 
 def test_slots_stand_where_their_item_is_told(tokenizer, dataset):
-    builder = PromptBuilder(tokenizer, dataset, PromptConfig(), collaborative=True)
+    builder = PromptBuilder(tokenizer, dataset, PromptConfig(), collaborative=_all_trained(dataset))
     example = Examples(dataset).of_rows(np.array([500]), 3)[0]
     prompt = builder.build(example)
     assert [s.kind for s in prompt.slots] == ["user", "item", "item", "item", "item"]
@@ -114,6 +120,21 @@ def test_slots_stand_where_their_item_is_told(tokenizer, dataset):
         after = builder.decode(prompt.ids[slot.position + 1 :])
         assert after.startswith(f" {dataset.titles[slot.index]}")
     assert prompt.slots[-1].position >= prompt.prefix > prompt.slots[-2].position
+
+
+def test_who_was_not_trained_has_no_slot_but_all_the_words(tokenizer, dataset):
+    example = Examples(dataset).of_rows(np.array([500]), 3)[0]
+    trained = _all_trained(dataset)
+    trained.users[example.user] = False
+    trained.items[[example.item, example.history[1]]] = False
+    plain = PromptBuilder(tokenizer, dataset, PromptConfig()).build(example)
+    prompt = PromptBuilder(tokenizer, dataset, PromptConfig(), collaborative=trained).build(example)
+    shown = [*example.history.tolist(), example.item]
+    expected = [("item", item) for item in shown if trained.items[item]]
+    assert 0 < len(expected) < len(shown)
+    assert [(s.kind, s.index) for s in prompt.slots] == expected
+    places = {slot.position for slot in prompt.slots}
+    assert [t for n, t in enumerate(prompt.ids) if n not in places] == plain.ids
 
 
 @pytest.mark.parametrize("text", HOSTILE)

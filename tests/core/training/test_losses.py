@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from core.config.training import LossConfig
-from core.text.answers import AnswerTokens
 from core.training.losses import Targets, joint_loss
 
-ANSWERS = AnswerTokens(yes=0, no=1)
+# Token 0 is Yes, token 1 is No.
 
 
 def _log_softmax(row: list[float], index: int) -> float:
@@ -23,6 +22,7 @@ def test_loss_mixes_both_parts_by_kind_of_instance(relevance, offsets):
     rows = [[0.3, 1.1, -0.4], [2.0, 0.5, 0.1], [0.0, -1.0, 1.5]]
     found = joint_loss(
         torch.tensor(rows),
+        torch.tensor([rows[0][:2], rows[1][:2]]),
         Targets(
             tokens=torch.tensor([1, 0, 2]),
             owner=torch.tensor([0, 1, 1]),
@@ -30,7 +30,6 @@ def test_loss_mixes_both_parts_by_kind_of_instance(relevance, offsets):
             reasoning=torch.tensor([False, True]),
             offset=torch.tensor(offsets),
         ),
-        ANSWERS,
         LossConfig(relevance=relevance),
     )
     scores = (0.3, 2.0) if relevance == "yes" else (0.3 - 1.1, 2.0 - 0.5)
