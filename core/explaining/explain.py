@@ -1,6 +1,6 @@
 """Explanations: the answer and how sure, the reason, the route, and what moved the score."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,16 +58,28 @@ class _Answered:
 
 
 def explain(
-    scorer: LanguageScorer, questions: Sequence[Question], manner: Manner
+    scorer: LanguageScorer,
+    questions: Sequence[Question],
+    manner: Manner,
+    done: Collection[int] = (),
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (place among the questions, everything there is to say about the pair, as JSON values).
 
-    Prompts of like length are written together, so the places come in another order.
+    Prompts of like length are written together, so the places come in another order. What is written together does
+    not depend on what is done, so that a run that was killed goes on as it would have.
+
+    Args:
+        scorer: the model.
+        questions: all of them.
+        manner: how to explain.
+        done: places that are explained already.
     """
     answered = _answer(scorer, questions)
     by_length = sorted(range(len(questions)), key=lambda place: len(answered[place].prompt.ids))
     for start in range(0, len(by_length), manner.batch_size):
         places = by_length[start : start + manner.batch_size]
+        if all(place in done for place in places):
+            continue
         chosen = [answered[place] for place in places]
         reasons = generate_reasons(
             scorer.scorer,
@@ -78,7 +90,8 @@ def explain(
             manner.max_new_tokens,
         )
         for place, one, reason in zip(places, chosen, reasons, strict=True):
-            yield place, _facts(scorer, one, reason, manner)
+            if place not in done:
+                yield place, _facts(scorer, one, reason, manner)
 
 
 def _answer(scorer: LanguageScorer, questions: Sequence[Question]) -> list[_Answered]:

@@ -33,10 +33,6 @@ class Kept:
             os.fsync(file.fileno())
         self.found[place] = facts
 
-    def missing(self, count: int) -> list[int]:
-        """Return the places below `count` that are still to be explained."""
-        return [place for place in range(count) if place not in self.found]
-
     def in_order(self) -> Sequence[dict[str, Any]]:
         """Return all explanations in the order of the questions."""
         return [self.found[place] for place in sorted(self.found)]

@@ -64,10 +64,10 @@ def _explain(
         batch_size=config.batch_size,
     )
     kept = Kept(work.run_folder / "explained.jsonl")
-    places = kept.missing(len(questions))
-    with work.progress.bar("explain", len(questions), "pairs", done=len(kept.found)) as bar:
-        for index, facts in explain(scorer, [questions[place] for place in places], manner):
-            kept.add(places[index], facts)
+    done = set(kept.found)
+    with work.progress.bar("explain", len(questions), "pairs", done=len(done)) as bar:
+        for place, facts in explain(scorer, questions, manner, done):
+            kept.add(place, facts)
             bar.advance()
     return kept.in_order()
 

@@ -388,6 +388,30 @@ def test_reasons_written_together_are_those_written_one_by_one(made, kind):
     assert len({one["reason"] for one in alone.values()}) > 3
 
 
+def test_what_goes_on_after_a_kill_has_the_batch_mates_it_had(made, monkeypatch):
+    from core.explaining import explain as explaining
+
+    scorer = opened(made, made["model"])
+    questions = _questions(made, scorer, 13)
+    manner = explaining.Manner(max_new_tokens=2, influence=False, batch_size=5)
+    batches = []
+    real = explaining.generate_reasons
+
+    def seen(scorer, builder, prompts, *rest):
+        batches.append([prompt.ids for prompt in prompts])
+        return real(scorer, builder, prompts, *rest)
+
+    monkeypatch.setattr(explaining, "generate_reasons", seen)
+    whole = [place for place, _ in explaining.explain(scorer, questions, manner)]
+    first, *others = batches
+    batches.clear()
+    # One batch is done, and of the next one a part.
+    later = [p for p, _ in explaining.explain(scorer, questions, manner, done=whole[:7])]
+    assert later == whole[7:]
+    assert batches == others
+    assert first not in batches
+
+
 def test_a_reason_is_what_the_users_exported_adapter_goes_on_with(made, tmp_path):
     from core.explaining.explain import Manner, explain
     from core.explaining.generate import REPETITION_PENALTY
