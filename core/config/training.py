@@ -120,6 +120,15 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 class TrainExpertsConfig(OptimConfig, MixConfig):
     """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers."""
 
+    valid_rows: int = option(
+        500,
+        "Rows of each group in the valid split to validate its expert on, drawn once by seed; 0 uses all.",
+    )
+    train_rows: int = option(
+        0,
+        "Rows of each group in the train split to train its expert on, drawn once by seed; 0 uses all.",
+    )
+
     lr_start: float = option(1e-5, "Learning rate at the first step of the warm-up.", least=0)
     lr_peak: float = option(1e-5, "Learning rate after the warm-up.")
     lr_final: float = option(8e-6, "Learning rate at the last step; at most lr_peak.", least=0)
