@@ -14,8 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from thinkrec_cli import version as thinkrec_version
+
 HEAD = ("work", "ours", "peer", "ratio", "limit", "share of limit", "wanted", "met")
-PACKAGES = ("thinkrec", "numpy", "torch", "transformers", "peft", "duckdb", "pyarrow", "tokenizers")
+PACKAGES = ("numpy", "torch", "transformers", "peft", "duckdb", "pyarrow", "tokenizers")
 
 
 class Beside(NamedTuple):
@@ -122,7 +124,7 @@ class Facts:
         from core.llm.device import describe_machine
 
         words = sys.argv[1:] if arguments is None else arguments
-        found = [f"Python {platform.python_version()}"]
+        found = [f"Python {platform.python_version()}", f"thinkrec {thinkrec_version()}"]
         for package in PACKAGES:
             try:
                 found.append(f"{package} {version(package)}")

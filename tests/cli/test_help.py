@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from core.stages.recipe import STAGE_COMMANDS, load_stage
+from thinkrec_cli import commit_of
 from thinkrec_cli.app import app, load_command
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.commands.run import EXAMPLES as RUN_EXAMPLES
@@ -114,4 +115,27 @@ def test_a_mistyped_command_gets_a_suggestion():
 def test_the_version_is_printed():
     result = CliRunner().invoke(app, ["--version"])
     assert result.exit_code == 0
-    assert re.fullmatch(r"thinkrec \d+\.\d+\.\d+\n", result.stdout)
+    number = r"\d+\.\d+\.\d+(\.dev\d+)?(\+g[0-9a-f]{7})?"
+    assert re.fullmatch(rf"thinkrec {number}\n", result.stdout)
+
+
+def test_a_checkout_knows_its_commit_however_git_keeps_it(tmp_path):
+    def git(*words, folder=tmp_path / "tree"):
+        settings = ("-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false")
+        command = ["git", "-C", str(folder), *settings, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (tmp_path / "tree").mkdir()
+    git("init", "-q", "-b", "main")
+    assert commit_of(tmp_path / "tree") is None  # nothing is committed
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    commit = git("rev-parse", "HEAD")
+    assert commit_of(tmp_path / "tree") == commit
+    git("pack-refs", "--all")
+    assert commit_of(tmp_path / "tree") == commit
+    git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    git("commit", "-q", "--allow-empty", "-m", "two", folder=tmp_path / "side")
+    assert commit_of(tmp_path / "side") == git("rev-parse", "side") != commit
+    git("checkout", "-q", "--detach")
+    assert commit_of(tmp_path / "tree") == commit
+    assert commit_of(tmp_path) is None
