@@ -59,6 +59,21 @@ _GENERAL = {
     "unrated_items": True,
 }
 _PRESET_FIELDS = (*_GENERAL, "since", "valid_from", "test_from", "until")
+_COLUMNS = tuple(
+    f"{role}_column"
+    for role in ("user", "item", "rating", "time", "title", "year", "categories", "description")
+)
+_READING = (*_COLUMNS, "delimiter", "quote", "categories_separator", "encoding")
+_READ_BY = {
+    "table": _READING,
+    "amazon": _COLUMNS[:5],
+    "yelp": _COLUMNS[:5],
+    "recbole": (*_COLUMNS, "encoding"),
+    "ml-100k": (*_COLUMNS, "encoding"),  # RecBole's edition of it
+    "ml-1m": ("encoding",),
+    "movielens": ("encoding",),
+}
+"""Source -> options on how files are read that mean something to it; the layout of most is known."""
 _FILE_SOURCES = ("table", "amazon", "yelp")
 """Sources whose two files can be named one by one."""
 
@@ -157,6 +172,7 @@ class IngestConfig(Config):
         """Check what can be checked without the files. Raises: ConfigError."""
         super().__post_init__()
         self._check_files()
+        self._check_reading()
         self.check(
             self.quote in ("", "none") or (len(self.quote) == 1 and self.quote.isascii()),
             f"quote = {self.quote!r} is not one plain character",
@@ -179,6 +195,12 @@ class IngestConfig(Config):
             not any(dated) or rules["split_by"] == "time",
             f"valid_from and test_from cut one time line for all, split_by = {rules['split_by']} does not",
             hint="Leave --split-by out, or the two dates.",
+        )
+        shares = (self.train_fraction, self.valid_fraction)
+        self.check(
+            shares == (None, None) or self.valid_from is None,
+            "the splits are cut by shares or by dates, and both were given",
+            hint="Leave out --train-fraction and --valid-fraction, or --valid-from and --test-from.",
         )
         dates = {name: rules[name] for name in ("since", "valid_from", "test_from", "until")}
         times = [
@@ -231,6 +253,15 @@ class IngestConfig(Config):
             hint=f"Use: thinkrec ingest {self.source} --path FOLDER"
             + (", or --interactions F --items F." if files else "."),
         )
+
+    def _check_reading(self) -> None:
+        for name in _READING:
+            default = type(self).__dataclass_fields__[name].default
+            self.check(
+                getattr(self, name) == default or name in _READ_BY[self.source],
+                f"{name} means nothing to the source {self.source}, whose files have a layout of their own",
+                hint=f"Leave --{name.replace('_', '-')} out, or use: thinkrec ingest table --interactions F --items F",
+            )
 
     def rules(self) -> dict[str, Any]:
         """Return label, filter, split and window as they hold: the user's options over the source's preset over the

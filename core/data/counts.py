@@ -1,7 +1,7 @@
 """Honest counts: what was known about a user and an item before a row was asked.
 
-Everything here is a count that a person could check by hand (method, section 10), and nothing of it
-looks ahead:
+Everything here is a count that a person could check by hand (method, section 10), and no label of the
+user's own gets into it before its time:
 
 - what the user did comes from his history alone (core/data/histories.py), from every split;
 - what the crowd did comes from train rows of *other* users alone. Leaving out all rows of the user
@@ -9,7 +9,8 @@ looks ahead:
   rates it again later.
 
 So the evidence of a row does not change when the row's own label, or a later label of the same
-user, is flipped.
+user, is flipped. Train rows of others count whenever they happened: with one cut in time for all that
+is before any valid or test row, with cuts on each user's own time line some of them are later.
 """
 
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ def ingest(
     with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
         loaded = load(connection, source, config, rule)
         bar.advance(1, rows=loaded.read)
-        facts = load_items(connection, source, config)
+        facts, of_rows = load_items(connection, source, config)
         bar.advance()
         filtered, line = fold_and_filter(connection, loaded.source, config, rule)
         bar.advance()
@@ -54,6 +54,7 @@ def ingest(
         _check_splits(rule, splits)
         report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
         report["items_with_facts"] = matched
+        report["left_out_of_items"] = of_rows
         report["item_titles"] = count_titles(connection, unrated_items=rules["unrated_items"])
         bar.advance()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")

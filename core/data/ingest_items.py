@@ -7,15 +7,20 @@ from core.data.ingest_load import broken_lines, reading, value_at
 from core.data.readers.source import ItemSource, Source
 from core.errors import BadValueError, EmptyFileError, MismatchError
 
+_MOST_DIFFERENT = 0.1
+"""Share of the items with several rows among which a column may differ and still be the item's: slips happen."""
 # "Toy Story (1995)" is the title Toy Story and the year 1995.
 _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
 
 
-def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[str, int]:
+def load_items(
+    connection: Any, source: Source, config: IngestConfig
+) -> tuple[dict[str, int], list[str]]:
     """Fill the table `facts` (item, title, title_from, year, categories, description), one row per id.
 
     Of several rows with one id the first counts.
-    Returns: rows read, repeated ids, rows without an id, broken lines of a text table, for the report.
+    Returns: rows read, repeated ids, rows without an id, broken lines of a text table, for the report; what was left
+        out of the interactions (title, ...) because it describes their rows, not items.
     Raises: EncodingError, BadValueError, EmptyFileError.
     """
     items = source.items
@@ -24,7 +29,7 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
             "CREATE TABLE facts (item VARCHAR, title VARCHAR, title_from VARCHAR, year INTEGER, categories VARCHAR[], "
             "description VARCHAR)"
         )
-        return {"read": 0, "repeated": 0, "without_id": 0, "broken": 0}
+        return {"read": 0, "repeated": 0, "without_id": 0, "broken": 0}, []
     reject = config.bad_rows == "reject"
     with reading(items.file):
         connection.execute(_statement(items, items.file.relation(lenient=reject)))
@@ -37,18 +42,55 @@ def load_items(connection: Any, source: Source, config: IngestConfig) -> dict[st
             "SELECT min(rowid) FROM all_facts WHERE item IS NULL OR trim(item) = ''"
         ).fetchone()
         raise _no_id(connection, items, row)
+    of_rows = _leave_out_of_rows(connection, config) if items.file is source.interactions else []
     connection.execute(
         "CREATE TABLE facts AS SELECT * FROM all_facts WHERE item IS NOT NULL AND trim(item) <> '' "
         "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
     )
     (kept,) = connection.execute("SELECT count(*) FROM facts").fetchone()
     connection.execute("DROP TABLE all_facts")
-    return {
+    counts = {
         "read": read + broken,
         "repeated": read - without - kept,
         "without_id": without,
         "broken": broken,
     }
+    return counts, of_rows
+
+
+def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
+    """Empty the guessed columns of `all_facts` that differ between rows of one item; return their roles.
+
+    A review has a headline of its own, often in a column called title: as the item's title it would tell every prompt
+    what somebody thought of the item, and sometimes the very answer. A column that the user names is taken at its word.
+    """
+    empty = {"title": "NULL", "year": "NULL", "categories": "[]", "description": "''"}
+    named = {role for role in empty if getattr(config, f"{role}_column") is not None}
+    guessed = [role for role in empty if role not in named]
+    if config.title_format is not None:
+        guessed.remove("title")
+    differs = ", ".join(
+        f"avg((min_{role} IS DISTINCT FROM max_{role})::INTEGER)" for role in guessed
+    )
+    ends = ", ".join(
+        f"min({role}::VARCHAR) AS min_{role}, max({role}::VARCHAR) AS max_{role}"
+        for role in guessed
+    )
+    if not guessed:
+        return []
+    shares = connection.execute(
+        f"SELECT {differs} FROM (SELECT {ends} FROM all_facts GROUP BY item HAVING count(*) > 1)"
+    ).fetchone()
+    found = [
+        role
+        for role, share in zip(guessed, shares, strict=True)
+        if share is not None and share > _MOST_DIFFERENT
+    ]
+    if "title" in found:
+        found = guessed  # what stands beside a headline is the review's, too
+    for role in found:
+        connection.execute(f"UPDATE all_facts SET {role} = {empty[role]}")
+    return found
 
 
 def count_matched(connection: Any, source: Source) -> int | None:
@@ -108,7 +150,7 @@ def _statement(items: ItemSource, relation: str) -> str:
                 lambda word: word <> ''), []) AS categories,
             coalesce(trim(description), '') AS description
         FROM (SELECT ("{items.item.replace('"', '""')}")::VARCHAR AS item,
-            nullif(trim(({items.title})::VARCHAR), '') AS title,
+            nullif(trim(regexp_replace(({items.title})::VARCHAR, '\\s+', ' ', 'g')), '') AS title,
             ({items.title_from})::VARCHAR AS title_from, ({items.year})::VARCHAR AS year,
             ({items.categories})::VARCHAR[] AS categories, ({items.description})::VARCHAR AS description
             FROM {relation})"""

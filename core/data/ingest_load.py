@@ -128,7 +128,8 @@ def _file_error(file: TableFile, text: str) -> ThinkRecError:
             f"no space left on the device while reading {file.path}",
             hint="Free some space and run again.",
         )
-    line = int(found.group(1)) if (found := re.search(r"CSV Error on Line: (\d+)", text)) else None
+    found = re.search(r"CSV Error on Line: (\d+)", text)
+    line = file.line_of(int(found.group(1))) if found else None
     if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
         return wrong_encoding(file.path, file.encoding)
     if file.form == "json":

@@ -68,6 +68,10 @@ def train(encoder: Trainable, run_folder: Path, progress: Progress) -> Training:
             run.epoch(bar)
             run.save(run_folder / CHECKPOINT)
     encoder.module.load_state_dict(run.best)
+    if run.course.epochs and run.course.valid_auc is None:
+        progress.say(
+            f"{title}: valid has no rows or one label only, so that no epoch is better than another: the last counts"
+        )
     return run.course
 
 

@@ -105,6 +105,10 @@ def representations(
     return np.stack(means).astype(np.float32)
 
 
+_VARIES = 1e-6
+"""Least standard deviation, in vectors of standard deviation 1, that is more than rounding."""
+
+
 def cohens_d(values: Floats, group: npt.NDArray[np.int32]) -> float | None:
     """Return the separation of groups: |mean difference| / pooled standard deviation, averaged.
 
@@ -124,7 +128,8 @@ def cohens_d(values: Floats, group: npt.NDArray[np.int32]) -> float | None:
             continue
         squares = ((a - a.mean(0)) ** 2).sum(0) + ((b - b.mean(0)) ** 2).sum(0)
         pooled = np.sqrt(squares / freedom)
-        varies = pooled > 0
+        # The mean of equal numbers may differ from them in the last digit.
+        varies = pooled > _VARIES
         found += (np.abs(a.mean(0) - b.mean(0))[varies] / pooled[varies]).tolist()
     return float(np.mean(found)) if found else None
 

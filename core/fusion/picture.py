@@ -16,10 +16,11 @@ TSNE_LIMIT = 10000
 def project(vectors: npt.NDArray[np.float32], projection: str, seed: int) -> tuple[Floats, str]:
     """Return (n, 2) places of users and what laid them out: `tsne` or `pca`.
 
-    t-SNE needs at least 5 users and is left to PCA beyond TSNE_LIMIT.
+    t-SNE needs at least 5 users and vectors of two dimensions, and is left to PCA beyond TSNE_LIMIT.
     """
     standard = standardise(vectors)
-    if projection == "tsne" and 5 <= len(standard) <= TSNE_LIMIT:
+    users, dimensions = standard.shape
+    if projection == "tsne" and 5 <= users <= TSNE_LIMIT and dimensions > 1:
         from sklearn.manifold import TSNE
 
         perplexity = min(30.0, (len(standard) - 1) / 3)

@@ -89,6 +89,11 @@ def _item_lines(report: Mapping[str, Any]) -> Iterator[str]:
     left_out = file["without_id"] + file["broken"]
     if found is None:
         return
+    if of_rows := report["left_out_of_items"]:
+        yield (
+            f"warning: {', '.join(of_rows)} of {report['files'][0]} left out: they differ between rows of one item, so "
+            "they describe the rows. Name a column (--title-column, ...) to take it all the same, or give --items"
+        )
     # Rows of the interactions themselves are among the rejected ones already.
     if left_out and report["files"][0] != report["files"][-1]:
         yield f"{left_out:,} of {file['read']:,} rows of {report['files'][-1]} left out"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from core.data.counts import Counts
 from core.data.dataset import SPLITS, Dataset, SplitName
 from core.data.histories import Histories
+from core.text.plain import LONGEST_TITLE
 
 _RESIDUAL_SMOOTHING = 5.0
 """Pseudo-rows without a lean that are added to a history before it is used to guess."""
@@ -26,7 +27,7 @@ class ItemFacts:
     @property
     def facets(self) -> tuple[str, ...]:
         """What items can share: categories, or keywords where there are none. Lower case."""
-        return tuple(name.lower() for name in self.categories) or self.keywords
+        return tuple(dict.fromkeys(name.lower() for name in self.categories)) or self.keywords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def build_cases(
         ItemFacts(
             title=" ".join(dataset.titles[index].split()),
             year=dataset.years[index],
-            categories=tuple(dataset.categories[index]),
+            categories=tuple(dict.fromkeys(c[:LONGEST_TITLE] for c in dataset.categories[index])),
             keywords=tuple(keywords[index]),
         )
         for index in range(len(dataset.items))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.text.cases import Case, Seen
+from core.text.plain import LONGEST_TITLE
 from core.text.traces import Trace
 
 LEAST_WORDS, MOST_WORDS = 25, 60
@@ -265,7 +266,7 @@ def _are(titles: Sequence[str]) -> str:
 
 
 def _quoted(title: str) -> str:
-    plain = title.translate(str.maketrans('“”"', "'''"))
+    plain = title[:LONGEST_TITLE].translate(str.maketrans('“”"', "'''"))
     return f"“{plain}”"
 
 

@@ -8,6 +8,9 @@ words survive and the control does not.
 import re
 from typing import Any
 
+LONGEST_TITLE = 120
+"""Characters of a title that prompts and reasons show."""
+
 
 class PlainEncoder:
     """Encodes text of others (titles, keywords, reasons) as plain text only."""

@@ -28,7 +28,7 @@ from core.text.answers import NO, YES, AnswerTokens, answer_tokens
 from core.text.evidence import item_parts, prior_sentence, user_parts
 from core.text.examples import Example
 from core.text.frame import Frame, frame_of
-from core.text.plain import PlainEncoder
+from core.text.plain import LONGEST_TITLE, PlainEncoder
 from core.text.sentences import SentenceEncoder
 
 SlotKind = Literal["user", "item", "soft"]
@@ -198,7 +198,7 @@ class PromptBuilder:
         return found
 
     def _title(self, item: int) -> list[int]:
-        title = self._dataset.titles[item][:120]
+        title = self._dataset.titles[item][:LONGEST_TITLE]
         return self._plain.encode(" " + title)
 
     def _item_keywords(self, item: int, count: int) -> list[int]:

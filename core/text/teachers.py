@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from core.text.answers import NO, YES
 from core.text.cases import Case, ItemFacts
 from core.text.chat import Conversation, Message, Request, without_thinking
+from core.text.plain import LONGEST_TITLE
 from core.text.traces import Status, Trace
 
 _NO_TAGS = str.maketrans("<>", "()")  # so that no title closes a tag of ours
 _KEYWORDS_SHOWN = 4
-_LONGEST_TITLE = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,8 @@ def teach(case: Case, settings: TeacherSettings) -> Conversation[Trace]:
         else:
             status = "malformed" if answer is None else "gave_up"
         if reply.finish == "length" or not without_thinking(reply.text):
-            max_tokens = min(settings.most_tokens, int(max_tokens * settings.token_growth))
+            grown = min(settings.most_tokens, int(max_tokens * settings.token_growth))
+            max_tokens = max(max_tokens, grown)
         if answer is not None and answer.yes != bool(case.label):
             said = without_thinking(reply.text)[:2000]
             hint = _HINTS[(attempt - 1) % len(_HINTS)].format(truth=truth)
@@ -200,7 +201,7 @@ def _reminded(
 
 def _described(facts: ItemFacts) -> str:
     """Name an item with year and keywords; angle brackets cannot close our tags."""
-    title = facts.title[:_LONGEST_TITLE]
+    title = facts.title[:LONGEST_TITLE]
     year = f" ({facts.year})" if facts.year is not None else ""
     words = (facts.keywords or tuple(name.lower() for name in facts.categories))[:_KEYWORDS_SHOWN]
     shown = f"{title}{year}" + (f" [{', '.join(words)}]" if words else "")

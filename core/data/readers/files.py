@@ -82,6 +82,22 @@ class TableFile:
             return f"row {row + 1}"
         return f"line {self._line(row)}"
 
+    def line_of(self, record: int) -> int:
+        """Return the line, from 1, at which DuckDB's line number `record` begins: a quoted value may hold line ends."""
+        if not self.quote or len(self.delimiter) > 1:
+            return record
+        with open_text(self.path, self.encoding) as stream:
+            reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
+            previous = 0
+            try:
+                for number, _ in enumerate(reader, start=1):
+                    if number == record:
+                        return previous + 1
+                    previous = reader.line_num
+            except csv.Error:
+                pass  # a value too long for this reader
+        return record
+
     def _line(self, row: int) -> int:
         """Read up to a row; only ever done to tell the user about a bad one."""
         before = int(self.form == "delimited" and self.header)

@@ -4,6 +4,7 @@ from core.config.ingest import IngestConfig
 from core.data.readers.files import TableFile, column, identifier, missing_column
 
 INTERACTION_ROLES = ("user", "item", "rating", "time")
+ITEM_ROLES = ("title", "year", "categories", "description")
 _WHAT = {
     "user": "the user's id",
     "item": "the item's id",
@@ -43,6 +44,24 @@ def required(file: TableFile, config: IngestConfig, role: str) -> str:
     if found is None:
         raise missing_column(file, _NAMES[role][0], what=_WHAT[role], option=f"--{role}-column")
     return found
+
+
+def item_of(file: TableFile, config: IngestConfig) -> str:
+    """Return the column of the item's id in a file of items, which may call it otherwise than the interactions do.
+
+    Raises: MissingColumnError if it is neither called so nor by a common name.
+    """
+    wanted = config.item_column
+    if wanted is not None and wanted not in file.columns:
+        guess = column(file, None, _NAMES["item"], what=_WHAT["item"], option="--item-column")
+        if guess is not None:
+            return guess
+        problem = missing_column(file, wanted, what=_WHAT["item"], option="--item-column")
+        problem.hint = (
+            f"Call the column '{wanted}' in this file, too: --item-column holds for both."
+        )
+        raise problem
+    return required(file, config, "item")
 
 
 def expression(file: TableFile, config: IngestConfig, role: str) -> str:

@@ -100,7 +100,9 @@ def wrong_encoding(path: Path, encoding: str) -> EncodingError:
             except UnicodeDecodeError:
                 line = number
                 break
-    other = "latin-1" if encoding == "utf-8" else "utf-8"
+    with _open_bytes(path) as stream:
+        wide = stream.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    other = "utf-8" if encoding != "utf-8" else "utf-16" if wide else "latin-1"
     return EncodingError(
         f"{path}: line {line}: not {encoding} text",
         hint=f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",

@@ -30,7 +30,11 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     }
     if "items" in found:
         items = _items(config, _file(config, found["items"]))
-    elif config.title_format or guesses.optional(interactions, config, "title") is not None:
+    elif config.title_format or any(
+        guesses.optional(interactions, config, role) is not None
+        for role in guesses.ITEM_ROLES
+        if role == "title" or getattr(config, f"{role}_column") is not None
+    ):
         items = _items(config, interactions)
     else:
         items = None
@@ -46,7 +50,7 @@ def _file(config: IngestConfig, path: Path) -> TableFile:
 def _items(config: IngestConfig, file: TableFile) -> ItemSource:
     return ItemSource(
         file=file,
-        item=guesses.required(file, config, "item"),
+        item=guesses.item_of(file, config),
         title=_title(file, config),
         year=guesses.expression(file, config, "year"),
         categories=_categories(
@@ -72,18 +76,31 @@ def _title(file: TableFile, config: IngestConfig) -> str:
 
 
 def _categories(file: TableFile, name: str | None, separator: str | None) -> str:
-    """Return SQL for a list: the column is one, or a JSON list, or text with a separator."""
+    """Return SQL for a list: the column is one, or a list as JSON or Python writes it, or text with a separator.
+
+    Of a list of objects the names count: [{"id": 18, "name": "Drama"}].
+    """
     if name is None:
         return "[]::VARCHAR[]"
     if name in file.lists:
         return identifier(name)
     text = f"({identifier(name)})::VARCHAR"
+    listed = (
+        f"CASE WHEN json_valid({text}) THEN from_json({text}, '[\"VARCHAR\"]') "
+        f"ELSE try_cast({text} AS VARCHAR[]) END"
+    )
     if separator is not None:
         return f"string_split({text}, {literal(separator)})"
     return (
-        f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) "
-        f"THEN from_json({text}, '[\"VARCHAR\"]') "
+        f"CASE WHEN {text} LIKE '[%' AND try_cast({text} AS VARCHAR[]) IS NOT NULL THEN {_named(listed)} "
         f"WHEN contains({text}, '|') THEN string_split({text}, '|') "
         f"WHEN contains({text}, ';') THEN string_split({text}, ';') "
         f"ELSE string_split({text}, ',') END"
     )
+
+
+def _named(listed: str) -> str:
+    """Return SQL for a list with objects replaced by their names."""
+    pattern = literal("""["']?name["']?\\s*:\\s*["']?([^"',}]*)""")
+    name = f"regexp_extract(entry, {pattern}, 1)"
+    return f"list_transform({listed}, lambda entry: CASE WHEN entry LIKE '{{%' THEN {name} ELSE entry END)"

@@ -429,3 +429,16 @@ def test_exit_codes_differ() -> None:
     ]
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
     assert IngestConfig().source == "ml-100k"
+
+
+def test_the_line_of_a_ragged_row_counts_line_breaks_in_quotes(tmp_path: Path) -> None:
+    text = 'user,item,rating,time,note\na,x,4,10,"two\nlines"\na,y,4,11,z,more\n'
+    with pytest.raises(BadValueError, match="line 4: the number of values"):
+        table(tmp_path, text)
+
+
+def test_utf_16_is_suggested_where_the_file_begins_with_its_mark(tmp_path: Path) -> None:
+    text = "user,item,rating,time\na,x,4,10\n"
+    with pytest.raises(EncodingError) as told:
+        table(tmp_path, text, encoding="utf-16")
+    assert "--encoding utf-16" in told.value.hint

@@ -491,3 +491,111 @@ def test_a_preset_spelled_out_has_the_same_parameters() -> None:
     ).parameters()  # fmt: skip
     assert preset == spelled
     assert preset["since"] == "2001-06-01"
+
+
+def _reviews(title: str, **more: str) -> str:
+    """Rows of 7 items rated by 5 users, with a title made from a row's number and its item."""
+    lines = []
+    for number, (user, item, rating, time) in enumerate(ROWS):
+        row = {"user": user, "item": item, "rating": rating, "time": time}
+        row |= {name: text.format(n=number, item=item) for name, text in more.items()}
+        lines.append(json.dumps(row | {"title": title.format(n=number, item=item)}))
+    return "\n".join(lines) + "\n"
+
+
+def test_headlines_of_reviews_are_not_taken_for_titles_of_items(tmp_path: Path) -> None:
+    text = _reviews("Loved it the {n}th time", summary="{n} thumbs up", genres="Drama")
+    result = table(tmp_path, text, name="reviews.jsonl")
+    assert {item["title"] for item in result.items} == {item["item"] for item in result.items}
+    assert {item["description"] for item in result.items} == {""}
+    assert result.report["left_out_of_items"] == ["title", "year", "categories", "description"]
+    assert result.report["item_titles"] == {"id": len(result.items)}
+
+
+def test_what_is_the_same_in_all_rows_of_an_item_is_the_items(tmp_path: Path) -> None:
+    text = _reviews("Film {item}", summary="{n} thumbs up", genres="Drama")
+    result = table(tmp_path, text, name="reviews.jsonl")
+    assert {item["title"] for item in result.items} == {f"Film {i['item']}" for i in result.items}
+    assert {tuple(item["categories"]) for item in result.items} == {("Drama",)}
+    assert {item["description"] for item in result.items} == {""}
+    assert result.report["left_out_of_items"] == ["description"]
+
+
+def test_a_column_that_is_named_is_taken_at_its_word(tmp_path: Path) -> None:
+    text = _reviews("The {n}th")
+    result = table(tmp_path, text, name="reviews.jsonl", title_column="title")
+    assert all(item["title"].startswith("The ") for item in result.items)
+    assert "title" not in result.report["left_out_of_items"]
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("['Drama', 'Crime']", ["Drama", "Crime"]),
+        ('["Drama", "Crime"]', ["Drama", "Crime"]),
+        ("[{'id': 18, 'name': 'Drama'}, {'id': 80, 'name': 'Crime'}]", ["Drama", "Crime"]),
+        ('[{"id": 18, "name": "Drama"}]', ["Drama"]),
+        ("[]", []),
+        ("Drama|Crime", ["Drama", "Crime"]),
+        ("Drama", ["Drama"]),
+    ],
+)
+def test_lists_of_categories_are_read_as_they_are_written(
+    tmp_path: Path, written: str, found: list[str]
+) -> None:
+    items = tmp_path / "items.jsonl"
+    names = sorted({row[1] for row in ROWS})
+    items.write_text(
+        "".join(json.dumps({"item": n, "title": n, "genres": written}) + "\n" for n in names)
+    )
+    result = table(tmp_path, as_csv(ROWS), items=str(items))
+    assert result.items[0]["categories"] == found
+
+
+def test_categories_beside_the_interactions_need_no_title(tmp_path: Path) -> None:
+    rows = [(*row, "Drama;Crime") for row in ROWS]
+    text = as_csv(rows, header="user,item,rating,time,kind")
+    assert table(tmp_path, text).items[0]["categories"] == []
+    result = table(tmp_path, text, categories_column="kind")
+    assert result.items[0]["categories"] == ["Drama", "Crime"]
+
+
+def test_line_breaks_in_a_title_are_blanks_and_leave_its_year(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text('item,title\ni0,"A  long\nfilm (1999)"\n')
+    (first, *_) = table(tmp_path, as_csv(ROWS), items=str(items)).items
+    assert (first["title"], first["year"]) == ("A long film", 1999)
+
+
+def test_items_may_call_their_id_otherwise_than_the_interactions(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("movie_id,title\n" + "".join(f"i{n},Film {n}\n" for n in range(7)))
+    text = as_csv(ROWS, header="user,watched,rating,time")
+    result = table(tmp_path, text, items=str(items), item_column="watched")
+    assert result.items[0]["title"] == "Film 0"
+    items.write_text(items.read_text().replace("movie_id", "number"))
+    with pytest.raises(MissingColumnError, match="no column 'watched'") as told:
+        table(tmp_path, text, items=str(items), item_column="watched")
+    assert "'watched' in this file, too" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "problem"),
+    [
+        ("movielens", {"rating_column": "stars"}, "rating_column means nothing"),
+        ("ml-1m", {"delimiter": ";"}, "delimiter means nothing"),
+        ("amazon", {"categories_column": "category"}, "categories_column means nothing"),
+        ("recbole", {"quote": "'"}, "quote means nothing"),
+        ("yelp", {"encoding": "latin-1"}, "encoding means nothing"),
+        (
+            "movielens",
+            {"train_fraction": 0.5, "valid_from": "2001-01-01", "test_from": "2002-01-01"},
+            "by shares or by dates",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    source: str, options: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        IngestConfig(source=source, path="folder", **options)  # type: ignore[arg-type]

@@ -59,6 +59,16 @@ def test_cohens_d_is_not_defined_for_one_group_or_single_users():
     assert cohens_d(np.array([[1.0], [2.0]]), np.array([0, 1])) is None
 
 
+def test_cohens_d_takes_rounding_for_no_variance():
+    values = np.repeat(np.random.default_rng(0).normal(size=(3, 8)), (7, 5, 3), axis=0)
+    assert cohens_d(values, np.repeat(np.arange(3, dtype=np.int32), (7, 5, 3))) is None
+
+
+def test_vectors_of_one_dimension_are_laid_out_all_the_same():
+    places, axes = project(np.arange(20, dtype=np.float32)[:, None], "tsne", 0)
+    assert (places.shape, axes) == ((20, 2), "pca")
+
+
 def test_groups_do_not_depend_on_the_scale_of_a_dimension():
     vectors, _ = planted()
     scaled = vectors * np.array([1000, 1, 1, 0.001, 1, 1], dtype=np.float32) + 5
