@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Collection
 
-from artifacts.errors import AmbiguousReference, ArtifactNotFound, StoreError
+from artifacts.errors import AmbiguousReference, ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.index import Index
 from artifacts.manifest import Artifact
 
@@ -25,7 +25,8 @@ def resolve(index: Index, reference: str, kinds: Collection[str]) -> Artifact:
     Args:
         reference: see the top of this file.
         kinds: kinds that will do; none means any.
-    Raises: ArtifactNotFound, AmbiguousReference, StoreError if it is no reference at all.
+    Raises: ArtifactNotFound, AmbiguousReference, CorruptArtifact for a version that cannot be read, StoreError if it is
+        no reference at all.
     """
     match = _FULL.fullmatch(reference)
     if match is None:
@@ -66,6 +67,13 @@ def by_object(index: Index, object_id: str) -> Artifact:
 
 def _by_name(index: Index, kind: str, name: str, version: int | None) -> Artifact:
     latest = index.latest.get((kind, name))
+    if version is not None:
+        lost = next((d for d in index.damaged if d.reference == f"{kind}/{name}@{version}"), None)
+        if lost:
+            raise CorruptArtifact(
+                f"{lost.reference} {lost.problem}",
+                hint="Make it again, then thinkrec remove takes this version away.",
+            )
     if latest is None:
         raise ArtifactNotFound(
             f"there is no artifact {kind}/{name}", hint=_nearest(index, kind, name)

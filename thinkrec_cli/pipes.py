@@ -46,7 +46,7 @@ def read_piped_references() -> list[str]:
     _check_predecessor()
     found = parse_references(text)
     if not found and stat.S_ISFIFO(mode):
-        console.say("nothing came through the pipe; inputs are the latest that fit")
+        console.warn("nothing came through the pipe; inputs are the latest that fit")
     return found
 
 

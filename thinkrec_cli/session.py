@@ -75,6 +75,22 @@ class Session:
         store.say = self.say
         return store
 
+    @property
+    def store_there(self) -> "Store":
+        """The store, which has to be there: to look after one that a typing error makes would find all well.
+
+        Raises: StoreError if there is none.
+        """
+        from artifacts.errors import StoreError
+
+        root = Path(self.switches.store or DEFAULT_STORE)
+        if not (root / "format.json").exists():
+            raise StoreError(
+                f"there is no store at {root.absolute()}",
+                hint="Check --store and the folder you are in; thinkrec ingest makes a store.",
+            )
+        return self.store
+
     @contextmanager
     def context(self, *, force: bool = False) -> Iterator["Context"]:
         """Yield what stages need; when it closes, the catalog file shows what they made."""

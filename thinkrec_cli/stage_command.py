@@ -133,6 +133,11 @@ def _finish(session: Session, shape: Shape, done: Done) -> None:
     artifact = done.outcome.artifact
     if done.outcome.hit:
         session.say(f"cached: {artifact.reference} was made before")
+        latest = session.store.resolve(f"{artifact.kind}/{artifact.name}")
+        if latest.object_id != artifact.object_id:
+            session.say(
+                f"the latest is {latest.reference}: say {artifact.reference} to use this one"
+            )
     if shape.act:
         shape.act(session, done)
     if session.as_json:

@@ -14,6 +14,7 @@ from artifacts.store import Artifact, Draft, Store
 from core.config.base import Config
 from core.errors import MismatchError
 from core.progress import Progress, Silent
+from core.stages.names import fitting_name
 
 C = TypeVar("C", bound=Config)
 
@@ -178,7 +179,7 @@ def plan_stage(
         stage=stage,
         config=config,
         inputs=inputs,
-        name=name or stage.name(config, inputs),
+        name=name or fitting_name(stage.name(config, inputs)),
         resources=resources,
         key=key,
     )
@@ -249,6 +250,13 @@ def resolve_inputs(
             ]
         ):
             chosen[name] = fitting if wanted.many else fitting[-1:]
+        elif (
+            wanted.required
+            and not (wanted.by_option or wanted.through or wanted.unless)
+            and (unfit := [a for a in from_pipe if a.kind in wanted.kinds])
+        ):
+            # The stage refuses it and says why; nothing else is taken in its place unasked.
+            chosen[name] = unfit[-1:]
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
     for name, wanted in stage.inputs.items():

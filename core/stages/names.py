@@ -4,6 +4,8 @@ import hashlib
 import re
 
 _LONGEST = 48
+_LONGEST_NAME = 64
+"""What the store takes."""
 
 
 def slug(text: str) -> str:
@@ -12,3 +14,11 @@ def slug(text: str) -> str:
     if plain == text:
         return plain
     return f"{plain or 'x'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def fitting_name(name: str) -> str:
+    """Cut a name put together from others to what the store takes; a digest keeps names apart."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{name[: _LONGEST_NAME - 7].rstrip('-._')}-{digest}"

@@ -19,7 +19,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from artifacts.errors import StoreError
 from artifacts.keys import check_name
@@ -364,8 +365,20 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()  # a bare word
+    if not isinstance(value, str) and _is_text(table, key):
+        value = raw.strip()  # an id or a date, which the shell took out of its quotes
     spelled = {existing.replace("-", "_"): existing for existing in table}
     table[spelled.get(key.replace("-", "_"), key)] = value
+
+
+def _is_text(table: Mapping[str, Any], key: str) -> bool:
+    """Return whether a setting of a step is a text and nothing else."""
+    command = table.get("command")
+    if command not in STAGE_COMMANDS:
+        return False
+    types = get_type_hints(load_stage(command).config)
+    wanted = types.get(key.replace("-", "_"))
+    return set(get_args(wanted) or (wanted,)) <= {str, NoneType}
 
 
 def _unknown(where: str, what: str, word: str, known: Any) -> RecipeError:

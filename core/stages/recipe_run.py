@@ -87,7 +87,12 @@ def run_recipe(
 
 
 def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[Step]:
-    """Return the steps asked for and all they need. Raises: RecipeError for an unknown id."""
+    """Return the steps asked for and all they need. Raises: RecipeError for an unknown id, or both ways to choose."""
+    if only and until:
+        raise RecipeError(
+            "--only and --until choose steps in two ways",
+            hint="Use one of them: --only runs just that step, --until also what it needs.",
+        )
     goals = only or until
     if not goals:
         return list(recipe.steps)
@@ -97,7 +102,7 @@ def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[S
 
 def _done_before(context: Context, step: Step, plan: Plan) -> Artifact:
     if found := context.store.find(step.stage.kind, plan.key):
-        return found
+        return context.store.name_object(found, plan.name)
     raise RecipeError(
         f"step '{step.id}' was not run yet, and the steps you chose need it",
         hint=f"Add --only {step.id}, or leave --only out.",

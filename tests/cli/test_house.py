@@ -8,7 +8,7 @@ import json
 import duckdb
 import pytest
 
-from artifacts.errors import CorruptArtifact, StoreError
+from artifacts.errors import BadQuery, CorruptArtifact, StoreError
 from artifacts.store import Store
 from core.data.tables import write_table
 from core.stages.kinds import KEYWORDS, KINDS
@@ -268,3 +268,40 @@ def test_show_of_a_long_chain_ends_and_json_names_all_of_it(thinkrec, store):
         assert tree.rstrip().endswith("…")
     shown = json.loads(thinkrec("show", "keywords/k0", "--json").stdout)
     assert len(shown["descendants"]) == DEPTH + 4
+
+
+def test_sql_json_keeps_columns_of_one_name_apart(stocked):
+    query = "select 1 as x, 0.5 as x, 3 as x_1"
+    assert json.loads(stocked("sql", "--json", query).stdout) == [{"x": 1, "x_2": 0.5, "x_1": 3}]
+
+
+def test_sql_that_is_not_utf_8_is_refused(shell, stocked):
+    done = shell("printf \"select 'caf\\xe9'\" | thinkrec sql -")
+    assert done.returncode == BadQuery.exit_code
+    assert "not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "gc", "rebuild"])
+def test_keeping_house_makes_no_store(thinkrec, tmp_path, command):
+    done = thinkrec(command, "--store", str(tmp_path / "typo"))
+    assert done.returncode == StoreError.exit_code
+    assert "there is no store at" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_damaged_version_that_is_named_is_said_to_be_damaged(stocked, store):
+    artifact = Store.open(store, KINDS, program_version="test").resolve("keywords/tfidf")
+    manifest = artifact.folder / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text("{")
+    for command in ("verify", "show"):
+        done = stocked(command, "keywords/tfidf@1")
+        assert done.returncode == CorruptArtifact.exit_code
+        assert "keywords/tfidf@1 cannot be read" in done.stderr
+
+
+def test_a_hit_that_is_not_the_latest_is_told(stocked):
+    assert stocked("augment", "--limit", "3").returncode == 0
+    done = stocked("augment")
+    assert done.stdout == "keywords/tfidf@1\n"
+    assert "the latest is keywords/tfidf@2: say keywords/tfidf@1 to use this one" in done.stderr

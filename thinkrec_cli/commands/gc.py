@@ -36,7 +36,9 @@ def command(
 ) -> None:
     """Remove what nothing needs."""
     kept: list[Removal] = []
-    removals = session.store.gc(dry_run=not really, unfinished_days=unfinished, on_kept=kept.append)
+    removals = session.store_there.gc(
+        dry_run=not really, unfinished_days=unfinished, on_kept=kept.append
+    )
     total = sum(removal.bytes for removal in removals)
     if session.as_json:
         console.out_json(

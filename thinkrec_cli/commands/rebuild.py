@@ -1,5 +1,6 @@
 """`thinkrec rebuild`: make the catalog anew."""
 
+from artifacts.errors import StoreError
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
@@ -14,10 +15,13 @@ EXAMPLES = ("thinkrec rebuild",)
 @with_session
 def command(session: Session) -> None:
     """Make the catalog anew from the files."""
-    warning = session.store.rebuild()
+    warning = session.store_there.rebuild()
     count = len(session.store.artifacts())
     if session.as_json:
         console.out_json({"artifacts": count, "warning": warning})
     if warning:
-        console.warn(warning)
+        raise StoreError(
+            f"the index is made anew, the catalog is not: {warning}",
+            hint="Free some space or move the store, then run it again.",
+        )
     session.say(f"catalog of {count} artifacts made anew")

@@ -29,7 +29,7 @@ def command(
     really: Annotated[bool, typer.Option("--yes", "-y", help="Remove, not only list.")] = False,
 ) -> None:
     """Take artifacts away."""
-    departures = session.store.remove(*references, dry_run=not really)
+    departures = session.store_there.remove(*references, dry_run=not really)
     total = sum(departure.bytes for departure in departures)
     if session.as_json:
         console.out_json(

@@ -4,8 +4,9 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from decimal import Decimal
 from itertools import chain, islice
 from queue import Empty, Queue
 from threading import Thread
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from artifacts.errors import BadQuery
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
@@ -50,6 +52,12 @@ def command(
 ) -> None:
     """Query everything with SQL."""
     text = sys.stdin.read() if query == "-" else query
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadQuery(
+            "the query is not UTF-8 text", hint="Save it as UTF-8, or check the terminal's locale."
+        ) from None
     with closing(_query(session, text)) as answer:
         columns = next(answer)
         # Begun here: a query that fails at once prints nothing.
@@ -120,7 +128,11 @@ def _show(session: Session, columns: list[str], rows: Rows) -> None:
 
 
 def _write_json(columns: list[str], rows: Rows) -> None:
-    """Write a list of objects, one per line, so that neither people nor memory suffer."""
+    """Write a list of objects, one per line, so that neither people nor memory suffer.
+
+    A column whose name came before gets a number: artifact_1 is the second view's in a join.
+    """
+    columns = _distinct(columns)
     sys.stdout.write("[")
     for number, row in enumerate(rows):
         item = {c: _json_value(v) for c, v in zip(columns, row, strict=True)}
@@ -129,8 +141,21 @@ def _write_json(columns: list[str], rows: Rows) -> None:
     sys.stdout.write("]\n")
 
 
+def _distinct(columns: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for column in columns:
+        name, number = column, 0
+        while name in found or (number and name in columns):
+            number += 1
+            name = f"{column}_{number}"
+        found.append(name)
+    return found
+
+
 def _json_value(value: Any) -> Any:
-    """Spell what JSON cannot: numbers that are none become null."""
+    """Spell what JSON cannot: numbers that are none become null, decimals plain numbers."""
+    if isinstance(value, Decimal):
+        return float(value) if value.is_finite() else None
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, (list, tuple)):

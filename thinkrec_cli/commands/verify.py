@@ -28,7 +28,7 @@ def command(
     from thinkrec_cli.pipes import read_piped_references
 
     wanted = references or read_piped_references() or None
-    store = session.store
+    store = session.store_there
     chosen = store.artifacts() if wanted is None else [store.resolve(r) for r in wanted]
     objects = {a.object_id: a for a in chosen}
     total = sum(f["bytes"] for a in objects.values() for f in a.manifest.files.values())

@@ -21,7 +21,13 @@ _NO_TEXT = {
 
 
 def existing_file(path: Path) -> Path:
-    """Return the path. Raises: MissingFileError if there is no such file."""
+    """Return the path. Raises: MissingFileError if there is no such file, or its name cannot be told to DuckDB."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise MissingFileError(
+            f"the name of the file {str(path)!a} is not UTF-8", hint="Rename the file."
+        ) from None
     if path.is_dir():
         raise MissingFileError(f"{path} is a folder, not a file", hint="Give the path of a file.")
     if not path.is_file():

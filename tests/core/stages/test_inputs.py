@@ -1,14 +1,18 @@
 """Which artifacts a stage takes where nobody names them."""
 
+from dataclasses import replace
+
 import pytest
 
 from artifacts.errors import ArtifactNotFound
+from artifacts.keys import check_name
 from artifacts.store import Artifact, Store
 from core.config.synthesize import SynthesizeConfig
 from core.data.tables import write_table
 from core.stages import synthesize
-from core.stages.base import Context, dataset_of, plan_stage
+from core.stages.base import Context, Input, Unnamed, dataset_of, plan_stage, resolve_inputs
 from core.stages.kinds import KEYWORDS, KINDS
+from core.stages.names import fitting_name, slug
 from tests.conftest import write_dataset
 
 
@@ -61,3 +65,31 @@ def _unchecked(store: Store, inputs: dict[str, list[str]]) -> Artifact:
     artifact = published(store, "keywords", "k", inputs)
     folder.rmdir()
     return artifact
+
+
+def test_what_is_piped_and_does_not_fit_is_not_passed_over_for_another(store):
+    data = published(store, "dataset", "whole", {})
+    first = published(store, "keywords", "first", {"dataset": [data.object_id]})
+    second = published(store, "keywords", "second", {"dataset": [data.object_id]})
+    stage = replace(
+        synthesize.STAGE,
+        inputs={"keywords": Input(kinds=("keywords",), text="", fits=lambda a: a.name == "first")},
+    )
+
+    def chosen(*piped: Artifact) -> list[Artifact]:
+        unnamed = Unnamed(piped=[a.reference for a in piped])
+        return resolve_inputs(store, stage, {}, unnamed)["keywords"]
+
+    assert chosen() == [first]
+    assert chosen(first, second) == [first]
+    assert chosen(second) == [second]  # the stage refuses it, and says why
+
+
+def test_names_made_of_others_fit_the_store_and_stay_apart():
+    user, item = "mh_-eMZ6K5RLWhZyISBhwA", "XQfwVwDr-v0ZS3_CbbE5Xw"
+    long = [f"thinkrec-{slug(u)}-{slug(item)}" for u in (user, user.lower())]
+    names = [fitting_name(name) for name in long]
+    assert min(map(len, long)) > 60
+    assert [check_name(name) for name in names] == names
+    assert len(set(names)) == 2
+    assert fitting_name("thinkrec-42-17") == "thinkrec-42-17"

@@ -291,6 +291,25 @@ def test_only_needs_the_steps_before_to_be_done(folder, context):
     assert [one.step.id for one in done] == ["keywords"]
 
 
+def test_only_names_its_result_as_the_whole_run_would(folder, context):
+    recipe = load_recipe(folder / "recipe.toml")
+    list(run_recipe(context, recipe, until=["data"]))
+    context.store.name_object(context.store.resolve("dataset/table"), "alias")
+    (done,) = run_recipe(context, recipe, only=["keywords"])
+    (source,) = done.outcome.artifact.manifest.inputs["dataset"]
+    assert context.store.resolve("dataset/table").object_id == source
+    with pytest.raises(RecipeError, match="--only and --until"):
+        plan_recipe(context, recipe, only=["keywords"], until=["data"])
+
+
+def test_ids_and_dates_need_no_quotes_that_a_shell_would_take_away(folder):
+    changes = ["data.since=2001-06-01", "data.user-column=4"]
+    (data, *_) = load_recipe(folder / "recipe.toml", changes).steps
+    assert (data.config.since, data.config.user_column) == ("2001-06-01", "4")
+    quoted = load_recipe(folder / "recipe.toml", ['data.user_column="4"']).steps[0]
+    assert quoted.config.user_column == "4"
+
+
 def test_what_lies_in_the_store_does_not_leak_into_a_recipe(folder, context):
     recipe = read(
         RECIPE.replace("[step.keywords]", "[step.other]").replace(
