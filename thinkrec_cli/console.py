@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,6 +52,22 @@ def page(*, quiet: bool) -> Console:
 def out(line: str) -> None:
     """Write one line of result."""
     sys.stdout.write(line + "\n")
+
+
+def out_aligned(columns: Sequence[str], batches: Iterable[Sequence[Sequence[str]]]) -> None:
+    """Write rows as lines that are aligned as far as rows are known: they need not all fit into memory.
+
+    For programs and files: nothing is folded or cut, whatever the width.
+    """
+    widths = [0] * len(columns)
+    todo: list[Sequence[str]] = [columns]
+    for batch in batches:
+        todo += batch
+        widths = [max(width, *(len(row[n]) for row in todo)) for n, width in enumerate(widths)]
+        for row in todo:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            out(line.rstrip())
+        todo = []
 
 
 def out_json(value: Any) -> None:

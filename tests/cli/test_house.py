@@ -305,3 +305,19 @@ def test_a_hit_that_is_not_the_latest_is_told(stocked):
     done = stocked("augment")
     assert done.stdout == "keywords/tfidf@1\n"
     assert "the latest is keywords/tfidf@2: say keywords/tfidf@1 to use this one" in done.stderr
+
+
+def test_a_list_for_a_program_is_one_line_each_however_long(thinkrec, ingested):
+    name = "of-a-" + "very-" * 10 + "long-name"
+    assert (
+        thinkrec("ingest", "table", "--interactions", "ratings.csv", "--name", name).returncode == 0
+    )
+    assert thinkrec("augment", "--dataset", name, "--name", name).returncode == 0
+    lines = thinkrec("list", COLUMNS="40").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        "dataset/table@1",
+        f"dataset/{name}@1",
+        f"keywords/{name}@1",
+    ]
+    assert lines[-1].endswith(f"  dataset/{name}@1")
+    assert not [line for line in lines if line != line.rstrip()]

@@ -1,5 +1,6 @@
 """`thinkrec list`: what is in the store."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ DETAILS = """
 Newest last. A reference in the first column is what other commands take.
 """
 EXAMPLES = ("thinkrec list", "thinkrec list scores --json")
+COLUMNS = ("reference", "made", "rows", "size", "made from")
 
 
 @with_session
@@ -88,23 +90,28 @@ def _reference(store: "Store", object_id: str) -> str:
 
 
 def _show(store: "Store", artifacts: "list[Artifact]") -> None:
+    lines = [_line(_entry(store, artifact)) for artifact in artifacts]
+    if not sys.stdout.isatty():
+        console.out_aligned(COLUMNS, [lines])
+        return
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("reference", no_wrap=True)
-    table.add_column("made", no_wrap=True)
-    table.add_column("rows", justify="right")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("made from", overflow="fold")
-    for artifact in artifacts:
-        entry = _entry(store, artifact)
-        rows = "" if entry["rows"] is None else f"{entry['rows']:,}"
-        table.add_row(
-            Text(artifact.reference, "cyan"),
-            moment(artifact.created),
-            rows,
-            byte_size(entry["bytes"]),
-            Text(" ".join(entry["inputs"]), "dim"),
-        )
+    table.add_column(COLUMNS[0], overflow="fold")
+    for column in COLUMNS[1:4]:
+        table.add_column(column, no_wrap=True, justify="left" if column == "made" else "right")
+    table.add_column(COLUMNS[4], overflow="fold")
+    for reference, *facts, inputs in lines:
+        table.add_row(Text(reference, "cyan"), *facts, Text(inputs, "dim"))
     console.results().print(table)
+
+
+def _line(entry: dict[str, Any]) -> list[str]:
+    return [
+        entry["reference"],
+        moment(entry["created"]),
+        "" if entry["rows"] is None else f"{entry['rows']:,}",
+        byte_size(entry["bytes"]),
+        " ".join(entry["inputs"]),
+    ]

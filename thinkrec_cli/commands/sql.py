@@ -72,7 +72,9 @@ def command(
         elif sys.stdout.isatty():
             _show(session, columns, rows)
         else:
-            _write_aligned(columns, batches)
+            console.out_aligned(
+                columns, ([[_cell(v) for v in row] for row in rows] for rows in batches)
+            )
 
 
 def _query(session: Session, text: str) -> Generator[Any]:
@@ -196,16 +198,3 @@ def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> "Table":
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     return table
-
-
-def _write_aligned(columns: list[str], batches: Iterable[Rows]) -> None:
-    """Write lines that are aligned as far as rows are known: they need not all fit into memory."""
-    widths = [0] * len(columns)
-    todo = [columns]
-    for batch in batches:
-        todo += [[_cell(value) for value in row] for row in batch]
-        widths = [max(width, *(len(row[n]) for row in todo)) for n, width in enumerate(widths)]
-        for row in todo:
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            console.out(line.rstrip())
-        todo = []
