@@ -293,8 +293,8 @@ def _fused(summary: Mapping[str, Any]) -> list[str]:
 def _commands(store: Store, behind: Sequence[Artifact]) -> Iterator[str]:
     yield "## Commands"
     yield ""
-    yield "How each artifact behind these figures was made, after those it was made from. Files have to be added to"
-    yield "`ingest`: `--path FOLDER`, or `--interactions FILE --items FILE` for a table."
+    yield "How each artifact behind these figures was made, after those it was made from. In another store versions may"
+    yield "be others: leave `@N` out there. FOLDER and FILE are where the data lie."
     yield ""
     yield "```sh"
     for made in behind:

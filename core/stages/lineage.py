@@ -55,7 +55,7 @@ def origin(store: Store, artifact: Artifact) -> "Origin":
         reference=artifact.reference,
         kind=artifact.kind,
         key=artifact.key,
-        command=command_line(artifact.kind, manifest.parameters, inputs),
+        command=command_line(artifact.kind, manifest.parameters, inputs, manifest.resources),
         inputs=tuple(reference for references in inputs.values() for reference in references),
         seed=seed if isinstance(seed, int) else None,
         machine=f"{machine}{dtype}" if machine else "",
@@ -65,7 +65,10 @@ def origin(store: Store, artifact: Artifact) -> "Origin":
 
 
 def command_line(
-    kind: str, parameters: Mapping[str, Any], inputs: Mapping[str, Sequence[str]]
+    kind: str,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, Sequence[str]],
+    resources: Iterable[str] = (),
 ) -> str:
     """Return the command of an artifact: its inputs, and the settings that are not the default.
 
@@ -73,6 +76,8 @@ def command_line(
         kind: of the artifact.
         parameters: its keyed settings, as the manifest has them.
         inputs: input name -> references.
+        resources: names of what else it was made from; files of the user are not part of the settings, so a word
+            stands in their place.
     """
     stage = _stage_of(kind)
     if stage is None:
@@ -88,7 +93,16 @@ def command_line(
     for name, references in inputs.items():
         given = references or _left_out(stage.inputs.get(name), parameters)
         flags += [word for one in given for word in (f"--{name.replace('_', '-')}", one)]
-    return shlex.join([*words, *flags])
+    return shlex.join([*words, *flags, *_files(kind, parameters, resources)])
+
+
+def _files(kind: str, parameters: Mapping[str, Any], resources: Iterable[str]) -> list[str]:
+    roles = [name.removeprefix("file:") for name in resources if name.startswith("file:")]
+    if kind != "dataset" or not roles:
+        return []
+    if parameters.get("source") != "table":
+        return ["--path", "FOLDER"]
+    return [word for role in roles for word in (f"--{role}", "FILE")]
 
 
 def _left_out(wanted: Input | None, parameters: Mapping[str, Any]) -> tuple[str, ...]:

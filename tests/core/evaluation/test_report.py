@@ -344,3 +344,19 @@ def test_a_long_curve_is_thinned_to_means() -> None:
     assert len(short) <= POINTS
     assert short[0] == (4.0, 8.0)
     assert thinned(points[:5]) == points[:5]
+
+
+@pytest.mark.parametrize(
+    ("source", "resources", "files"),
+    [
+        ("table", ["file:interactions", "file:items"], " --interactions FILE --items FILE"),
+        ("table", ["file:interactions"], " --interactions FILE"),
+        ("ml-1m", ["file:interactions", "file:items"], " --path FOLDER"),
+        ("ml-100k", ["resource:ml-100k"], ""),
+    ],
+)
+def test_the_command_of_a_data_set_says_where_files_belong(
+    source: str, resources: list[str], files: str
+) -> None:
+    command = command_line("dataset", {"source": source}, {}, resources)
+    assert command == f"thinkrec ingest {source}{files}"
