@@ -77,12 +77,21 @@ def out_json(value: Any) -> None:
 
 def say(line: str) -> None:
     """Tell a person something that is no result."""
-    errors().print(Text(line, style="dim"), soft_wrap=True)
+    _tell(Text(line, style="dim"))
 
 
 def warn(line: str) -> None:
     """Tell a person something to care about."""
-    errors().print(Text.assemble(("warning: ", "bold yellow"), line), soft_wrap=True)
+    _tell(Text.assemble(("warning: ", "bold yellow"), line))
+
+
+def _tell(line: Text) -> None:
+    console = errors()
+    if console.is_terminal:
+        console.print(line, soft_wrap=True)
+    else:
+        # In one piece: rich writes a line once more if an interrupt comes between writing and forgetting it.
+        sys.stderr.write(line.plain + "\n")
 
 
 def print_error(problem: str, *, hint: str, notes: list[str] | None = None) -> None:

@@ -232,7 +232,7 @@ def test_scores_that_are_listed_are_measured_or_refused_but_never_passed_over(sh
     assert made.summary["scores"] == ["scores/pairs@1"]
     piped = Unnamed(piped=["scores/pairs@1"])  # nothing says that any of its pairs has a label
     plan = plan_stage(shop.context, STAGE, config, references={}, unnamed=piped)
-    assert [one.reference for one in plan.inputs["scores"]] == ["scores/mf@1"]
+    assert [one.reference for one in plan.inputs["scores"]] == ["scores/pairs@1"]
     assert not made.manifest.inputs["against"]
 
 
