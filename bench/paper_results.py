@@ -2,8 +2,8 @@
 
     python -m bench.paper_results --store DIR --markdown results/ml-1m-cpu.md TITLE=evaluation/NAME [...]
 
-Every figure is read from an artifact, which the page names; nothing is computed here. What a reader should know besides
-comes from a file (--notes), so that writing the page again keeps it.
+Every figure is read from an artifact, which the page names; nothing is computed here but shares of one
+in another. What a reader should know besides comes from a file (--notes), so that writing the page again keeps it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from core.data.tables import read_rows
 from core.evaluation.baselines import BIAS
 from core.evaluation.paper import PaperRow
 from core.stages.base import dataset_of
-from core.stages.eval import is_bias, scorer_names, scorer_of
+from core.stages.eval import is_bias, scorer_names, scorer_of, scores_measured
 from core.stages.kinds import KINDS
 from core.stages.lineage import lineage, origin
 from core.stages.paper import papers_rows
@@ -58,9 +58,7 @@ class Table:
             name: [store.by_object(one) for one in ids]
             for name, ids in evaluation.manifest.inputs.items()
         }
-        against, given = inputs.get("against", []), inputs.get("scores", [])
-        known = {artifact.object_id for artifact in given}
-        given = [*(one for one in against if one.object_id not in known), *given]
+        given = scores_measured(inputs)
         names = scorer_names(store, given)
         made_by = {
             name: scorer_of(store, scores) for name, scores in zip(names, given, strict=True)
@@ -73,7 +71,7 @@ class Table:
         of_against = [
             name
             for name, scores in zip(names, given, strict=True)
-            if scores.object_id in {one.object_id for one in against}
+            if scores.object_id in evaluation.manifest.inputs.get("against", ())
         ]
         explanations = inputs.get("explanations", [])
         return cls(

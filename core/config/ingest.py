@@ -59,10 +59,9 @@ _GENERAL = {
     "unrated_items": True,
 }
 _PRESET_FIELDS = (*_GENERAL, "since", "valid_from", "test_from", "until")
-_COLUMNS = tuple(
-    f"{role}_column"
-    for role in ("user", "item", "rating", "time", "title", "year", "categories", "description")
-)
+INTERACTION_ROLES = ("user", "item", "rating", "time")
+ITEM_ROLES = ("title", "year", "categories", "description")
+_COLUMNS = tuple(f"{role}_column" for role in (*INTERACTION_ROLES, *ITEM_ROLES))
 _READING = (*_COLUMNS, "delimiter", "quote", "categories_separator", "encoding")
 _READ_BY = {
     "table": _READING,

@@ -69,6 +69,8 @@ def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
     guessed = [role for role in empty if role not in named]
     if config.title_format is not None:
         guessed.remove("title")
+    if not guessed:
+        return []
     differs = ", ".join(
         f"avg((min_{role} IS DISTINCT FROM max_{role})::INTEGER)" for role in guessed
     )
@@ -76,8 +78,6 @@ def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
         f"min({role}::VARCHAR) AS min_{role}, max({role}::VARCHAR) AS max_{role}"
         for role in guessed
     )
-    if not guessed:
-        return []
     shares = connection.execute(
         f"SELECT {differs} FROM (SELECT {ends} FROM all_facts GROUP BY item HAVING count(*) > 1)"
     ).fetchone()
@@ -88,8 +88,9 @@ def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
     ]
     if "title" in found:
         found = guessed  # what stands beside a headline is the review's, too
-    for role in found:
-        connection.execute(f"UPDATE all_facts SET {role} = {empty[role]}")
+    if found:
+        changes = ", ".join(f"{role} = {empty[role]}" for role in found)
+        connection.execute(f"UPDATE all_facts SET {changes}")
     return found
 
 

@@ -56,9 +56,14 @@ def make(work: Work[EvalConfig]) -> None:
 
 def all_scores(work: Work[EvalConfig]) -> list[Artifact]:
     """Return the scores to measure: those given, and first the one to compare with if it is another."""
-    given, against = list(work.inputs["scores"]), work.optional("against")
+    return scores_measured(work.inputs)
+
+
+def scores_measured(inputs: Mapping[str, Sequence[Artifact]]) -> list[Artifact]:
+    """Return the same of an evaluation's inputs."""
+    given = inputs.get("scores", ())
     known = {artifact.object_id for artifact in given}
-    return given if against is None or against.object_id in known else [against, *given]
+    return [*(one for one in inputs.get("against", ()) if one.object_id not in known), *given]
 
 
 def _write(work: Work[EvalConfig], path: str, lines: Sequence[Mapping[str, Any]]) -> None:

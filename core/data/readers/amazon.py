@@ -6,7 +6,7 @@ products occur several times. What is no title is replaced by brand and category
 
 from pathlib import Path
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import (
     TableFile,
@@ -47,7 +47,7 @@ def files(config: IngestConfig) -> dict[str, Path]:
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """Describe the files. Raises: MissingColumnError, EmptyFileError, BadValueError."""
     reviews = _reviews(found["interactions"])
-    columns = {role: guesses.required(reviews, config, role) for role in guesses.INTERACTION_ROLES}
+    columns = {role: guesses.required(reviews, config, role) for role in INTERACTION_ROLES}
     items = _items(config, any_file(found["items"])) if "items" in found else None
     return Source(interactions=reviews, items=items, **columns)
 

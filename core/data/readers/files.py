@@ -2,10 +2,10 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from core.data.readers.streams import (
     copy_without_mark,
@@ -87,16 +87,19 @@ class TableFile:
         if not self.quote or len(self.delimiter) > 1:
             return record
         with open_text(self.path, self.encoding) as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
-            previous = 0
             try:
-                for number, _ in enumerate(reader, start=1):
-                    if number == record:
-                        return previous + 1
-                    previous = reader.line_num
-            except csv.Error:
-                pass  # a value too long for this reader
-        return record
+                lines = (line for number, line, _ in self._records(stream) if number == record)
+                return next(lines, record)
+            except csv.Error:  # a value too long for this reader
+                return record
+
+    def _records(self, stream: IO[str]) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield (what DuckDB calls its line, the line it begins at, its cells): a quoted value may hold line ends."""
+        reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
+        line = 1
+        for number, cells in enumerate(reader, start=1):
+            yield number, line, cells
+            line = reader.line_num + 1
 
     def _line(self, row: int) -> int:
         """Read up to a row; only ever done to tell the user about a bad one."""
@@ -104,17 +107,12 @@ class TableFile:
         wanted = row + before
         with open_text(self.path, self.encoding) as stream:
             if self.form == "delimited" and self.quote and len(self.delimiter) == 1:
-                # A quoted value may hold line breaks.
-                reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
-                previous = 0
-                # What DuckDB calls a line may hold line breaks in quotes, too.
-                for number, cells in enumerate(reader, start=1):
+                for number, line, cells in self._records(stream):
                     if cells and number not in self.skipped and (wanted := wanted - 1) < 0:
-                        return previous + 1
-                    previous = reader.line_num
+                        return line
             else:
-                for number, line in enumerate(stream, start=1):
-                    if number in self.skipped or not line.strip():
+                for number, text in enumerate(stream, start=1):
+                    if number in self.skipped or not text.strip():
                         continue
                     if (wanted := wanted - 1) < 0:
                         return number

@@ -3,8 +3,6 @@
 from core.config.ingest import IngestConfig
 from core.data.readers.files import TableFile, column, identifier, missing_column
 
-INTERACTION_ROLES = ("user", "item", "rating", "time")
-ITEM_ROLES = ("title", "year", "categories", "description")
 _WHAT = {
     "user": "the user's id",
     "item": "the item's id",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import TableFile, delimited_file, identifier
 from core.data.readers.source import ItemSource, Source
@@ -39,9 +39,7 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
             categories=_sequence(guesses.optional(file, config, "categories")),
             description=guesses.expression(file, config, "description"),
         )
-    columns = {
-        role: guesses.required(interactions, config, role) for role in guesses.INTERACTION_ROLES
-    }
+    columns = {role: guesses.required(interactions, config, role) for role in INTERACTION_ROLES}
     return Source(interactions=interactions, items=items, **columns)
 
 

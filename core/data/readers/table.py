@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, identifier, literal, missing_column
 from core.data.readers.source import ItemSource, Source
@@ -25,14 +25,12 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     Raises: MissingColumnError, EmptyFileError, EncodingError, BadValueError.
     """
     interactions = _file(config, found["interactions"])
-    columns = {
-        role: guesses.required(interactions, config, role) for role in guesses.INTERACTION_ROLES
-    }
+    columns = {role: guesses.required(interactions, config, role) for role in INTERACTION_ROLES}
     if "items" in found:
         items = _items(config, _file(config, found["items"]))
     elif config.title_format or any(
         guesses.optional(interactions, config, role) is not None
-        for role in guesses.ITEM_ROLES
+        for role in ITEM_ROLES
         if role == "title" or getattr(config, f"{role}_column") is not None
     ):
         items = _items(config, interactions)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import any_file, identifier, with_columns
 from core.data.readers.source import ItemSource, Source
@@ -54,5 +54,5 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
             categories="string_split(categories, ',')",
             description="concat_ws(', ', nullif(trim(city), ''), nullif(trim(state), ''))",
         )
-    columns = {role: guesses.required(reviews, config, role) for role in guesses.INTERACTION_ROLES}
+    columns = {role: guesses.required(reviews, config, role) for role in INTERACTION_ROLES}
     return Source(interactions=reviews, items=items, **columns)
