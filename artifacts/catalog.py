@@ -8,7 +8,6 @@ the copy covers: number of versions, when it was made, of which store.
 import hashlib
 import json
 import os
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ def _write(layout: Layout, index: Index, kinds: Kinds, covered: dict[str, Any]) 
         files.replace(draft, layout.catalog)
         if damages:  # without the note it is written again as long as they are there
             return f"views of catalog.duckdb cannot be read: {damages[0]}. See: thinkrec verify"
-        note = private / f"note-{secrets.token_hex(4)}"
+        note = private / f"note-{os.urandom(4).hex()}"
         files.write_new(note, json.dumps({**covered, **_identity(layout.catalog)}).encode())
         files.make_folder(layout.index)
         files.replace(note, _note_path(layout))

@@ -18,7 +18,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,7 +279,7 @@ def _write_generation(layout: Layout, artifacts: Collection[Artifact]) -> Genera
     files.make_folder(layout.index)
     existing = generations(layout)
     number = int(existing[-1].stem[4:]) + 1 if existing else 1
-    draft = layout.index / f"draft-{secrets.token_hex(4)}"
+    draft = layout.index / f"draft-{os.urandom(4).hex()}"
     try:
         files.write_new(draft, json.dumps(head).encode() + b"\n" + body)
         files.move(draft, layout.index / f"gen-{number:08d}.jsonl")

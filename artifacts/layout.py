@@ -18,7 +18,6 @@ suffix.
 
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +134,7 @@ def _make(layout: Layout) -> None:
             f"{layout.root} is not a store, and it is not empty (it holds {strangers[0]})",
             hint="Name a store, or a folder that does not exist yet, with --store.",
         )
-    draft = layout.root / f"format.json.{secrets.token_hex(4)}"
+    draft = layout.root / f"format.json.{os.urandom(4).hex()}"
     try:
         files.write_new(draft, json.dumps({"format": FORMAT}).encode() + b"\n")
         files.link(draft, layout.format_file)  # two processes may make the same store at once

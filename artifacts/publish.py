@@ -16,7 +16,6 @@ link(2), not on the lock.
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -35,7 +34,7 @@ OWNER_NAME = "owner"
 @contextmanager
 def staging(layout: Layout) -> Iterator[Path]:
     """Yield a private folder, which is removed at the end whatever happens."""
-    folder = layout.staging / secrets.token_hex(8)
+    folder = layout.staging / os.urandom(8).hex()
     with ExitStack() as stack:
         # gc removes what has no living owner: it must not look between the making and the lock.
         with locks.held(layout.lock("gc"), shared=True):
@@ -136,11 +135,11 @@ def _place(layout: Layout, folder: Path, manifest: Manifest) -> str:
         target = layout.object_folder(manifest.kind, object_id)
         if target.exists():
             if _is_committed(layout, manifest.kind, object_id):
-                object_id = f"{manifest.key}.{secrets.token_hex(4)}"
+                object_id = f"{manifest.key}.{os.urandom(4).hex()}"
                 continue
             # Left by a process that died before its commit. Everybody who could still commit it
             # holds our lock.
-            files.move(target, folder.parent / f"orphan-{secrets.token_hex(4)}")
+            files.move(target, folder.parent / f"orphan-{os.urandom(4).hex()}")
         files.move(folder, target)
         files.sync(target.parent)
         return object_id
@@ -161,7 +160,7 @@ def _link(layout: Layout, private: Path, clock: int, what: tuple[str, str, str, 
     """Write the commit and link it under the next free version. Returns: the version."""
     kind, name, object_id, digest = what
     content = {"object": object_id, "manifest_sha256": digest, "created": _later(clock)}
-    draft = private / f"commit-{secrets.token_hex(4)}"
+    draft = private / f"commit-{os.urandom(4).hex()}"
     files.write_new(draft, json.dumps(content, sort_keys=True).encode() + b"\n")
     files.protect(draft)
     folder = layout.refs / kind / name

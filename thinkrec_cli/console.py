@@ -1,24 +1,17 @@
 """The two streams: results on stdout, everything else on stderr."""
 
-import errno
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDTH_WITHOUT_TERMINAL = 120  # a table in a log file: wide enough for six columns of figures
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Tell the error boundary that the reader left, where rich would exit with 1."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class _Teller(logging.Handler):
@@ -31,22 +24,28 @@ class _Teller(logging.Handler):
 
 
 @lru_cache(maxsize=1)
-def errors() -> Console:
+def errors() -> "Console":
     """Return the console on stderr."""
-    return _Console(stderr=True, width=_width(sys.stderr), highlight=False, emoji=False)
+    from thinkrec_cli.styled import StyledConsole
+
+    return StyledConsole(stderr=True, width=_width(sys.stderr))
 
 
 @lru_cache(maxsize=1)
-def results() -> Console:
+def results() -> "Console":
     """Return the console on stdout."""
-    return _Console(width=_width(sys.stdout), highlight=False, emoji=False)
+    from thinkrec_cli.styled import StyledConsole
+
+    return StyledConsole(width=_width(sys.stdout))
 
 
-def page(*, quiet: bool) -> Console:
+def page(*, quiet: bool) -> "Console":
     """Return where a page for people goes: stdout if it is a terminal, else stderr unless quiet."""
+    from thinkrec_cli.styled import StyledConsole
+
     if sys.stdout.isatty():
         return results()
-    return _Console(quiet=True) if quiet else errors()
+    return StyledConsole(quiet=True) if quiet else errors()
 
 
 def out(line: str) -> None:
@@ -77,30 +76,38 @@ def out_json(value: Any) -> None:
 
 def say(line: str) -> None:
     """Tell a person something that is no result."""
-    _tell(Text(line, style="dim"))
+    _tell((line, "dim"))
 
 
 def warn(line: str) -> None:
     """Tell a person something to care about."""
-    _tell(Text.assemble(("warning: ", "bold yellow"), line))
-
-
-def _tell(line: Text) -> None:
-    console = errors()
-    if console.is_terminal:
-        console.print(line, soft_wrap=True)
-    else:
-        # In one piece: rich writes a line once more if an interrupt comes between writing and forgetting it.
-        sys.stderr.write(line.plain + "\n")
+    _tell(("warning: ", "bold yellow"), (line, ""))
 
 
 def print_error(problem: str, *, hint: str, notes: list[str] | None = None) -> None:
     """Write a failure: one line of problem, one of remedy; markup in them is plain text."""
-    console = errors()
-    console.print(Text.assemble(("error: ", "bold red"), _one_line(problem)), soft_wrap=True)
+    _tell(("error: ", "bold red"), (_one_line(problem), ""))
     for note in notes or []:
-        console.print(Text.assemble(("note: ", "bold"), _one_line(note)), soft_wrap=True)
-    console.print(Text.assemble(("hint: ", "bold cyan"), _one_line(hint)), soft_wrap=True)
+        _tell(("note: ", "bold"), (_one_line(note), ""))
+    _tell(("hint: ", "bold cyan"), (_one_line(hint), ""))
+
+
+def _tell(*parts: tuple[str, str]) -> None:
+    """Write a line of texts, each with its style, to stderr."""
+    if not _may_have_styles(sys.stderr):
+        # In one piece: rich writes a line once more if an interrupt comes between writing and forgetting it.
+        sys.stderr.write("".join(text for text, _ in parts) + "\n")
+        return
+    from rich.text import Text
+
+    errors().print(Text.assemble(*parts), soft_wrap=True)
+
+
+def _may_have_styles(stream: Any) -> bool:
+    """Whether a stream is a terminal or its reader wants the styles of one; if so, rich decides."""
+    return stream.isatty() or any(
+        os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE")
+    )
 
 
 def quieten_libraries(*, verbose: bool) -> None:
