@@ -19,6 +19,7 @@ from bench.table import Facts
 from core.data.dataset import SPLITS, Dataset
 from core.data.tables import read_rows
 from core.evaluation.baselines import BIAS
+from core.evaluation.intervals import beyond_chance
 from core.evaluation.paper import PaperRow
 from core.stages.base import dataset_of
 from core.stages.eval import is_bias, scorer_names, scorer_of, scores_measured
@@ -166,7 +167,7 @@ def _figures(table: Table) -> Iterator[str]:
     if auc["low"] is not None:
         yield "Intervals: 95 %, bootstrap over users."
     if table.other:
-        yield f"Minus: AUC minus that of {table.other}, on the same draws; * where the interval leaves out zero."
+        yield f"Minus: AUC minus that of {table.other}, on the same draws; * where that is more than chance."
     if table.is_named:
         yield f"Share: of the AUC and NDCG@5 of {table.other}."
     if table.paper:
@@ -217,7 +218,7 @@ def _reasons(store: Store, table: Table) -> Iterator[str]:
         for artifact in lineage(store, [explanation])
         if artifact.kind == "traces"
     }
-    yield f"Reasons of held-out rows against those of {', '.join(sorted(teachers)) or 'no teacher'}. Agreement: whether"
+    yield f"Reasons against those of {', '.join(sorted(teachers)) or 'no teacher'}. Agreement: whether"
     yield "the first word is the answer that the score gives, by construction always where the score is Yes minus No."
     if table.paper:
         yield "Paper: METEOR / BLEURT, against the reasons of another teacher."
@@ -322,7 +323,7 @@ def _gap(row: Mapping[str, Any] | None) -> str:
         return ""
     if row["low"] is None:
         return f"{row['difference']:+.4f}"
-    mark = "*" if row["low"] > 0 or row["high"] < 0 else ""
+    mark = "*" if beyond_chance(row["low"], row["high"], row["p"]) else ""
     return f"{row['difference']:+.4f}{mark} {row['low']:+.3f} to {row['high']:+.3f}"
 
 

@@ -12,20 +12,19 @@ def auc(rows: ScoredRows) -> float | None:
 
 def auc_statistic(rows: ScoredRows) -> Statistic:
     """Prepare the AUC for weighted users: sorting happens once, for any number of weightings."""
-    order = np.argsort(rows.score, kind="stable")
-    score, user = rows.score[order], rows.user[order]
-    liked = rows.label[order].astype(np.float64)
-    first_of_tie = np.flatnonzero(np.r_[True, score[1:] != score[:-1]]) if len(rows) else order
+    liked = rows.label == 1
+    order = np.argsort(rows.score[~liked], kind="stable")
+    disliked_score, disliked_user = rows.score[~liked][order], rows.user[~liked][order]
+    liked_user = rows.user[liked]
+    # Of a liked row: how many disliked ones score below it, and how many not above it.
+    below = np.searchsorted(disliked_score, rows.score[liked], side="left")
+    not_above = np.searchsorted(disliked_score, rows.score[liked], side="right")
 
     def statistic(weights: Floats) -> Floats:
-        if not len(user):
-            return np.full(len(weights), np.nan)
-        row_weights = weights[:, user]
-        total = np.add.reduceat(row_weights, first_of_tie, axis=1)
-        positive = np.add.reduceat(row_weights * liked, first_of_tie, axis=1)
-        negative = total - positive
-        below = np.cumsum(negative, axis=1) - negative
-        wins = (positive * (below + negative / 2)).sum(1)
-        return divide(wins, positive.sum(1) * negative.sum(1))
+        positive, negative = weights[:, liked_user], weights[:, disliked_user]
+        up_to = np.zeros((len(weights), len(disliked_user) + 1))
+        np.cumsum(negative, axis=1, out=up_to[:, 1:])
+        wins = (positive * (up_to[:, below] + up_to[:, not_above])).sum(1) / 2
+        return divide(wins, positive.sum(1) * up_to[:, -1])
 
     return statistic

@@ -13,8 +13,14 @@ from core.errors import MismatchError
 from core.evaluation.rows import Floats, ScoredRows, Statistic
 
 LOW, HIGH = 2.5, 97.5
-LEAST_USERS = 2
-"""Below, all draws are alike, and an interval would claim a certainty that is none."""
+LEAST_USERS = 6
+"""Below, no interval: even if all users agree, chance alone does that once in 2^(n-1) times, and not before six is
+this under .05. Draws of few users know nothing of it: of two that agree, every draw is the same.
+"""
+MOST_UNDEFINED = 0.05
+"""Share of draws in which a metric may be undefined: an interval of the rest would be of other data."""
+LEVEL = 0.05
+"""p below which a difference counts as more than chance."""
 _CELLS_AT_ONCE = 4_000_000
 """Weights of rows held in memory at a time: 32 MB."""
 
@@ -35,12 +41,9 @@ class Difference:
     low: float
     high: float
     p_value: float
-    """Two-sided: how often the resampled difference lies on the other side of zero, doubled."""
-
-    @property
-    def significant(self) -> bool:
-        """Whether the 95 % interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+    """Two-sided: how often the resampled difference lies on the other side of zero, doubled; never below that of a
+    sign test in which all users agree.
+    """
 
 
 def resample(
@@ -71,35 +74,39 @@ def resample(
     return out
 
 
+def beyond_chance(low: float | None, high: float | None, p_value: float | None) -> bool:
+    """Whether the interval of a difference leaves out zero, and its p is below LEVEL."""
+    if low is None or high is None or p_value is None:
+        return False
+    return (low > 0 or high < 0) and p_value < LEVEL
+
+
 def interval(values: Floats) -> Interval | None:
-    """Return the interval of (samples,) resampled values; None if none of them is defined."""
+    """Return the interval of (samples,) resampled values; None if too many of them are not defined."""
     defined = values[~np.isnan(values)]
-    if not len(defined):
+    if not len(defined) or len(defined) < (1 - MOST_UNDEFINED) * len(values):
         return None
     low, high = np.percentile(defined, [LOW, HIGH])
     return Interval(float(low), float(high))
 
 
-def difference(value: float, first: Floats, second: Floats) -> Difference | None:
+def difference(value: float, first: Floats, second: Floats, *, users: int) -> Difference | None:
     """Return the paired difference of two scorers.
 
     Args:
         value: the difference over all rows.
         first: (samples,) resampled values of one scorer.
         second: (samples,) of the other, from the same draws.
+        users: who can agree or disagree.
     """
-    gaps = (first - second)[~np.isnan(first - second)]
-    found = interval(gaps)
+    found = interval(first - second)
     if found is None:
         return None
+    gaps = (first - second)[~np.isnan(first - second)]
     # One is added to counts, so that the p-value is never zero: the samples cannot tell that much.
     below, above = ((gaps <= 0).sum() + 1, (gaps >= 0).sum() + 1)
-    return Difference(
-        value=value,
-        low=found.low,
-        high=found.high,
-        p_value=float(min(1.0, 2 * min(below, above) / (len(gaps) + 1))),
-    )
+    p_value = max(2 * min(below, above) / (len(gaps) + 1), 2.0 ** (1 - users))
+    return Difference(value=value, low=found.low, high=found.high, p_value=float(min(1.0, p_value)))
 
 
 def require_same_rows(first: ScoredRows, second: ScoredRows) -> None:

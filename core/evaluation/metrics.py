@@ -32,6 +32,8 @@ class Measure:
     statistic: Statistic
     users: int
     """Users that count."""
+    independent: int
+    """Users whose drawing can move it: where likes meet dislikes of others, those who have the rarer of the two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +70,14 @@ def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
         "ece": calibration_error_statistic,
     }
     return {
-        "auc": Measure(statistic=auc_statistic(rows), users=rows.users),
+        "auc": Measure(
+            statistic=auc_statistic(rows),
+            users=rows.users,
+            independent=min(len(np.unique(rows.user[rows.label == label])) for label in (0, 1)),
+        ),
         **{name: _mean_of_users(values) for name, values in per_user.items()},
         **{
-            name: Measure(statistic=prepare(rows), users=rows.users)
+            name: Measure(statistic=prepare(rows), users=rows.users, independent=rows.users)
             for name, prepare in over_rows.items()
         },
     }
@@ -147,19 +153,25 @@ class Measurement:
         return None if first is None or second is None else first - second
 
     def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
-        """Return the gap with its interval; None where it is not defined, nothing was drawn or one user counts."""
+        """Return the gap with its interval; None where it is not defined, nothing was drawn or few users count."""
         gap = self.gap(scorer, other, metric)
-        if gap is None or not self._varies(scorer, metric):
+        if gap is None or not self._has_enough_users(scorer, metric):
             return None
-        return difference(gap, self.drawn[scorer][metric], self.drawn[other][metric])
+        return difference(
+            gap,
+            self.drawn[scorer][metric],
+            self.drawn[other][metric],
+            users=self.prepared[scorer][metric].independent,
+        )
 
     def _interval(self, scorer: str, metric: str) -> Interval | None:
-        return interval(self.drawn[scorer][metric]) if self._varies(scorer, metric) else None
+        known = self._has_enough_users(scorer, metric)
+        return interval(self.drawn[scorer][metric]) if known else None
 
-    def _varies(self, scorer: str, metric: str) -> bool:
-        """Whether draws of users can differ: of one user that counts every draw is the same."""
-        return self.prepared[scorer][metric].users >= LEAST_USERS
+    def _has_enough_users(self, scorer: str, metric: str) -> bool:
+        return self.prepared[scorer][metric].independent >= LEAST_USERS
 
 
 def _mean_of_users(values: Floats) -> Measure:
-    return Measure(statistic=user_mean(values), users=int((~np.isnan(values)).sum()))
+    users = int((~np.isnan(values)).sum())
+    return Measure(statistic=user_mean(values), users=users, independent=users)

@@ -134,17 +134,18 @@ class Scorer:
 def method_of(scorer: Scorer) -> str | None:
     """Return the paper's name of a scorer's method, None for what the paper does not have.
 
-    An encoder is known by its type. A language model with the word tallrec, collm or prompt4nr in its name is that. Any
-    other is ThinkRec, or the ablation that lacks experts, thinking or both: because its name says so
-    (without-experts, without-think, without-both) or because it was made so.
+    An encoder is known by its type. A language model with neither experts nor thinking is TALLRec, CoLLM or
+    Prompt4NR if it has that word in its name. Any other is ThinkRec, or the ablation that lacks experts, thinking or
+    both: because its name says so (without-experts, without-think, without-both) or because it was made so.
     """
     if scorer.kind == "encoder":
         return ENCODERS.get(scorer.encoder or "")
     if scorer.kind not in ("adapter", "experts", "model"):
         return None
-    for name in scorer.names:
-        if word := _words(name) & BASELINES.keys():
-            return BASELINES[min(word)]
+    if not scorer.thinks and (scorer.kind == "adapter" or scorer.experts == 0):
+        for name in scorer.names:
+            if word := _words(name) & BASELINES.keys():
+                return BASELINES[min(word)]
     if scorer.adapter and _words(scorer.adapter) & BASELINES.keys():
         return None  # made from a baseline, and said to be something else
     lacks = {part for name in scorer.names for part in _lacks(name)}

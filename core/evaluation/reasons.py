@@ -31,6 +31,8 @@ class Reasons:
     reason: Sequence[str]
     reference: Sequence[str | None]
     """The teacher's reason, None where there is none."""
+    pairs: frozenset[tuple[int | None, str, str]] = frozenset()
+    """Row of the data set, user and item of each: what tells whether two explain the same."""
 
     def __len__(self) -> int:
         return len(self.user)

@@ -22,6 +22,9 @@ def slices_of(
 ) -> dict[str, Mask]:
     """Return name -> (n,) mask of every slice that holds rows, beginning with `all`.
 
+    Groups and routes are named with what parts the rows (`group=0 by groups/sasrec-2@1`), so that a name means the
+    same in every evaluation.
+
     Args:
         scores: the rows.
         dataset: where the rows come from.
@@ -61,9 +64,8 @@ def _partitions(kind: str, values: Mapping[str, Sequence[str | None]]) -> dict[s
     for name, parts in values.items():
         if different.get(tuple(parts)) != name:
             continue
-        by = f" by {name}" if len(different) > 1 else ""
         for part in sorted({part for part in parts if part}):
-            found[f"{kind}={part}{by}"] = np.array([one == part for one in parts], dtype=bool)
+            found[f"{kind}={part} by {name}"] = np.array([one == part for one in parts], dtype=bool)
     return found
 
 

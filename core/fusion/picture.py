@@ -11,6 +11,8 @@ COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 """Colours that stay apart for most kinds of colour blindness; used again after the eighth group."""
 TSNE_LIMIT = 10000
 """Most users laid out by t-SNE itself; beyond that it takes minutes, and PCA is used."""
+DRAWN_LIMIT = 10000
+"""Most users drawn as dots: a dot takes 176 bytes, and a report holds the picture."""
 
 
 def project(vectors: npt.NDArray[np.float32], projection: str, seed: int) -> tuple[Floats, str]:
@@ -32,6 +34,8 @@ def project(vectors: npt.NDArray[np.float32], projection: str, seed: int) -> tup
 def draw(places: Floats, group: npt.NDArray[np.int32], *, title: str, axes: str) -> str:
     """Return an SVG: one dot per user, coloured by group, with each group's size in the legend.
 
+    Of more than DRAWN_LIMIT users so many are drawn, evenly spread over their order, and the title says so.
+
     Args:
         places: (n, 2).
         group: (n,) group of each user.
@@ -42,6 +46,11 @@ def draw(places: Floats, group: npt.NDArray[np.int32], *, title: str, axes: str)
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    drawn = np.linspace(0, len(places) - 1, min(len(places), DRAWN_LIMIT)).astype(np.int64)
+    if len(drawn) < len(places):
+        title += f" ({len(drawn):,} of {len(places):,} users drawn)"
+    sizes = np.bincount(group)
+    places, group = places[drawn], group[drawn]
     # hashsalt fixes the ids inside the file, and no date is written: equal input gives equal bytes.
     settings = {"svg.hashsalt": "thinkrec", "svg.fonttype": "none", "font.family": "sans-serif"}
     with mpl.rc_context(settings):
@@ -49,7 +58,7 @@ def draw(places: Floats, group: npt.NDArray[np.int32], *, title: str, axes: str)
         FigureCanvasSVG(figure)
         plot = figure.add_subplot()
         size = float(np.clip(4000 / max(len(places), 1), 4, 40))
-        for number in range(int(group.max()) + 1):
+        for number, users in enumerate(sizes):
             mine = places[group == number]
             plot.scatter(
                 mine[:, 0],
@@ -59,7 +68,7 @@ def draw(places: Floats, group: npt.NDArray[np.int32], *, title: str, axes: str)
                 alpha=0.75,
                 linewidths=0.3,
                 edgecolors="white",
-                label=f"group {number} ({len(mine)} users)",
+                label=f"group {number} ({users} users)",
             )
         plot.set_title(title, loc="left", fontsize=12, fontweight="bold")
         name = {"pca": "principal component", "tsne": "t-SNE dimension"}[axes]

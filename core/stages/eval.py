@@ -36,8 +36,9 @@ def make(work: Work[EvalConfig]) -> None:
     require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
     measured = _measure_scores(work, dataset)
+    told, alike = _measure_explanations(work, dataset)
     measured = dataclasses.replace(
-        measured, lines=[*measured.lines, *_measure_explanations(work, dataset)]
+        measured, lines=[*measured.lines, *told], explained_rows_differ=not alike
     )
     lines = measured.lines
     _write(work, "metrics.parquet", lines)
@@ -60,10 +61,10 @@ def all_scores(work: Work[EvalConfig]) -> list[Artifact]:
 
 
 def scores_measured(inputs: Mapping[str, Sequence[Artifact]]) -> list[Artifact]:
-    """Return the same of an evaluation's inputs."""
-    given = inputs.get("scores", ())
-    known = {artifact.object_id for artifact in given}
-    return [*(one for one in inputs.get("against", ()) if one.object_id not in known), *given]
+    """Return the same of an evaluation's inputs; what was named twice is measured once."""
+    given = {artifact.object_id: artifact for artifact in inputs.get("scores", ())}
+    against = (one for one in inputs.get("against", ()) if one.object_id not in given)
+    return [*against, *given.values()]
 
 
 def _write(work: Work[EvalConfig], path: str, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -232,16 +233,21 @@ def _split(scores: "Scores", dataset: "Dataset") -> str:
     return SPLITS[found[0]] if len(found) == 1 else "mixed"
 
 
-def _measure_explanations(work: Work[EvalConfig], dataset: "Dataset") -> list[dict[str, Any]]:
+def _measure_explanations(
+    work: Work[EvalConfig], dataset: "Dataset"
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return rows of the metrics table for reasons, and whether all explanations are of the same rows."""
     from core.evaluation.metrics import Drawing
     from core.evaluation.reasons import measure_reasons
     from core.resources import fetch
 
     config, given = work.config, work.inputs["explanations"]
     lines: list[dict[str, Any]] = []
+    explained = set()
     drawing = Drawing(samples=config.bootstrap_samples, seed=config.seed)
     for scorer, artifact in zip(scorer_names(work.context.store, given), given, strict=True):
         reasons, split = _read_reasons(artifact, dataset)
+        explained.add(reasons.pairs)
         wanted = config.meteor and any(reasons.reference)
         figures = measure_reasons(
             reasons,
@@ -252,7 +258,11 @@ def _measure_explanations(work: Work[EvalConfig], dataset: "Dataset") -> list[di
         )
         facts = {"scorer": scorer, "scores": artifact.reference, "split": split, "slice": "all"}
         lines += _lines(facts, figures)
-    return lines
+    if len(explained) > 1:
+        work.progress.say(
+            "the explanations are of different rows, so the figures of their reasons do not compare"
+        )
+    return lines, len(explained) <= 1
 
 
 def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
@@ -265,6 +275,7 @@ def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
 
     rows = read_rows(artifact.file("explanations.parquet"))
     reasons = Reasons(
+        pairs=frozenset((row["row"], row["user"], row["item"]) for row in rows),
         user=[row["user"] for row in rows],
         answer=[row["answer"] for row in rows],
         probability=np.array([row["probability"] for row in rows], dtype=np.float64),

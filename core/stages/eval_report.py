@@ -39,6 +39,8 @@ class Measured:
     """Scorer that is the honest counts."""
     against: str | None
     """Scorer that the others are compared with."""
+    explained_rows_differ: bool = False
+    """Whether the explanations are of different rows."""
 
 
 def write_report(work: Work[EvalConfig], measured: Measured) -> list[str]:
@@ -110,6 +112,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         ],
         gates=_gates(store, dataset, measured),
         examples=examples,
+        explained_rows_differ=measured.explained_rows_differ,
     )
 
 

@@ -52,10 +52,15 @@ def _cautions(store: Store, artifact: Artifact, method: str) -> list[str]:
 
     adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
     facts = fusion_facts(artifact) if artifact.kind == "model" else {}
+    told = adapter.manifest.parameters if adapter else {}
     cautions = []
-    if adapter and adapter.manifest.parameters.get("style") == "evidence":
+    if told.get("style") == "evidence":
         cautions.append("ours is told counts (style evidence)")
-    if adapter and adapter.manifest.parameters.get("only_groups"):
+    elif adapter and adapter.manifest.inputs.get("prior"):
+        cautions.append("ours is told a chance by another model (prior)")
+    if told.get("train_rows"):
+        cautions.append(f"ours was trained on a sample of {told['train_rows']:,} rows")
+    if told.get("only_groups"):
         cautions.append("ours was trained on some groups of users only")
     if facts and column_offsets(facts).any():
         cautions.append("ours has centred experts")
@@ -77,13 +82,16 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
     from core.evaluation.paper import Scorer, method_of
 
     adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
+    told = adapter.manifest if adapter else None
     experts = fusion_facts(artifact)["experts"] if artifact.kind == "model" else None
     scorer = Scorer(
         kind=artifact.kind,
         names=(artifact.name, scores),
         encoder=artifact.manifest.parameters.get("encoder"),
         adapter=None if adapter is None or adapter is artifact else adapter.name,
-        thinks=adapter is None or bool(adapter.manifest.parameters.get("reason_share", 1)),
+        # Without traces there is nothing to learn to say, whatever share of the rows it was to be.
+        thinks=told is None
+        or bool(told.parameters.get("reason_share", 1) and told.inputs.get("traces")),
         experts=experts,
     )
     return method_of(scorer)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.evaluation.intervals import LEAST_USERS, resample
+from core.evaluation.intervals import resample
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
 from core.scoring.scorer import Scorer
@@ -86,7 +86,7 @@ def gain(better: ScoredRows, without: ScoredRows, *, samples: int = 1000, seed: 
         without=base,
         value=nan if found is None else found - base,
         standard_error=float(gaps.std(ddof=1))
-        if len(gaps) > 1 and without.users >= LEAST_USERS
+        if len(gaps) > 1 and without.users > 1  # of one user all draws are alike
         else nan,
     )
 

@@ -31,6 +31,7 @@ REASON_FAMILIES = {
 }
 LESS_IS_BETTER = {"log_loss"}
 WIDE_ENOUGH = 118  # columns for five figures with their intervals on one line
+NARROW = 100  # columns for intervals below their figures; in fewer, each end gets a line
 
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
@@ -49,24 +50,22 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
         if chosen:
-            target.print(_table(chosen, families, narrow=target.width < WIDE_ENOUGH))
+            target.print(_table(chosen, families, target.width))
     for line in _user_lines(overall):
         target.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def _table(figures: list[Figure], families: dict[str, str], *, narrow: bool) -> Table:
-    """Return scorers as rows and metrics as columns."""
+def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table:
+    """Return scorers as rows and metrics as columns, for a terminal of a width."""
     order = list(families)
     metrics = sorted({f.metric for f in figures}, key=lambda m: order.index(m.partition("@")[0]))
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("scorer", no_wrap=True)
+    table.add_column("scorer", overflow="fold")  # figures are shown in full, names may go on below
     for metric in metrics:
-        table.add_column(_heading(metric, families), justify="right")
+        table.add_column(_heading(metric, families), justify="right", no_wrap=True)
     values = {(figure.scorer, figure.metric): figure for figure in figures}
     for scorer in dict.fromkeys(figure.scorer for figure in figures):
-        table.add_row(
-            Text(scorer), *(_cell(values, scorer, metric, narrow=narrow) for metric in metrics)
-        )
+        table.add_row(Text(scorer), *(_cell(values, scorer, metric, width) for metric in metrics))
     return table
 
 
@@ -75,7 +74,7 @@ def _heading(metric: str, families: dict[str, str]) -> str:
     return families[family] + at + rank
 
 
-def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, *, narrow: bool) -> Text:
+def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, width: int) -> Text:
     figure = values.get((scorer, metric))
     if figure is None or figure.value is None:
         return Text("-", style="dim")
@@ -83,8 +82,9 @@ def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, *, na
     best = min(known) if metric in LESS_IS_BETTER else max(known)
     text = Text(f"{figure.value:.4f}", style="bold green" if figure.value == best else "")
     if figure.low is not None and figure.high is not None:
-        text.append("\n" if narrow else " ")
-        text.append(f"{figure.low:.3f}-{figure.high:.3f}", style="dim not bold")
+        text.append(" " if width >= WIDE_ENOUGH else "\n")
+        dash = "-" if width >= NARROW else "-\n"
+        text.append(f"{figure.low:.3f}{dash}{figure.high:.3f}", style="dim not bold")
     return text
 
 

@@ -32,7 +32,8 @@ def comparison_section(material: Material) -> Section:
     if material.against and material.samples:
         lead.append(
             f"▲ and ▼ mark what is better or worse than {material.against} by more than chance: the 95 % "
-            "interval of the paired difference leaves out zero."
+            "interval of the paired difference leaves out zero, and p is below .05. It is not corrected for the number "
+            "of comparisons: of twenty that differ by nothing, one is marked."
         )
     return Section(name="comparison", title="Comparison", lead=lead, blocks=blocks)
 

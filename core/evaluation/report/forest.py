@@ -37,7 +37,11 @@ def forest(panels: Sequence[tuple[str, Sequence[Bar]]]) -> str:
     for title, bars in panels:
         content = [
             svg.text(
-                _short(name), NAMES - 14, TOP + ROW * (row + 0.5) + 4, anchor="end", class_="name"
+                svg.shortened(name, _LONGEST_NAME),
+                NAMES - 14,
+                TOP + ROW * (row + 0.5) + 4,
+                anchor="end",
+                class_="name",
             )
             for row, name in enumerate(names)
         ]
@@ -82,7 +86,3 @@ def _bar(bar: Bar, scale: svg.Scale, y: float) -> list[str]:
         named = svg.element("title", f"paper: {figure(bar.other)}")
         content.append(svg.element("polygon", named, points=points, class_="paper"))
     return content
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

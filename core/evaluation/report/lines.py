@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.evaluation.intervals import beyond_chance
 from core.evaluation.report.blocks import Cell, Mark
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import LESS_IS_BETTER
@@ -62,8 +63,8 @@ class Lines:
 
 
 def verdict(gap: Line | None) -> Mark:
-    """Return whether the interval of a difference lies off zero, and on which side."""
-    if gap is None or gap["low"] is None or gap["low"] <= 0 <= gap["high"]:
+    """Return whether a difference is more than chance, and on which side."""
+    if gap is None or not beyond_chance(gap["low"], gap["high"], gap["p"]):
         return ""
     higher = gap["low"] > 0
     return "better" if higher != (gap["metric"] in LESS_IS_BETTER) else "worse"

@@ -115,6 +115,8 @@ class Material:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     """Scorer -> gate, for those that have experts."""
     examples: Sequence[Told] = ()
+    explained_rows_differ: bool = False
+    """Whether the explanations that were measured are of different rows."""
 
     def scorers(self) -> list[str]:
         """Return the scorers of rows (not of reasons) in the order of the table."""

@@ -45,7 +45,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         data += f" ({count(known['users'])} users, {count(known['items'])} items)"
     facts = [("data set", data)]
     if first and uauc:
-        facts.append(("rows measured", f"{count(first['rows'])} of split {first['split']}"))
+        whole = (known.get("splits") or {}).get(first["split"])
+        of_all = f" of the {count(whole)}" if whole and whole != first["rows"] else ""
+        facts.append(("rows measured", f"{count(first['rows'])}{of_all} of split {first['split']}"))
         facts.append(("users", count(uauc["users"] + uauc["users_left_out"])))
     drawn = f"{count(material.samples)} draws of users, seed {material.seed}"
     facts.append(("intervals", f"95 %, {drawn}" if material.samples else "none"))

@@ -10,6 +10,8 @@ from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import count, figure
 
 SIDE, LEFT, TOP, BOTTOM, GAP = 190.0, 40.0, 44.0, 46.0, 22.0
+_LONGEST_NAME = 32
+"""Characters that fit above a panel."""
 _LARGEST = 11.0
 """Radius of the dot of a bin that holds all rows, in pixels."""
 
@@ -46,7 +48,7 @@ def _panel(scorer: str, bins: Sequence[CalibrationBin], error: float | None, ind
     x_scale = svg.Scale(low=0, high=1, start=LEFT, end=LEFT + SIDE)
     y_scale = svg.Scale(low=0, high=1, start=TOP + SIDE, end=TOP)
     content = [
-        svg.text(scorer, 0, 15, class_="panel"),
+        svg.text(svg.shortened(scorer, _LONGEST_NAME), 0, 15, class_="panel"),
         svg.text(f"ECE {figure(error)}", 0, 32),
         svg.line(LEFT, TOP + SIDE, LEFT + SIDE, TOP, "chance"),
     ]

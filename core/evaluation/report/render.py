@@ -14,7 +14,8 @@ from core.evaluation.report.blocks import Report, kind_of
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 """Control characters, and those that turn the direction of text around."""
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~$&])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#!~$&]|(?<=http):|(?<=https):|(?<=www)\.)", re.IGNORECASE)
+"""What Markdown would take for its own, and where it would make links of addresses."""
 
 
 def clean(value: Any) -> Any:

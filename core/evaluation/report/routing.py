@@ -98,7 +98,7 @@ def _shares(gate: Gate) -> str:
 
 
 def _bar(scorer: str, gate: Gate, routes: list[str], y: float) -> list[str]:
-    name = scorer if len(scorer) <= 34 else scorer[:33] + "…"
+    name = svg.shortened(scorer, 34)
     content = [svg.text(name, NAMES - 14, y + 15, anchor="end", class_="name")]
     users, x = sum(gate.users.values()), NAMES
     for route in routes:

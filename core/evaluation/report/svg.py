@@ -31,7 +31,7 @@ class Scale:
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Return round numbers from at most `low` to at least `high`, about so many."""
-    if not high > low:
+    if high - low < 1e-9:  # also what differs in the last bit: ticks are rounded
         low, high = low - 0.05, high + 0.05
     raw = (high - low) / max(wanted - 1, 1)
     size = 10.0 ** math.floor(math.log10(raw))
@@ -45,6 +45,14 @@ def label(value: float, marks: Sequence[float]) -> str:
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     decimals = next((d for d in range(6) if abs(round(step, d) - step) < 1e-9), 6)
     return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def shortened(name: str, longest: int) -> str:
+    """Cut a name in the middle: versions and seeds stand at its end."""
+    if len(name) <= longest:
+        return name
+    end = longest // 2
+    return f"{name[: longest - end - 1]}…{name[-end:]}"
 
 
 def element(tag: str, content: str = "", /, **attributes: object) -> str:

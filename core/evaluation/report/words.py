@@ -40,11 +40,18 @@ def reasons_section(material: Material) -> Section | None:
         "agrees with score: the first word is the answer that the score gives; by construction always where the "
         "score is Yes minus No, as the word is the likelier of the two. METEOR, ROUGE-L (0 to 1), "
         "BLEURT (about 0 to 1), BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. "
-        "distinct-n: share of different n-grams.",
+        "distinct-n: share of different n-grams; it falls with the number of reasons, so compare equal numbers.",
+        *_different_rows(material),
         *_paper_notes(material),
     ]
     table = Table(title="", name="reason-metrics", columns=columns, rows=rows, notes=notes)
     return Section(name="reasons", title="Reasons", lead=[], blocks=[table])
+
+
+def _different_rows(material: Material) -> list[str]:
+    if not material.explained_rows_differ:
+        return []
+    return ["The explanations are of different rows, so their figures do not compare."]
 
 
 def _paper_notes(material: Material) -> list[str]:

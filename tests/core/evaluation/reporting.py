@@ -9,6 +9,7 @@ import numpy as np
 
 from artifacts.store import Artifact
 from core.config.ingest import PRESETS
+from core.data.dataset import SPLITS
 from core.data.tables import write_table
 from core.fusion.picture import draw
 from core.stages.kinds import KINDS
@@ -31,6 +32,7 @@ class Showroom(Shop):
         style: str = "paper",
         centred: bool = False,
         projector: dict[str, Any] | None = None,
+        traces: bool = True,
         **training: Any,
     ) -> Artifact:
         """Publish a model with groups, experts and an adapter behind it, and scores of it."""
@@ -42,8 +44,9 @@ class Showroom(Shop):
             {"encoder": [encoder.object_id]},
             lambda folder: self._groups(folder, experts),
         )
+        told = {"traces": [self.traces().object_id]} if traces else {}
         trained = adapter or self.publish(
-            "adapter", f"{name}-global", home, _adapter, style=style, **training
+            "adapter", f"{name}-global", home | told, _adapter, style=style, **training
         )
         inputs = {"adapter": [trained.object_id], "groups": [groups.object_id], **home}
         made = self.publish(
@@ -59,6 +62,13 @@ class Showroom(Shop):
         self.scores_of(model)
         return model
 
+    def traces(self) -> Artifact:
+        """Publish a teacher's reasons, of no row."""
+        home = {"dataset": [self.dataset_artifact.object_id]}
+        return self.publish(
+            "traces", "grounded", home, lambda folder: _empty(folder, "traces", "traces.parquet")
+        )
+
     def scores_of(self, scorer: Artifact) -> Artifact:
         """Publish scores of the test rows by a scorer."""
         like = self.scores(f"{scorer.name}-like")  # the same table, under another scorer
@@ -73,7 +83,9 @@ class Showroom(Shop):
 
         return self.publish("scores", scorer.name, inputs, write)
 
-    def explained(self, scorer: Artifact, *, title: str = "Film 7", name: str = "one") -> Artifact:
+    def explained(
+        self, scorer: Artifact, *, title: str = "Film 7", name: str = "one", item: str = "i7"
+    ) -> Artifact:
         """Publish an explanation by a scorer, with a history whose influence was measured."""
         history = [
             {"item": "i1", "title": title, "label": 1, "influence": 0.25},
@@ -82,7 +94,7 @@ class Showroom(Shop):
         facts: dict[str, Any] = {
             "row": int(self.dataset.rows("test")[0]),
             "user": HOSTILE_USER,
-            "item": "i7",
+            "item": item,
             "title": title,
             "answer": "Yes",
             "probability": 0.8125,
@@ -119,6 +131,8 @@ class Showroom(Shop):
             for payload in KINDS["dataset"].payloads:
                 (draft.folder / payload.path).write_bytes((inner / payload.path).read_bytes())
             (draft.folder / "report.json").write_text(json.dumps({"files": files or ["x"]}))
+            splits = {split: len(self.dataset.rows(split)) for split in SPLITS}
+            draft.summary.update(splits=splits)
         assert draft.artifact is not None
         self.dataset_artifact = draft.artifact
 
@@ -162,6 +176,10 @@ class Showroom(Shop):
 
 def _table(folder: Path, kind: str, path: str, columns: dict[str, Any]) -> None:
     write_table(folder / path, columns, KINDS[kind].payload(path).columns)
+
+
+def _empty(folder: Path, kind: str, path: str) -> None:
+    _table(folder, kind, path, {column: [] for column in KINDS[kind].payload(path).columns})
 
 
 def _representations(folder: Path, kind: str, count: int) -> None:

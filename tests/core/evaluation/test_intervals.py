@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from core.evaluation.intervals import resample
-from core.evaluation.metrics import Drawing, measure_all, measures
+from core.evaluation.intervals import beyond_chance, difference, interval, resample
+from core.evaluation.metrics import Drawing, Measurement, measure_all, measures
 from core.evaluation.rows import Floats, ScoredRows
 
 
@@ -75,7 +75,7 @@ def test_scorer_compared_with_itself_differs_by_nothing() -> None:
     assert difference is not None
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
     assert difference.p_value == 1
-    assert not difference.significant
+    assert not beyond_chance(difference.low, difference.high, difference.p_value)
 
 
 def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
@@ -84,7 +84,7 @@ def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
     measured = measure_all({"a": rows, "b": better})
     difference = measured.difference("b", "a", "auc")
     assert difference is not None
-    assert difference.significant
+    assert beyond_chance(difference.low, difference.high, difference.p_value)
     assert difference.p_value < 0.01
     first, second = measured.value("b", "auc"), measured.value("a", "auc")
     assert first is not None
@@ -142,4 +142,53 @@ def test_one_user_that_counts_gives_values_and_no_certainty() -> None:
     assert (figure.value, figure.users, figure.interval) == (1.0, 1, None)
     assert measured.difference("good", "bad", "uauc") is None
     assert measured.gap("good", "bad", "uauc") == 1.0
-    assert measured.figures("good")["auc"].interval is not None  # three users have rows
+    assert measured.figures("good")["auc"].interval is None
+
+
+def agreeing(users: int, silent: int = 0) -> Measurement:
+    """Return two scorers of users with both labels, all better served by one, and users with one label."""
+    user = np.r_[np.repeat(np.arange(users), 3), users + np.arange(silent)]
+    label = np.r_[np.tile([1, 0, 0], users), np.ones(silent, dtype=int)]
+    better = label + 0.0
+    worse = np.r_[np.tile([1.0, 0.0, 2.0], users), np.ones(silent)]
+    rows = {
+        name: ScoredRows.of(user, label, score, np.full(len(user), 0.5))
+        for name, score in {"better": better, "worse": worse}.items()
+    }
+    return measure_all(rows, drawing=Drawing(samples=400))
+
+
+@pytest.mark.parametrize("users", [2, 3, 5])
+def test_few_users_that_agree_are_no_certainty(users: int) -> None:
+    """Two users with both labels among fifty: every draw that has one of them says the same."""
+    measured = agreeing(users, silent=50)
+    for metric in ("auc", "uauc"):
+        assert measured.gap("better", "worse", metric) > 0
+        assert measured.figures("better")[metric].interval is None, metric
+        assert measured.difference("better", "worse", metric) is None, metric
+    assert measured.figures("better")["brier"].interval is not None  # all users count there
+
+
+def test_p_is_never_below_that_of_a_sign_test() -> None:
+    for users in (6, 8, 40):
+        gap = agreeing(users).difference("better", "worse", "uauc")
+        assert gap is not None
+        assert gap.p_value == pytest.approx(max(2.0 ** (1 - users), 2 / 401))
+
+
+def test_too_many_undefined_draws_leave_no_interval() -> None:
+    values = np.arange(100.0)
+    assert interval(values) is not None
+    values[:4] = np.nan
+    assert interval(values) is not None
+    values[:6] = np.nan
+    assert interval(values) is None
+
+
+def test_an_interval_off_zero_needs_enough_draws_to_be_beyond_chance() -> None:
+    gap = difference(0.25, np.full(10, 0.25), np.zeros(10), users=40)
+    assert gap is not None
+    assert (gap.low, gap.high) == (0.25, 0.25)
+    assert gap.p_value > 0.05
+    assert not beyond_chance(gap.low, gap.high, gap.p_value)
+    assert not beyond_chance(None, None, None)

@@ -15,6 +15,7 @@ from core.evaluation.paper import (
     method_of,
     paper_row,
 )
+from core.evaluation.report.comparison import _theirs
 from tests.core.evaluation.reporting import Page, Showroom
 from tests.core.evaluation.test_report import html_of
 
@@ -93,7 +94,8 @@ def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> N
     shop.fused("thinkrec-paper", projector=kept)
     shop.fused("thinkrec-centred", centred=True, projector=kept)
     shop.fused("of-one", experts=1, only_groups=[0])
-    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred", "of-one")
+    shop.fused("of-few", projector=kept, train_rows=2000, traces=False)
+    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred", "of-one", "of-few")
     found = shop.evaluate(*(f"scores/{name}" for name in names))
     rows = Page(html_of(found)).tables["paper"][1:]
     notes = {row[0].parts["value"]: row[1].parts["note"] for row in rows}
@@ -103,7 +105,37 @@ def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> N
         "model/thinkrec-centred@1": "table 2, ML-1Mours has centred experts",
         "model/of-one@1": "table 2, ML-1Mours was trained on some groups of users only; ours has one expert; "
         "ours has no projector",
+        "model/of-few@1": "table 4, ML-1Mours was trained on a sample of 2,000 rows",
     }
+    methods = {row[0].parts["value"]: row[1].parts["value"] for row in rows}
+    assert methods["model/of-few@1"] == WITHOUT_THINKING  # no traces, so it was taught no reasons
+    assert methods["model/thinkrec-paper@1"] == "ThinkRec"
+
+
+def test_only_test_rows_are_compared_and_a_sample_of_them_is_said_to_be_one(shop: Showroom) -> None:
+    shop.as_papers("ml-1m")
+    data = shop.dataset
+    shop.scores("sasrec", rows=data.rows("valid"))
+    assert "paper" not in Page(html_of(shop.evaluate("scores/sasrec"))).tables
+    test = data.rows("test")
+    shop.scores("mf", rows=test[: len(test) // 2])
+    page = Page(html_of(shop.evaluate("scores/mf")))
+    assert f"ours are {len(test) // 2} of its {len(test)} rows" in page.text
+    assert f"{len(test) // 2} of the {len(test)} of split test" in page.text
+    shop.scores("gsasrec")
+    assert (
+        "Both are measured on the whole test split"
+        in Page(html_of(shop.evaluate("scores/gsasrec"))).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(0.5, 0.6, "ours below"), (0.68, 0.70, "within ours"), (0.7, 0.8, "ours above")],
+)
+def test_papers_figure_is_told_by_our_own_interval(low: float, high: float, told: str) -> None:
+    line = {"low": low, "high": high}
+    assert _theirs(line, 0.6956).note == told
 
 
 @pytest.mark.parametrize(
@@ -111,11 +143,21 @@ def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> N
     [
         (Scorer(kind="encoder", names=("x",), encoder="gsasrec"), "gSASRec"),
         (Scorer(kind="encoder", names=("bias",), encoder="bias"), None),
-        (Scorer(kind="adapter", names=("tallrec-seed-1",)), "TALLRec"),
-        (Scorer(kind="adapter", names=("prompt4nr", "scores/prompt4nr-test@1")), "Prompt4NR"),
-        (Scorer(kind="adapter", names=("global", "scores/tallrec@3")), "TALLRec"),
+        (Scorer(kind="adapter", names=("tallrec-seed-1",), thinks=False), "TALLRec"),
+        (
+            Scorer(kind="adapter", names=("prompt4nr", "scores/prompt4nr@1"), thinks=False),
+            "Prompt4NR",
+        ),
+        (Scorer(kind="adapter", names=("global", "scores/tallrec@3"), thinks=False), "TALLRec"),
         # CoLLM goes on from the adapter of TALLRec; its own name counts.
-        (Scorer(kind="model", names=("collm",), adapter="tallrec", thinks=False), "CoLLM"),
+        (
+            Scorer(kind="model", names=("collm",), adapter="tallrec", thinks=False, experts=0),
+            "CoLLM",
+        ),
+        # A name makes no baseline of what has experts, or was trained on reasons.
+        (Scorer(kind="model", names=("thinkrec-vs-tallrec",), experts=2), "ThinkRec"),
+        (Scorer(kind="model", names=("final", "scores/final-vs-collm@1"), experts=2), "ThinkRec"),
+        (Scorer(kind="adapter", names=("like-tallrec",)), WITHOUT_EXPERTS),
         (Scorer(kind="model", names=("mine",), adapter="tallrec", thinks=False), None),
         (Scorer(kind="model", names=("nottallrec",)), "ThinkRec"),
         (Scorer(kind="model", names=("thinkrec", "scores/thinkrec-test@1"), experts=2), "ThinkRec"),

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from artifacts.store import Artifact
@@ -184,7 +185,7 @@ def test_marks_stand_where_the_interval_of_the_difference_leaves_out_zero(
             metric = column.parts["head"]
             gap = gaps.get((scorer.parts["value"], "encoder/bias@1", metric))
             mark = cell.parts.get("mark", "")
-            if gap is None or gap["low"] <= 0 <= gap["high"]:
+            if gap is None or gap["low"] <= 0 <= gap["high"] or gap["p"] >= 0.05:
                 assert mark == ""
             else:
                 less_is_better = metric in ("log loss", "Brier", "ECE")
@@ -241,6 +242,44 @@ def test_escaped_markdown_keeps_the_text_on_one_line() -> None:
     assert escape_markdown("a\nb | *c*\u202e <d>") == r"a b \| \*c\*  \<d\>"
 
 
+def test_addresses_in_titles_become_no_links_in_markdown() -> None:
+    told = escape_markdown("see https://a.example/b or WWW.c.example, not: this")
+    assert told == r"see https\://a.example/b or WWW\.c.example, not: this"
+
+
+@pytest.mark.parametrize("value", [0.5, 0.7])
+def test_numbers_that_differ_in_the_last_bit_have_an_axis(value: float) -> None:
+    marks = svg.ticks(value, np.nextafter(value, 1))
+    assert marks[0] < value < marks[-1]
+    assert len(set(marks)) == len(marks)
+
+
+def test_long_names_keep_their_end() -> None:
+    assert svg.shortened("encoder/mf@1", 32) == "encoder/mf@1"
+    short = {svg.shortened(f"scores/global-evidence-test-limit-500@{n}", 32) for n in (1, 12)}
+    assert len(short) == 2
+    assert all(len(name) == 32 for name in short)
+
+
+def test_explanations_of_different_rows_are_said_to_be(shop: Showroom) -> None:
+    model = shop.fused()
+    shop.explained(model)
+    shop.explained(model, name="again")
+    note = "The explanations are of different rows"
+    alike = shop.evaluate("scores/thinkrec", "explanation/one", "explanation/again")
+    assert note not in Page(html_of(alike)).text
+    shop.explained(model, name="other", item="i8")
+    found = shop.evaluate("scores/thinkrec", "explanation/one", "explanation/other")
+    assert note in Page(html_of(found)).text
+
+
+def test_what_is_named_twice_is_measured_once(shop: Showroom) -> None:
+    shop.scores("mf")
+    found = shop.evaluate("scores/mf", "scores/mf")
+    assert found.summary["scores"] == ["scores/mf@1"]
+    assert {r["scorer"] for r in read_rows(found.file("metrics.parquet"))} >= {"encoder/mf@1"}
+
+
 def test_each_artifact_of_the_lineage_is_listed_with_its_key_and_command(
     shop: Showroom, evaluation: Artifact
 ) -> None:
@@ -250,7 +289,7 @@ def test_each_artifact_of_the_lineage_is_listed_with_its_key_and_command(
     names = {"dataset/small@1", "encoder/sasrec@1", "groups/thinkrec-groups@1"}
     names |= {"adapter/thinkrec-global@1", "experts/thinkrec-experts@1", "model/thinkrec@1"}
     names |= {"scores/bias@1", "scores/mf@1", "scores/thinkrec@1", "explanation/one@1"}
-    names |= {"encoder/bias@1", "encoder/mf@1"}
+    names |= {"encoder/bias@1", "encoder/mf@1", "traces/grounded@1"}
     assert set(listed) == names
     for reference, row in listed.items():
         assert row[0].parts["note"] == shop.store.resolve(reference).key[:12]

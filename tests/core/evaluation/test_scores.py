@@ -108,8 +108,8 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     found = slices_of(scores, dataset, groups={"g": groups}, routes={"m": routes})
     assert found["all"].all()
     assert np.array_equal(found["warm"], dataset.warm[rows])
-    assert np.array_equal(found["group=1"], dataset.user[rows] % 2 == 1)
-    assert np.array_equal(found["route=fused"], np.array(rows) % 2 == 1)
+    assert np.array_equal(found["group=1 by g"], dataset.user[rows] % 2 == 1)
+    assert np.array_equal(found["route=fused by m"], np.array(rows) % 2 == 1)
     lengths = [len(Histories.of(dataset).before(row, dataset.user[row])) for row in rows]
     assert np.array_equal(found["history=25+"], np.array(lengths) >= 25)
     buckets = [mask for name, mask in found.items() if name.startswith("history=")]
@@ -145,10 +145,35 @@ def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Datase
     assert np.array_equal(found["route=fused by c"], np.array(rows) % 2 == 1)
 
 
+def with_strangers(dataset: Dataset) -> Dataset:
+    """Return the data with a user, and an item, that train does not have: their rows are all in test."""
+    split = dataset.split.copy()
+    split[(dataset.user == 0) | (dataset.item == 3)] = 2
+    train = split == 0
+    warm = np.isin(dataset.user, dataset.user[train]) & np.isin(dataset.item, dataset.item[train])
+    return Dataset(**{**_fields(dataset), "split": split, "warm": warm})
+
+
+def test_cold_rows_and_short_histories_are_slices(dataset: Dataset) -> None:
+    strange = with_strangers(dataset)
+    rows = strange.rows("test").tolist()
+    found = slices_of(scores_of(strange, rows), strange)
+    cold = (strange.user[rows] == 0) | (strange.item[rows] == 3)
+    assert 0 < cold.sum() < len(rows)
+    assert np.array_equal(found["cold"], cold)
+    assert np.array_equal(found["warm"], ~cold)
+    lengths = np.array([len(Histories.of(strange).before(r, strange.user[r])) for r in rows])
+    assert np.array_equal(found["history=0-4"], lengths < 5)
+    assert np.array_equal(found["history=5-9"], (lengths >= 5) & (lengths < 10))
+
+
 def test_pairs_outside_the_data_set_are_warm_by_name(dataset: Dataset) -> None:
-    known = scores_of(dataset, dataset.rows("test").tolist())
+    strange = with_strangers(dataset)
+    known = scores_of(strange, strange.rows("test").tolist())
     pairs = Scores(**{**known.__dict__, "row": None})
-    assert np.array_equal(slices_of(pairs, dataset)["warm"], slices_of(known, dataset)["warm"])
+    cold = slices_of(pairs, strange)["cold"]
+    assert cold.any()
+    assert np.array_equal(cold, slices_of(known, strange)["cold"])
 
 
 def test_constant_baseline_is_the_like_rate_of_train(dataset: Dataset) -> None:
