@@ -123,6 +123,12 @@ class TrainingDivergedError(ThinkRecError):
     exit_code = 43
 
 
+class DeviceMemoryError(ThinkRecError):
+    """The memory of the GPU is full."""
+
+    exit_code = 44
+
+
 class ResourceFetchError(ThinkRecError):
     """A model or data set of the resource table could not be fetched."""
 

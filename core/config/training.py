@@ -37,6 +37,13 @@ class OptimConfig(Config):
         0, "Rows of the train split to train on, drawn once by seed; 0 uses all."
     )
     checkpoint_steps: int = option(25, "Steps between two checkpoints.", keyed=False)
+    micro_batch_tokens: int = option(
+        0,
+        "Most tokens of a step that go through the model at once; a longer batch goes in pieces whose gradients add "
+        "up, which takes less memory and changes only the random numbers of dropout. 0 takes batches whole.",
+        keyed=False,
+        least=0,
+    )
     seed: int = option(0, "Seed of sampling, order and dropout.", least=0)
 
     def __post_init__(self) -> None:

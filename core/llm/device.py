@@ -2,12 +2,14 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from core.errors import ConfigError
+from core.errors import ConfigError, DeviceMemoryError
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
@@ -49,6 +51,20 @@ def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
         native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+@contextmanager
+def full_memory_is_told(hint: str) -> Iterator[None]:
+    """Say what to do where a GPU's memory does not suffice (a CPU's program is killed by the system).
+
+    Raises: DeviceMemoryError.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as problem:
+        raise DeviceMemoryError(
+            f"the memory of the GPU is full: {str(problem).split('. ')[0]}", hint=hint
+        ) from problem
 
 
 def describe_machine(wanted: str = "auto") -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.fusion.mixture import Gates
 from core.llm.decoder import Decoder
+from core.llm.device import full_memory_is_told
 from core.llm.inject import Injector
 from core.llm.ragged import Layout
 from core.scoring.batches import Group, group_prompts, pack
@@ -91,7 +92,10 @@ class Scorer:
         groups = group_prompts(prompts, owners, self._max_tokens)
         self.work.prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
         for batch in pack(groups, self._max_tokens):
-            rows, logits = self._forward(batch, columns)
+            with full_memory_is_told(
+                "Give score a lower --max-tokens, or let no other program use the GPU."
+            ):
+                rows, logits = self._forward(batch, columns)
             out[rows] = logits
         if self._offsets is not None and columns is not None:
             out[:, 0] += columns @ self._offsets

@@ -128,6 +128,7 @@ class FineTune:
             progress=self.progress,
             look_first=self.look_first,
             keep_start=self.keep_start,
+            lengths=[len(one.ids) for one in instances],
         )
         train(result)
         return result

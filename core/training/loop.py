@@ -7,7 +7,7 @@ that was stopped at any checkpoint goes on bit for bit like one that was not.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +19,11 @@ from torch import Tensor
 
 from core.config.training import OptimConfig
 from core.errors import TrainingDivergedError
+from core.llm.device import full_memory_is_told
 from core.progress import Bar, Progress
 from core.training.checkpoint import load_checkpoint, save_checkpoint
 from core.training.losses import Losses
-from core.training.schedule import learning_rate
+from core.training.schedule import learning_rate, split_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ class TrainingRun:
     batches: npt.NDArray[np.int64]
     """(steps, batch size)"""
     loss: BatchLoss
+    """Means over a batch."""
     validate: Callable[[], Mapping[str, float]]
     """Gives auc, uauc, log_loss, mean_score and rows of the valid split with the parameters as they are."""
     config: OptimConfig
@@ -80,6 +82,8 @@ class TrainingRun:
     """Look at the valid split before the first step, too."""
     keep_start: bool = False
     """Whether the weights seen at that first look can be the best."""
+    lengths: Sequence[int] = ()
+    """Tokens of each instance that batches name; needed where batches are split."""
     step: int = 0
     steps: list[StepRecord] = field(default_factory=list)
     validations: list[ValidationRecord] = field(default_factory=list)
@@ -120,13 +124,13 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
     for group in optimiser.param_groups:
         group["lr"] = rate
     torch.manual_seed(config.seed * 1_000_003 + step)
-    losses, tokens = run.loss(run.batches[step])
     optimiser.zero_grad(set_to_none=True)
-    losses.total.backward()  # type: ignore[no-untyped-call]
+    with full_memory_is_told("Lower --micro-batch-tokens: pieces of a batch take less memory."):
+        means, tokens = _gradients(run, run.batches[step])
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.parameters.values(), config.clip_norm or math.inf)
     )
-    loss = float(losses.total.detach())
+    loss, rec, think = means
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingDivergedError(
             f"train {run.stage}: step {step} gave loss {loss} and gradient norm {norm}",
@@ -139,8 +143,8 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
             stage=run.stage,
             step=step,
             loss=loss,
-            rec_loss=float(losses.rec.detach()),
-            think_loss=float(losses.think.detach()),
+            rec_loss=rec,
+            think_loss=think,
             learning_rate=rate,
             gradient_norm=norm,
             tokens=tokens,
@@ -151,6 +155,24 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
     if math.isfinite(run.best_auc):  # else nothing was looked at yet, or one label only
         figures["auc"] = run.best_auc
     bar.advance(1, **figures)
+
+
+def _gradients(
+    run: TrainingRun, batch: npt.NDArray[np.int64]
+) -> tuple[tuple[float, float, float], int]:
+    """Leave the gradients of a batch in the parameters; returns its losses (total, rec, think) and its tokens."""
+    most = run.config.micro_batch_tokens
+    pieces = split_batch(batch, run.lengths, most) if most else [batch]
+    means, tokens = np.zeros(3), 0
+    for piece in pieces:
+        losses, count = run.loss(piece)
+        share = len(piece) / len(batch)
+        (losses.total * share).backward()  # type: ignore[no-untyped-call]
+        parts = (losses.total, losses.rec, losses.think)
+        means += share * np.array([float(part.detach()) for part in parts])
+        tokens += count
+    total, rec, think = means.tolist()
+    return (total, rec, think), tokens
 
 
 def _look(run: TrainingRun, *, counts: bool = True) -> None:

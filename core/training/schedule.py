@@ -84,3 +84,24 @@ def draw_rows(rows: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray
 def _cycle(rng: np.random.Generator, count: int, needed: int) -> npt.NDArray[np.int64]:
     passes = [rng.permutation(count) for _ in range(math.ceil(needed / count))]
     return np.concatenate(passes)[:needed]
+
+
+def split_batch(
+    batch: npt.NDArray[np.int64], lengths: Sequence[int], most: int
+) -> list[npt.NDArray[np.int64]]:
+    """Cut a batch into pieces of at most so many tokens, in its order; a longer instance is a piece of its own.
+
+    Args:
+        batch: (B,) instances.
+        lengths: tokens of each instance there is.
+        most: tokens of a piece.
+    """
+    pieces: list[list[int]] = []
+    room = 0
+    for instance in batch.tolist():
+        if not pieces or lengths[instance] > room:
+            pieces.append([])
+            room = most
+        pieces[-1].append(instance)
+        room -= lengths[instance]
+    return [np.array(piece, dtype=np.int64) for piece in pieces]

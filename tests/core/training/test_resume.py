@@ -9,7 +9,7 @@ import torch
 
 from core.config.prompt import PromptConfig
 from core.config.training import TrainGlobalConfig
-from core.errors import TrainingDivergedError
+from core.errors import DeviceMemoryError, TrainingDivergedError
 from core.llm.load import load_base
 from core.progress import Silent
 from core.text.examples import Examples
@@ -202,3 +202,41 @@ def test_a_loss_that_is_no_number_stops_with_the_step(tiny_folder, straight, tmp
         next(p for n, p in tuning.model.named_parameters() if "lora_A" in n).fill_(float("nan"))
     with pytest.raises(TrainingDivergedError, match="step 0"):
         tuning.run("global")
+
+
+def test_a_batch_in_pieces_has_the_gradients_of_the_whole(tiny_folder, straight, tmp_path):  # noqa: F811
+    """Without dropout, which alone draws other numbers; with it, a resumed run still repeats the uninterrupted one."""
+    dataset, _ = straight
+    plain = TrainGlobalConfig(**{**vars(CONFIG), "lora_dropout": 0.0})
+    pieces = TrainGlobalConfig(**{**vars(plain), "micro_batch_tokens": 120})
+    assert pieces.parameters() == plain.parameters()  # the same artifact
+    whole = _tuning(tiny_folder, dataset, tmp_path / "whole", config=plain).run("global")
+    split = _tuning(tiny_folder, dataset, tmp_path / "split", config=pieces).run("global")
+    assert max(split.lengths) > 60  # so that a batch of four goes in several pieces
+    for one, other in zip(whole.steps, split.steps, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-4)
+        assert other.rec_loss == pytest.approx(one.rec_loss, rel=1e-4)
+        assert other.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-3)
+        assert other.tokens == one.tokens
+    for name, weight in whole.parameters.items():
+        assert torch.allclose(split.parameters[name], weight, atol=1e-4), name
+    with pytest.raises(Stop):
+        _tuning(tiny_folder, dataset, tmp_path / "cut", StopAfter(3), pieces).run("global")
+    resumed = _tuning(tiny_folder, dataset, tmp_path / "cut", config=pieces).run("global")
+    assert _facts(resumed) == _facts(split)
+
+
+def test_a_full_gpu_is_told_with_what_takes_less(tiny_folder, straight, tmp_path, monkeypatch):  # noqa: F811
+    """The error is made up: no GPU is needed to see what is said."""
+    dataset, _ = straight
+    tuning = _tuning(tiny_folder, dataset, tmp_path)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total of 4 GiB"
+        )
+
+    monkeypatch.setattr("core.training.language.LanguageLoss.__call__", full)
+    with pytest.raises(DeviceMemoryError, match=r"full: CUDA out of memory$") as caught:
+        tuning.run("global")
+    assert "--micro-batch-tokens" in caught.value.hint

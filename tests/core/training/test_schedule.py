@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from core.config.training import OptimConfig
-from core.training.schedule import draw_rows, learning_rate, plan_batches, total_steps
+from core.training.schedule import (
+    draw_rows,
+    learning_rate,
+    plan_batches,
+    split_batch,
+    total_steps,
+)
 
 
 def _plan(**changes):
@@ -78,3 +84,10 @@ def test_drawn_rows_are_a_sorted_sample():
     assert len(set(drawn)) == 30
     assert list(drawn) == sorted(drawn)
     assert np.array_equal(draw_rows(rows, 0, seed=5), rows)
+
+
+def test_pieces_of_a_batch_keep_its_order_and_the_budget():
+    lengths = [10, 20, 30, 100, 5]
+    pieces = split_batch(np.array([4, 0, 1, 3, 2, 0]), lengths, 35)
+    assert [piece.tolist() for piece in pieces] == [[4, 0, 1], [3], [2], [0]]
+    assert [p.tolist() for p in split_batch(np.array([0, 1]), lengths, 1000)] == [[0, 1]]
