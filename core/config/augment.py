@@ -16,7 +16,11 @@ class AugmentConfig(Config):
         "an OpenAI-compatible endpoint; without it TF-IDF extracts them from the metadata",
         flag="--with",
     )
-    max_tokens: int = option(120, "longest answer of the model, in tokens")
+    max_tokens: int = option(
+        120,
+        "longest answer of the model, in tokens; an endpoint is asked again with more where its "
+        "answer was cut off before any keyword",
+    )
     temperature: float | None = option(
         None,
         "sampling temperature; left out: the endpoint's own, greedy for a local model",
@@ -29,7 +33,7 @@ class AugmentConfig(Config):
     concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
     batch_size: int = option(8, "items at a time through a local model")
     request_timeout: float = option(
-        120.0, "longest wait for one reply of the endpoint, in seconds", keyed=False, above=0
+        600.0, "longest wait for one reply of the endpoint, in seconds", keyed=False, above=0
     )
     request_retries: int = option(
         5,
@@ -39,6 +43,13 @@ class AugmentConfig(Config):
     )
     max_requests: int = option(
         100_000, "most requests to the endpoint in one run, repeated ones included", keyed=False
+    )
+    max_unanswered: int = option(
+        0,
+        "items that may go without a reply of the endpoint when all its repetitions failed; with more of them the "
+        "command fails, and given again asks only for these",
+        keyed=False,
+        least=0,
     )
 
     def __post_init__(self) -> None:

@@ -70,7 +70,7 @@ class SynthesizeConfig(Config):
     )
     concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
     request_timeout: float = option(
-        120.0, "longest wait for one whole reply of the endpoint, in seconds", keyed=False
+        600.0, "longest wait for one whole reply of the endpoint, in seconds", keyed=False
     )
     request_retries: int = option(
         5,
@@ -79,6 +79,13 @@ class SynthesizeConfig(Config):
     )
     max_requests: int = option(
         100_000, "most requests to the endpoint in one run, repeated ones included", keyed=False
+    )
+    max_unanswered: int = option(
+        0,
+        "rows that may go without a reply of the endpoint when all its repetitions failed; with more of them the "
+        "command fails, and given again asks only for these",
+        keyed=False,
+        least=0,
     )
     min_ok: int = option(
         1, "fewer accepted reasons than this is a failure; the replies are kept", keyed=False

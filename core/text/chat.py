@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
-Finish = Literal["stop", "length", "refused", "unanswered"]
+Finish = Literal["stop", "length", "refused", "rejected", "unanswered"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class Reply:
 
     text: str
     finish: Finish
-    """length: cut off at max_tokens; unanswered: no reply after all retries."""
+    """length: cut off at max_tokens; refused: by the model or a filter of content; rejected: the
+    endpoint does not take this request; unanswered: no reply after all retries."""
 
 
 Conversation = Generator[Request, Reply, T]

@@ -1,39 +1,42 @@
 """Conversations with an OpenAI-compatible endpoint, bounded in time, requests and loss by a kill.
 
 The client's own retries are off, for they hide what is spent. Here every request has a deadline;
-overload, server errors and lost connections are repeated after a growing pause or the one the
-server asks for; a refused key or a bad request ends the run at once; and a reply reaches the
-journal before anything else happens.
+overload, server errors, lost connections and bodies that are no completion are repeated after a
+growing pause or the one the server asks for; a refused key ends the run at once, and so does a bad
+request while nothing has been answered; and a reply reaches the journal before anything else
+happens.
 """
 
-import json
 import logging
 import os
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import openai
 
 from core.errors import ConfigError, TeacherError
 from core.text.chat import Conversation, Reply, Request
+from core.text.completion import NoCompletion, error_text, reply_of, wait_asked
 from core.text.journal import Journal
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _UNANSWERED_IN_A_ROW = 3  # requests given up one after the other before the endpoint counts as down
+_REJECTED_IN_A_ROW = 20  # and one per thread: then it is not the rows that are at fault
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server asks for more
+_LONGEST_CONNECT = 10.0  # seconds; the time-out of a reply is far too long for a wrong address
+_SPREAD = 0.25  # of a pause asked for: threads that wake together are refused together
 _MOST_BYTES = 8_000_000  # of one reply's body
 _LENGTH_NAMES = ("max_tokens", "max_completion_tokens")  # newer models know only the latter
 _REPEATED = (408, 409, 425, 429)  # and everything from 500 up
+_REJECTED = (400, 413, 422)  # may be the fault of one request: its length, its token limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,9 @@ class EndpointChat:
                 hint="Set OPENAI_API_KEY, or name your server: --endpoint http://HOST:PORT/v1.",
             )
         self.requests_sent = 0
+        self.rejected = 0  # requests that cost their own row only
+        self.unanswered = 0
+        self.last_problem = ""  # why the last of the unanswered is that
         self._settings = settings
         self._journal = journal
         self._client = _client(base_url, key, settings.timeout)
@@ -80,7 +86,10 @@ class EndpointChat:
         self._not_before = (
             0.0  # monotonic seconds; every thread waits when the server says so to one
         )
-        self._unanswered = 0
+        self._answered = len(journal) > 0  # by this run, or by one before that was interrupted
+        self._unanswered_in_a_row = 0
+        self._rejected_in_a_row = 0
+        self._told: set[str] = set()
         self._length_name = _LENGTH_NAMES[0]
 
     def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
@@ -129,30 +138,63 @@ class EndpointChat:
     def _answer(self, request: Request) -> Reply:
         """Return the reply from the journal, or ask until there is one or the tries are used up."""
         if (known := self._journal.find(request)) is not None:
+            self._rejected_in_a_row = 0
             return known
-        problem = ""
-        for attempt in range(self._settings.retries + 1):
+        tries = failures = 0
+        while True:
             self._wait_turn()
             try:
                 reply = self._ask(request)
+            except _Rejected as refusal:
+                return self._give_up(refusal)
             except _Repeatable as failure:
-                problem = str(failure)
-                self._pause(attempt, failure)
+                self._heed(failure)
+                tries += 0 if failure.is_queue else 1
+                if tries > self._settings.retries:
+                    return self._leave_unanswered(str(failure))
+                self._back_off(failures)
+                failures += 1
                 continue
-            self._unanswered = 0
+            self._answered = True
+            self._unanswered_in_a_row = self._rejected_in_a_row = 0
             return self._journal.add([request], [reply])[0]
-        self._unanswered += 1
-        if self._unanswered >= _UNANSWERED_IN_A_ROW:
+
+    def _leave_unanswered(self, problem: str) -> Reply:
+        """Go on without a reply. Raises: TeacherError if the endpoint seems to be down."""
+        with self._lock:
+            self.unanswered += 1
+            self.last_problem = problem
+            self._unanswered_in_a_row += 1
+        if self._unanswered_in_a_row >= _UNANSWERED_IN_A_ROW:
             raise TeacherError(
                 f"the endpoint {self._client.base_url} does not answer: {problem}",
-                hint="Check the server, then give the same command again: replies so far are kept.",
+                hint="Check the server and that the endpoint ends in /v1, then give the same "
+                "command again: replies so far are kept.",
             )
         return Reply(text="", finish="unanswered")
+
+    def _give_up(self, refusal: "_Rejected") -> Reply:
+        """Go on without one row. Raises: the refusal itself if it seems to hold for every row."""
+        with self._lock:
+            self._rejected_in_a_row += 1
+            most = _REJECTED_IN_A_ROW + self._settings.concurrency
+            if not self._answered or self._rejected_in_a_row > most:
+                raise refusal
+            self.rejected += 1
+        self._tell_once("rejected", f"{refusal}; what is refused goes without an answer")
+        return Reply(text="", finish="rejected")
+
+    def _tell_once(self, subject: str, line: str) -> None:
+        with self._lock:
+            is_new = subject not in self._told
+            self._told.add(subject)
+        if is_new:
+            _log.warning("%s", line)
 
     def _wait_turn(self) -> None:
         """Wait as long as the server asked for; count the request. Raises: TeacherError."""
         while (left := self._not_before - time.monotonic()) > 0:
-            if self._stop.wait(left):
+            if self._stop.wait(left * random.uniform(1.0, 1.0 + _SPREAD)):
                 break
         with self._lock:
             if self._stop.is_set():
@@ -164,33 +206,45 @@ class EndpointChat:
                 )
             self.requests_sent += 1
 
-    def _pause(self, attempt: int, failure: "_Repeatable") -> None:
-        """Wait before the next try. Raises: TeacherError if the server asks for too long."""
-        if failure.wait is not None and failure.wait > self._settings.longest_wait:
+    def _heed(self, failure: "_Repeatable") -> None:
+        """Hold all threads as long as the server asks. Raises: TeacherError if that is too long."""
+        if failure.wait > self._settings.longest_wait:
             raise TeacherError(
                 f"the endpoint asks for a pause of {failure.wait:.0f} seconds: {failure}",
                 hint="Give the same command again after that: replies so far are kept.",
             )
-        if failure.wait is not None:
-            with self._lock:
-                self._not_before = max(self._not_before, time.monotonic() + failure.wait)
-        elif attempt < self._settings.retries:
-            pause = min(_LONGEST_PAUSE, self._settings.first_pause * 2**attempt)
-            self._stop.wait(pause * random.uniform(0.8, 1.2))
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + failure.wait)
+        if failure.is_queue:
+            self._tell_once(
+                "queue", f"the endpoint limits the rate, waiting as it asks ({failure})"
+            )
+
+    def _back_off(self, failures: int) -> None:
+        """Wait before the next try of this thread, whatever the server asks for."""
+        pause = min(_LONGEST_PAUSE, self._settings.first_pause * 2 ** min(failures, 16))
+        self._stop.wait(pause * random.uniform(0.8, 1.2))
 
     def _ask(self, request: Request) -> Reply:
         """Send one request. Raises: _Repeatable, TeacherError."""
         length_name = self._length_name
         try:
-            return _reply_of(self._body(request, length_name))
+            return reply_of(self._body(request, length_name))
         except openai.APIStatusError as failure:
             if length_name != _LENGTH_NAMES[-1] and _asks_for(_LENGTH_NAMES[-1], failure):
                 self._length_name = _LENGTH_NAMES[-1]
                 self._wait_turn()
                 return self._ask(request)
+            if failure.status_code == 400 and "content_filter" in str(failure.body):
+                return Reply(text="", finish="refused")
             raise _judged(failure) from failure
+        except NoCompletion as failure:
+            raise _Repeatable(str(failure)) from failure
         except _lost_connections() as failure:
-            text = " ".join(str(failure.__cause__ or failure).split()) or type(failure).__name__
+            cause = failure.__cause__ or failure
+            text = " ".join(str(cause).split()) or type(failure).__name__
+            if isinstance(cause, (TimeoutError, *_http_errors("ReadTimeout"))):
+                text = f"no whole reply within {self._settings.timeout:g} s (--request-timeout)"
             raise _Repeatable(text[:200]) from failure
 
     def _body(self, request: Request, length_name: str) -> bytes:
@@ -207,9 +261,9 @@ class EndpointChat:
             for chunk in response.iter_bytes():
                 body += chunk
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"no whole reply within {self._settings.timeout:g} seconds")
+                    raise TimeoutError
                 if len(body) > _MOST_BYTES:
-                    break  # not JSON any more, so it will count as malformed
+                    break  # not JSON any more, so it will count as no completion
         return bytes(body)
 
 
@@ -220,28 +274,36 @@ class _Stopped(Exception):
 class _Repeatable(Exception):
     """A request that failed in a way that may pass."""
 
-    def __init__(self, text: str, wait: float | None = None) -> None:
+    def __init__(self, text: str, wait: float = 0.0, *, is_queue: bool = False) -> None:
         super().__init__(text)
         self.wait = wait  # seconds the server asks for
+        self.is_queue = is_queue  # it only has to wait for its turn: that is no failed try
+
+
+class _Rejected(TeacherError):
+    """A request that the endpoint does not take, where it may take others."""
 
 
 def _judged(failure: openai.APIStatusError) -> Exception:
     """Tell what is worth another try from what ends the run."""
-    status, text = failure.status_code, _error_text(failure)
+    status, text = failure.status_code, error_text(failure.body, failure.message)
     if status >= 500 or (status in _REPEATED and "insufficient_quota" not in text):
-        return _Repeatable(f"status {status}: {text}", wait=_wait_asked(failure.response.headers))
+        wait = wait_asked(failure.response.headers)
+        is_queue = status == 429 and wait > 0
+        return _Repeatable(f"status {status}: {text}", wait, is_queue=is_queue)
     hint = {
         401: "Set OPENAI_API_KEY to a key of this endpoint.",
         403: "Use a key that may use this model.",
         404: "Check the model's name and that the endpoint ends in /v1.",
         429: "The account's quota is used up; add to it, then give the same command again.",
     }.get(status, "Check the model's name and its settings (temperature, max-tokens).")
-    return TeacherError(f"the endpoint refuses the request (status {status}): {text}", hint=hint)
+    kind = _Rejected if status in _REJECTED else TeacherError
+    return kind(f"the endpoint refuses the request (status {status}): {text}", hint=hint)
 
 
 def _asks_for(length_name: str, failure: openai.APIStatusError) -> bool:
     """Whether a request was refused because its limit of tokens goes by another name."""
-    return failure.status_code == 400 and length_name in _error_text(failure)
+    return failure.status_code == 400 and length_name in error_text(failure.body, failure.message)
 
 
 def _key() -> str:
@@ -265,29 +327,13 @@ def _client(base_url: str | None, key: str, timeout: float) -> openai.OpenAI:
         raise refused
     try:
         return openai.OpenAI(
-            base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout
+            base_url=base_url,
+            api_key=key or "none",
+            max_retries=0,
+            timeout=openai.Timeout(timeout, connect=min(timeout, _LONGEST_CONNECT)),
         )
     except _http_errors("InvalidURL") as failure:
         raise refused from failure
-
-
-def _reply_of(body: bytes) -> Reply:
-    """Read a completion; what is none gives an empty reply, for it was paid all the same."""
-    try:
-        choice = json.loads(body)["choices"][0]
-        message = choice["message"]
-        content, refusal = message.get("content"), message.get("refusal")
-        finish = choice.get("finish_reason")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return Reply(text="", finish="stop")
-    if isinstance(content, list):  # some servers send parts
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(part for part in parts if isinstance(part, str))
-    # Half of a surrogate pair, which JSON can spell, could be neither kept nor sent back.
-    text = content.encode("utf-8", "replace").decode() if isinstance(content, str) else ""
-    if finish == "content_filter" or (refusal and not text):
-        return Reply(text=text, finish="refused")
-    return Reply(text=text, finish="length" if finish == "length" else "stop")
 
 
 def _lost_connections() -> tuple[type[Exception], ...]:
@@ -299,31 +345,3 @@ def _http_errors(name: str) -> tuple[type[Exception], ...]:
     """Return an error of the client's HTTP library, which is httpx or httpx2 by its version."""
     libraries = [sys.modules[each] for each in ("httpx2", "httpx") if each in sys.modules]
     return tuple(getattr(library, name) for library in libraries)
-
-
-def _error_text(failure: openai.APIStatusError) -> str:
-    """Return what the server said, in one short line."""
-    body = failure.body if isinstance(failure.body, dict) else {}
-    inner = body.get("error", body)
-    if isinstance(inner, dict):
-        text = " ".join(str(inner[key]) for key in ("message", "code") if inner.get(key))
-    else:
-        text = str(inner)
-    return " ".join((text or failure.message or "no reason given").split())[:300]
-
-
-def _wait_asked(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of Retry-After, given as a number or as a date, or None."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -7,12 +7,14 @@ shown beside the keywords anyway.
 
 import json
 import re
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.errors import TeacherError
 from core.text.chat import Conversation, Message, Request, without_thinking
 
 _TITLE_TERMS = 3  # more of them would only repeat the title
@@ -22,6 +24,9 @@ _COMMON_SHARE = (
 _DESCRIPTION_SHARE = (
     0.2  # a word in more than a fifth of the descriptions is no keyword of any of them
 )
+MOST_TOKENS = 8000  # longest answer that growth leads to, as for a teacher of reasons
+_TOKEN_GROWTH = 4  # of the longest answer after one that was cut off; every try costs
+_EMPTY_AT_START = 20  # items; a model that has no keywords for so many will have none for the rest
 _WORDS_PER_KEYWORD = 4
 _CHARACTERS_PER_KEYWORD = 40
 _TOKEN = r"(?u)\b[^\W\d_][^\W\d_'’-]{2,}\b"
@@ -122,16 +127,54 @@ def keyword_question(texts: ItemTexts, index: int, *, limit: int) -> str:
     )
 
 
+class FirstAnswers:
+    """Watches the answers of one run, in whatever thread, until one of them holds keywords."""
+
+    def __init__(self, model: str) -> None:
+        """model: its name, for the error message."""
+        self._model = model
+        self._lock = threading.Lock()
+        self._empty = 0
+        self._found = False
+
+    def see(self, keywords: Sequence[str]) -> None:
+        """Take note of an item's keywords. Raises: TeacherError if the first items all had none."""
+        with self._lock:
+            self._found = self._found or bool(keywords)
+            self._empty += 1
+            if not self._found and self._empty >= _EMPTY_AT_START:
+                raise TeacherError(
+                    f"{self._model} wrote no keywords for any of the first {_EMPTY_AT_START} items",
+                    hint="Use a stronger model, more --max-tokens, or leave --with out.",
+                )
+
+
 def ask_keywords(
-    texts: ItemTexts, index: int, *, limit: int, max_tokens: int
+    texts: ItemTexts,
+    index: int,
+    *,
+    limit: int,
+    max_tokens: int,
+    most_tokens: int,
+    first_answers: FirstAnswers,
 ) -> Conversation[list[str]]:
-    """Ask a model for the keywords of one item; the result is empty if its answer held none."""
-    reply = yield Request(
-        name=f"item-{index}",
-        messages=(Message(role="user", content=keyword_question(texts, index, limit=limit)),),
-        max_tokens=max_tokens,
-    )
-    return parse_keywords(reply.text, limit=limit)
+    """Ask a model for the keywords of one item; the result is empty if its answer held none.
+
+    Args:
+        most_tokens: while an answer without keywords is cut off, it is asked for again, longer, up to
+            this; max_tokens or less: it is not.
+    Raises: TeacherError if the first items of the run all had none.
+    """
+    question = Message(role="user", content=keyword_question(texts, index, limit=limit))
+    while True:
+        reply = yield Request(name=f"item-{index}", messages=(question,), max_tokens=max_tokens)
+        keywords = parse_keywords(reply.text, limit=limit)
+        max_tokens *= _TOKEN_GROWTH
+        if keywords or reply.finish != "length" or max_tokens > most_tokens:
+            break
+    if reply.finish != "unanswered":
+        first_answers.see(keywords)
+    return keywords
 
 
 def _salient_terms(

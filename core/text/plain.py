@@ -26,7 +26,7 @@ class PlainEncoder:
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, none of which is an added or special token."""
         ids: list[int] = []
-        for piece in self._pieces(_printable(text)):
+        for piece in self._pieces(printable(text)):
             ids += self._tokenizer.encode(piece, add_special_tokens=False)
         # An added token can also be matched through normalisation; what is left of it is dropped, never sent.
         return [i for i in ids if i not in self._control_ids]
@@ -49,7 +49,7 @@ class PlainEncoder:
         return self._pieces(text[:cut]) + self._pieces(text[cut:])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Drop control characters and bidirectional overrides; fold white space to single blanks, keep one leading."""
     kept = "".join(c for c in text if c.isprintable() or c.isspace())
     lead = " " if kept[:1].isspace() else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from core.errors import TeacherError
 from core.text.chat import Conversation
 from core.text.journal import Journal
 
@@ -44,6 +45,9 @@ class RemoteSettings(Protocol):
 
     @property
     def max_requests(self) -> int: ...
+
+    @property
+    def max_unanswered(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +118,8 @@ def hold_at_endpoint(
     Args:
         model: the endpoint's name of the model.
         done: called after each conversation.
-    Raises: TeacherError.
+    Raises: TeacherError, also if more requests than allowed were left unanswered: the rows of an outage
+        that passed would else lack their answers for good.
     """
     from core.text.endpoint import EndpointChat, EndpointSettings
 
@@ -134,5 +139,18 @@ def hold_at_endpoint(
             results = chat.run(conversations, done)
         finally:
             chat.close()
-    facts = {"model": model, "requests": chat.requests_sent, "replies_before": replayed}
+    if chat.unanswered > config.max_unanswered:
+        raise TeacherError(
+            f"the endpoint left {chat.unanswered} of {len(conversations)} questions unanswered: "
+            f"{chat.last_problem}",
+            hint="Give the same command again: it asks only for these, for replies are kept. If they stay so, "
+            f"--max-unanswered {chat.unanswered} goes on without them.",
+        )
+    facts = {
+        "model": model,
+        "requests": chat.requests_sent,
+        "requests_rejected": chat.rejected,
+        "requests_unanswered": chat.unanswered,
+        "replies_before": replayed,
+    }
     return Held(results=results, facts=facts)

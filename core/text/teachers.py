@@ -63,7 +63,7 @@ def teach(case: Case, settings: TeacherSettings) -> Conversation[Trace]:
             max_tokens=max_tokens,
             begin_with=(YES, NO) if settings.answer_first else (),
         )
-        if reply.finish in ("refused", "unanswered"):
+        if reply.finish in ("refused", "rejected", "unanswered"):
             status = "refused" if reply.finish == "refused" else "gave_up"
             return Trace(case=case, reason="", tries=attempt, status=status)
         answer = parse_answer(reply.text)

@@ -2,17 +2,22 @@
 
 import io
 import json
+import shlex
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from tests.cli.conftest import write_ratings
+from thinkrec_cli.pages import ranking
 from thinkrec_cli.pages.bars import bar, two_sided_bar
 from thinkrec_cli.pages.explain import render_explanation, render_prompt
 from thinkrec_cli.pages.ranking import MOST_ROWS
 from thinkrec_cli.words import byte_size
 
 EXPLANATION = {
+    "scorer": "model/films@1",
+    "dataset": "dataset/films@1",
     "user": "42",
     "item": "17",
     "title": "From Dusk Till Dawn [1996]",
@@ -58,15 +63,88 @@ def test_the_page_of_an_explanation_tells_everything():
         assert words in page
 
 
-@pytest.mark.parametrize("missing", EXPLANATION)
-def test_a_missing_field_leaves_the_rest_of_the_page(missing):
-    content = {name: value for name, value in EXPLANATION.items() if name != missing}
-    assert drawn(render_explanation, content).strip()
+NEEDS = {
+    "From Dusk Till Dawn [1996]": {"title"},
+    "·  user 42": {"user"},
+    "No  █████████": {"answer", "probability"},
+    "31.0% likely": {"probability"},
+    "(score -0.800)": {"score"},
+    "No. The user liked quiet dramas.": {"reason"},
+    "· The user likes 61 % of films.": {"evidence"},
+    "route  fused  a mixture of the experts": {"route"},
+    "0.750": {"weights"},
+    "Toy Story": {"history"},
+    "-0.400": {"history"},
+    "score --user 42 --top 10": {"user", "item"},
+    "explain --user 42 --item 17 --show-prompt": {"user", "item"},
+    "--scorer model/films@1": {"user", "item", "scorer"},
+    "--dataset dataset/films@1": {"user", "item", "dataset"},
+}
+"""Words of the page, and the fields without which they are not there."""
 
 
-@pytest.mark.parametrize("empty", EXPLANATION)
-def test_an_empty_field_leaves_the_rest_of_the_page(empty):
-    assert drawn(render_explanation, {**EXPLANATION, empty: None}).strip()
+@pytest.mark.parametrize("field", EXPLANATION)
+def test_a_missing_or_empty_field_leaves_the_rest_of_the_page(field):
+    without = {name: value for name, value in EXPLANATION.items() if name != field}
+    for content in (without, {**EXPLANATION, field: None}):
+        page = drawn(render_explanation, content)
+        assert {words for words in NEEDS if words not in page} == {
+            words for words, fields in NEEDS.items() if field in fields
+        }
+
+
+def test_words_of_others_cannot_steer_the_terminal():
+    steered = "\x1b[2JHeat\x9b1m\u202e"
+    page = drawn(
+        render_explanation,
+        {
+            **EXPLANATION,
+            "title": steered,
+            "reason": f"No. {steered}",
+            "evidence": [f"5 of 6 {steered}."],
+            "history": [{"item": "1", "title": steered, "label": 1, "influence": None}],
+        },
+    )
+    assert page.count("[2JHeat1m") == 4
+    assert not {c for c in page if not c.isprintable()} - {"\n"}
+
+
+def test_titles_of_a_ranking_cannot_steer_the_terminal(monkeypatch):
+    row = {"rank": 1, "item": "7\x1b[2J", "title": "He\x9bat", "probability": 0.5}
+    page = io.StringIO()
+    monkeypatch.setattr(ranking, "_ranking", lambda done: [row])
+    monkeypatch.setattr(ranking.console, "page", lambda quiet: Console(file=page, width=100))
+    ranking.show_ranking(SimpleNamespace(switches=SimpleNamespace(quiet=False)), None)
+    assert "7[2J  Heat" in page.getvalue()
+    assert not {c for c in page.getvalue() if not c.isprintable()} - {"\n"}
+
+
+def test_commands_to_go_on_with_can_be_pasted():
+    user = "Anna  Maria; rm x" + "y" * 100
+    page = drawn(render_explanation, {**EXPLANATION, "user": user, "item": "it's"})
+    lines = [line.removeprefix("  next").strip() for line in page.splitlines()]
+    commands = [shlex.split(line.split("   ")[0]) for line in lines if "thinkrec" in line]
+    inputs = ["--scorer", "model/films@1", "--dataset", "dataset/films@1"]
+    assert commands == [
+        ["thinkrec", "score", "--user", user, "--top", "10", *inputs],
+        ["thinkrec", "explain", "--user", user, "--item", "it's", "--show-prompt", *inputs],
+    ]
+    assert "thinkrec" not in drawn(render_explanation, {**EXPLANATION, "user": "a\x1b[2Jb"})
+
+
+def test_the_score_of_the_paper_is_not_called_a_chance():
+    page = drawn(render_explanation, {**EXPLANATION, "probability": 0.71, "relevance": "yes"})
+    assert "71.0% by the logit of Yes alone" in page
+    assert "likely" not in page
+    assert "31.0% likely" in drawn(render_explanation, {**EXPLANATION, "relevance": "margin"})
+
+
+def test_what_the_prompt_left_out_is_marked():
+    shown, hidden = EXPLANATION["history"]
+    history = [{**shown, "shown": True}, {**hidden, "shown": False}]
+    lines = drawn(render_explanation, {**EXPLANATION, "history": history}).splitlines()
+    marked = [line.split()[0] for line in lines if "(not shown to the model)" in line]
+    assert marked == ["GoldenEye"]
 
 
 def test_the_prompt_is_printed_exactly():
@@ -103,8 +181,11 @@ def test_quiet_leaves_out_a_page_that_would_go_to_the_errors(scored):
 
 
 def test_a_sample_shows_its_first_pages():
-    page = drawn(render_explanation, {"explanations": [EXPLANATION] * 5})
+    facts = {name: EXPLANATION[name] for name in ("scorer", "dataset")}
+    pair = {name: value for name, value in EXPLANATION.items() if name not in facts}
+    page = drawn(render_explanation, {"explanations": [pair] * 5, **facts})
     assert page.count("From Dusk Till Dawn") == 3
+    assert page.count("--scorer model/films@1") == 6
     assert "and 2 more" in page
 
 

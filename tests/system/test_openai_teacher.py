@@ -1,6 +1,7 @@
 """synthesize and augment against a real OpenAI-compatible server on loopback, kills included."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from core.config.augment import AugmentConfig
 from core.config.synthesize import SynthesizeConfig
 from core.data.tables import read_rows
 from core.errors import ConfigError, TeacherError
+from core.progress import Silent
 from core.stages import augment, synthesize
 from core.stages.base import Context, Outcome, run_stage
 from core.stages.kinds import KINDS
@@ -130,14 +132,14 @@ def test_rows_that_cannot_be_explained_are_marked_and_the_others_kept(store):
         question = body["messages"][1]["content"]
         about = re.sub(r"\n\(Try.*", "", question, flags=re.DOTALL)
         kind = kinds.setdefault(
-            about, ("good", "noise", "refusal", "html", "stubborn")[len(kinds) % 5]
+            about, ("good", "noise", "refusal", "nothing", "stubborn")[len(kinds) % 5]
         )
         if kind == "noise":
             return completion("Perhaps.")
         if kind == "refusal":
             return completion(None, refusal="I cannot help with that.")
-        if kind == "html":
-            return Response("<html>hello</html>", 200, media_type="text/html")
+        if kind == "nothing":
+            return json_response({"choices": []})
         if kind == "stubborn":
             wrong = "No" if number % 2 else "Yes"
             return completion(f"{wrong}. Still unsure about the true answer.")
@@ -236,6 +238,76 @@ def test_dead_endpoint_fails_and_the_rerun_asks_only_for_the_rest(store):
         rows = traces(explain(store, server.url).artifact)
         assert len(server.bodies) == sum(row["tries"] for row in rows) - 10
     assert all(row["status"] == "ok" for row in rows)
+
+
+def test_passing_outage_is_not_published_and_the_rerun_asks_only_for_what_is_missing(store):
+    def shaky(body: dict[str, Any], number: int) -> Response:
+        return failure(503, "out for lunch") if number in (5, 9) else obedient(body, number)
+
+    with endpoint(shaky) as server:
+        with pytest.raises(TeacherError, match=r"left 2 of 24 questions unanswered.*lunch"):
+            explain(store, server.url, request_retries=0)
+        asked = len(server.bodies)
+        assert not store.artifacts(kind="traces")
+        rows = traces(explain(store, server.url, request_retries=0).artifact)
+    assert all(row["status"] == "ok" for row in rows)
+    assert len(server.bodies) == sum(row["tries"] for row in rows) + 2
+    assert asked < len(server.bodies)
+
+
+def test_a_request_that_never_gets_an_answer_can_be_gone_on_without(store):
+    stuck: list[str] = []
+
+    def never(body: dict[str, Any], number: int) -> Response:
+        asked = str(body["messages"])
+        if number == 3:
+            stuck.append(asked)
+        return failure(500, "always") if asked in stuck else obedient(body, number)
+
+    with endpoint(never) as server:
+        for _ in range(2):  # the same one again
+            with pytest.raises(TeacherError, match="left 1 of 24") as caught:
+                explain(store, server.url, request_retries=0)
+        assert "--max-unanswered 1" in caught.value.hint
+        artifact = explain(store, server.url, request_retries=0, max_unanswered=1).artifact
+    assert artifact.summary["requests_unanswered"] == 1
+    assert Counter(row["status"] for row in traces(artifact)) == {"ok": 23, "gave_up": 1}
+
+
+def test_rows_that_the_endpoint_refuses_are_given_up_and_told_once(store, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("core"), "propagate", True)  # the program turns it off
+
+    cut_off: set[str] = set()  # the questions of two rows
+
+    def strict(body: dict[str, Any], number: int) -> Response:
+        if body["max_tokens"] > 400:
+            return failure(400, "max_tokens is too large")
+        if number > 2 and len(cut_off) < 2:
+            cut_off.add(str(body["messages"]))
+            return completion("", "length")
+        return obedient(body, number)
+
+    with endpoint(strict) as server:
+        artifact = explain(store, server.url, max_tokens=400).artifact
+    assert Counter(row["status"] for row in traces(artifact)) == {"ok": 22, "gave_up": 2}
+    assert artifact.summary["requests_rejected"] == 2
+    told = [record.message for record in caplog.records if "too large" in record.message]
+    assert len(told) == 1
+
+
+def test_time_out_names_its_option(store):
+    over = threading.Event()
+
+    def hanging(body: dict[str, Any], number: int) -> Response:
+        over.wait(30)
+        return obedient(body, number)
+
+    with endpoint(hanging) as server:
+        try:
+            with pytest.raises(TeacherError, match=r"within 0\.3 s \(--request-timeout\)"):
+                explain(store, server.url, request_timeout=0.3, request_retries=0)
+        finally:
+            over.set()
 
 
 def test_budget_of_requests_is_kept(store):
@@ -393,14 +465,12 @@ def test_all_requests_under_way_learn_the_newer_name_of_the_limit(store):
     "odd",
     [
         json_response({"choices": []}),
-        json_response([1, 2]),
-        Response("{cut", 200, media_type="application/json"),
-        Response(b"", 200, media_type="application/json"),
+        json_response({"choices": [{"message": {"content": None}}], "error": None}),
         json_response({"choices": [{"message": {"content": 5}}]}),
         json_response({"choices": [{"message": {"content": [{"type": "text", "text": None}]}}]}),
     ],
 )
-def test_odd_body_counts_as_an_empty_answer_and_is_journalled(tmp_path, odd):
+def test_completion_without_text_counts_as_an_empty_answer_and_is_journalled(tmp_path, odd):
     with endpoint(lambda body, number: odd) as server:
         assert ask(server, tmp_path / "j")[0] == Reply(text="", finish="stop")
         assert ask(server, tmp_path / "j")[0] == Reply(text="", finish="stop")
@@ -410,7 +480,7 @@ def test_odd_body_counts_as_an_empty_answer_and_is_journalled(tmp_path, odd):
 def test_flood_is_not_swallowed_whole(tmp_path):
     flood = Response(b'{"choices": "' + b"x" * 20_000_000, 200, media_type="application/json")
     with endpoint(lambda body, number: flood) as server:
-        assert ask(server, tmp_path / "j")[0].text == ""
+        assert ask(server, tmp_path / "j", retries=0)[0].finish == "unanswered"
     assert (tmp_path / "j").stat().st_size < 10_000
 
 
@@ -521,6 +591,16 @@ def test_first_interrupt_says_what_it_waits_for_and_the_second_leaves_at_once(
 # -- keywords -----------------------------------------------------------------------------------------
 
 
+class Listener(Silent):
+    """Keeps what a stage says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 def test_keywords_come_from_the_endpoint_and_from_the_metadata_where_it_gives_none(store):
     def listing(body: dict[str, Any], number: int) -> Response:
         question = body["messages"][0]["content"]
@@ -530,16 +610,32 @@ def test_keywords_come_from_the_endpoint_and_from_the_metadata_where_it_gives_no
 
     with endpoint(listing) as server:
         config = AugmentConfig(model="openai:writer", endpoint=server.url)
-        artifact = run_stage(Context(store=store), augment.STAGE, config).artifact
+        heard = Listener()
+        artifact = run_stage(Context(store=store, progress=heard), augment.STAGE, config).artifact
     rows = read_rows(artifact.file("keywords.parquet"))
     assert rows[0]["keywords"] == ["heist", "slow burn"]
     assert rows[3]["keywords"][:2] == ["horror", "1970s"]
     assert artifact.summary["fallen_back_to_tfidf"] == 1
+    assert any("1 of 30 items fell back to TF-IDF" in line for line in heard.lines)
     assert artifact.reference == "keywords/writer@1"
 
 
 def test_model_without_any_keywords_is_an_error(store):
     with endpoint(lambda body, number: completion("")) as server:
-        config = AugmentConfig(model="openai:writer", endpoint=server.url)
-        with pytest.raises(TeacherError, match="no keywords for any of 30 items"):
+        config = AugmentConfig(model="openai:writer", endpoint=server.url, concurrency=1)
+        with pytest.raises(TeacherError, match="no keywords for any of the first 20 items"):
             run_stage(Context(store=store), augment.STAGE, config)
+        assert len(server.bodies) == 20  # of 30 items
+
+
+def test_model_that_thinks_first_is_given_more_tokens_for_keywords(store):
+    def thinking(body: dict[str, Any], number: int) -> Response:
+        if body["max_tokens"] < 1000:
+            return completion(None, "length")
+        return completion("heist, slow burn")
+
+    with endpoint(thinking) as server:
+        config = AugmentConfig(model="openai:writer", endpoint=server.url)
+        artifact = run_stage(Context(store=store), augment.STAGE, config).artifact
+    assert Counter(body["max_tokens"] for body in server.bodies) == {120: 30, 480: 30, 1920: 30}
+    assert artifact.summary["fallen_back_to_tfidf"] == 0

