@@ -1,6 +1,5 @@
 """Let the model go on after its own answer: the reason, with the same weights that gave the score."""
 
-import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,13 +11,11 @@ from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from core.llm.quiet import quiet_transformers
 from core.scoring.scorer import Scorer
+from core.text.endings import whole_sentences
 from core.text.prompts import Prompt, PromptBuilder
 
 REPETITION_PENALTY = 1.05
 """Small models fall into loops; a mild penalty stops that and leaves names alone."""
-# Marks and what closes after them; a small letter after the blank goes on: “Who's Afraid of Virginia Woolf?” and more.
-_SENTENCE_END = re.compile(r"[.!?]+[”’\"')\]]*(?= [^a-z]|$)")
-_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|Vol|vs)\.$")
 
 
 def generate_reasons(
@@ -95,24 +92,6 @@ def _reason(ids: list[int], builder: PromptBuilder) -> str:
     finished = end in ids
     kept = ids[: ids.index(end)] if finished else ids
     text = " ".join(builder.tokenizer.decode(kept, skip_special_tokens=True).split())
-    return text if finished else whole_sentences(text)
-
-
-def whole_sentences(text: str) -> str:
-    """Return a text that was cut off up to its last whole sentence; all of it and an ellipsis if none is whole.
-
-    Args:
-        text: with single blanks.
-    """
-    for match in reversed(list(_SENTENCE_END.finditer(text))):
-        kept = text[: match.end()]
-        if not (_inside_quotes(kept) or _ABBREVIATION.search(kept)):
-            # At the very end, a point after a digit may stand within a number.
-            if kept == text and re.search(r"\d\.$", kept):
-                continue
-            return kept
-    return f"{text}…" if text else ""
-
-
-def _inside_quotes(text: str) -> bool:
-    return text.count("“") > text.count("”") or text.count('"') % 2 == 1
+    if finished or not text:
+        return text
+    return whole_sentences(text) or f"{text}…"

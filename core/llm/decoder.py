@@ -7,13 +7,14 @@ stock loop gives is tried whenever a model is opened (`require_stock_logits`). O
 run by core/llm/fused.py; all others are transformers' own.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from core.errors import ModelFolderError
+from core.errors import MismatchError, ModelFolderError
 from core.llm.fused import FusedLayer, fits, rotary_context
 from core.llm.ragged import Layout, Trunk, register
 
@@ -67,6 +68,16 @@ class Decoder:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._head.device
+
+    def require_room(self, lengths: Iterable[int]) -> None:
+        """Look at the tokens of prompts, answers included. Raises: MismatchError if the model sees fewer."""
+        longest = max(lengths, default=0)
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        if positions and longest > positions:
+            raise MismatchError(
+                f"a prompt has {longest:,} tokens, and the base model sees {positions:,}",
+                hint="Train with a lower --history-length or --keywords-per-item, or shorten titles and keywords.",
+            )
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the input embeddings of (T,) ids as (T, width)."""

@@ -84,7 +84,9 @@ class Scorer:
         Args:
             prompts: in any order, of any users.
             columns: (n, global + experts) weights of each prompt's row; needed if the model has mixture layers.
+        Raises: MismatchError for a prompt longer than the model sees, DeviceMemoryError.
         """
+        self.decoder.require_room(len(prompt.ids) for prompt in prompts)
         out = np.empty((len(prompts), 2))
         owners: list[Any] = [None] * len(prompts)
         if columns is not None:

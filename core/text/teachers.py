@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from core.text.answers import NO, YES
 from core.text.cases import Case, ItemFacts
 from core.text.chat import Conversation, Message, Request, without_thinking
+from core.text.endings import whole_sentences
 from core.text.plain import LONGEST_TITLE
 from core.text.traces import Status, Trace
 
@@ -144,8 +145,7 @@ def tidy_reason(reason: str, *, most_words: int, cut: bool = False) -> str:
     if len(words) > most_words:
         plain, cut = " ".join(words[:most_words]), True
     if cut:
-        ends = [match.end() for match in re.finditer(r"[.!?](?=\s|$)", plain)]
-        plain = plain[: ends[-1]] if ends else ""
+        plain = whole_sentences(plain)
     return plain[:1].upper() + plain[1:]
 
 

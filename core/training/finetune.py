@@ -76,7 +76,8 @@ class FineTune:
     def run(self, stage: str) -> TrainingRun:
         """Train; afterwards the model holds the last weights and the result's `best` the best ones.
 
-        Raises: EmptySplitError if the users have no train rows, TrainingDivergedError.
+        Raises: EmptySplitError if the users have no train rows, MismatchError for a prompt longer than the model sees,
+            TrainingDivergedError, DeviceMemoryError.
         """
         dataset, optim = self.examples.dataset, self.optim
         rows = draw_rows(self._rows("train"), optim.train_rows, optim.seed)
@@ -93,6 +94,7 @@ class FineTune:
         share = self.loss.reason_share if reasons else 0.0
         steps = total_steps(optim, count, share)
         decoder = Decoder(self.model.get_base_model())
+        decoder.require_room(len(one.ids) for one in instances)
         injector = Injector.of(soft=self.soft, device=decoder.device)
         valid = draw_rows(self._rows("valid"), optim.valid_rows, optim.seed)
         result = TrainingRun(

@@ -106,7 +106,8 @@ def _history(entries: Any) -> list[HistoryItem]:
     strongest = max((abs(e["influence"]) for e in shown if e["influence"] is not None), default=0.0)
     return [
         HistoryItem(
-            title=entry["title"],
+            title=entry["title"]
+            + ("" if entry.get("shown", True) else " (not shown to the model)"),
             liked=bool(entry["label"]),
             influence=entry["influence"],
             share=(entry["influence"] or 0.0) / strongest if strongest else 0.0,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.errors import MismatchError
 from core.llm.decoder import Decoder
 from core.llm.ragged import Layout, Trunk
 from core.scoring.batches import group_prompts, pack
@@ -85,3 +86,11 @@ def test_layout_places_every_token_once():
     assert layout.trunk_of_token.tolist() == [0, 0, 0, 1, 0, 0, 0]
     assert layout.ends.tolist() == [2, 3, 5, 6]
     assert layout.starts().tolist() == [0, 3, 4, 6]
+
+
+def test_a_prompt_longer_than_the_model_sees_is_refused(tiny_folder):  # noqa: F811
+    scorer = Scorer(Decoder(open_tiny(tiny_folder)), ANSWERS)
+    fits, long = (Prompt(ids=[50] * count, prefix=0) for count in (2048, 2049))
+    assert np.isfinite(scorer.score([fits]).yes).all()
+    with pytest.raises(MismatchError, match="2,049 tokens, and the base model sees 2,048"):
+        scorer.score([fits, long])
