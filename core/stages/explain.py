@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.config.explain import ExplainConfig
-from core.stages.base import Input, Stage, Work, require_same_dataset
+from core.stages.base import Input, Stage, Work, is_made_from, require_same_dataset
 from core.stages.names import slug
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     length = scorer.builder.config.history_length
     found = _explain(work, scorer, _questions(asked, scorer.examples, length))
-    facts = {name: work.input(name).reference for name in ("scorer", "dataset")}
-    facts["machine"] = describe_machine(config.device)
+    facts = {"scorer": scorer_artifact.reference, "machine": describe_machine(config.device)}
+    dataset = work.input("dataset")
+    if not is_made_from(work.context.store, scorer_artifact, dataset):
+        facts["dataset"] = dataset.reference  # else a command finds it by the scorer
     whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
     (work.draft.folder / "explanation.json").write_text(
         json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
