@@ -1,7 +1,9 @@
 """What many tests share: a small data set made from a seed, written with the real schema."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -10,6 +12,18 @@ from core.data.tables import write_table
 from core.stages.kinds import DATASET
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance"]
+# How long an example takes says how busy the machine is, and no more.
+hypothesis.settings.register_profile("thinkrec", deadline=None)
+hypothesis.settings.load_profile("thinkrec")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def colourless() -> Iterator[None]:
+    """Take away what makes rich write colours though there is no terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 def write_dataset(

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.errors import ConfigError, EncodingError, MissingFileError
 from core.stages.base import Stage
+from core.stages.recipe import with_underscores
 from thinkrec_cli.commands import COMMANDS
 
 
@@ -35,12 +36,10 @@ def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
     own = content.get(stage.command)
     own = own if isinstance(own, dict) else {}  # else a setting, which will be unknown
     general = {key: value for key, value in content.items() if not _is_command(key, value)}
-    return {_name(k): v for k, v in general.items()} | {_name(k): v for k, v in own.items()}
+    return with_underscores(general, where=str(file)) | with_underscores(
+        own, where=f"{file} [{stage.command}]"
+    )
 
 
 def _is_command(key: str, value: Any) -> bool:
     return key in COMMANDS and isinstance(value, dict)
-
-
-def _name(key: str) -> str:
-    return key.replace("-", "_")

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from artifacts.errors import ArtifactNotFound
 from artifacts.store import Artifact, Draft, Store
 from core.config.base import Config
-from core.errors import MismatchError
+from core.errors import ConfigError, MismatchError
 from core.progress import Progress, Silent
 from core.stages.names import fitting_name
 
@@ -103,6 +103,8 @@ class Unnamed:
     """From the command before in a pipe: each serves the inputs of its kind that it fits."""
     listed: Sequence[str] = ()
     """Typed by the user: each serves the inputs of its kind. None is passed over, the stage says if it does not fit."""
+    latest: bool = True
+    """Whether an optional input that nobody names may be the latest of the store; a recipe must not depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,16 +235,14 @@ def resolve_inputs(
 
     Inputs nobody named come from the same data set as those that were named, so that two data sets in one store
     never mix by accident.
+    Raises: ArtifactNotFound, AmbiguousReference; ConfigError for several names where an input takes one.
     """
     chosen: dict[str, list[Artifact]] = {}
     from_pipe = [store.resolve(reference) for reference in unnamed.piped]
     from_list = [store.resolve(reference) for reference in unnamed.listed]
     for name, wanted in stage.inputs.items():
         if given := list(references.get(name, ())):
-            if given == ["none"] and not wanted.required:
-                chosen[name] = []
-            else:
-                chosen[name] = [store.resolve(reference, kinds=wanted.kinds) for reference in given]
+            chosen[name] = _named_input(store, name, wanted, given)
         elif not wanted.by_option and (
             fitting := [
                 *(a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)),
@@ -263,7 +263,7 @@ def resolve_inputs(
         if name not in chosen and wanted.unless and chosen.get(wanted.unless):
             chosen[name] = []
         if name not in chosen:
-            chosen[name] = _default_input(store, stage, wanted, chosen, dataset)
+            chosen[name] = _default_input(store, stage, wanted, chosen, dataset, unnamed.latest)
             dataset = dataset or _dataset_of(store, chosen)
     return {name: chosen[name] for name in stage.inputs}
 
@@ -355,12 +355,24 @@ def _dataset_of(store: Store, chosen: Mapping[str, Sequence[Artifact]]) -> Artif
     return None
 
 
+def _named_input(store: Store, name: str, wanted: Input, given: Sequence[str]) -> list[Artifact]:
+    if given == ["none"] and not wanted.required:
+        return []
+    if len(given) > 1 and not wanted.many:
+        raise ConfigError(
+            f"{name} takes one artifact, and {len(given)} were named: {', '.join(given)}",
+            hint="Name one of them.",
+        )
+    return [store.resolve(reference, kinds=wanted.kinds) for reference in given]
+
+
 def _default_input(
     store: Store,
     stage: Stage[Any],
     wanted: Input,
     chosen: Mapping[str, Sequence[Artifact]],
     dataset: Artifact | None,
+    latest: bool,
 ) -> list[Artifact]:
     if wanted.through and chosen.get(wanted.through):
         found = ancestor(store, chosen[wanted.through][0], wanted.kinds[0], wanted.fits)
@@ -369,7 +381,7 @@ def _default_input(
             return [found]
     if "dataset" in wanted.kinds and dataset:
         return [dataset]
-    if not (wanted.required or wanted.latest):
+    if not (wanted.required or (wanted.latest and latest)):
         return []
     unfit: list[Artifact] = []
     orphans: list[Artifact] = []

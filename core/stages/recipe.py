@@ -17,7 +17,7 @@ recipe resumable: a step whose work was done before is a hit, whoever did it.
 import importlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -25,7 +25,7 @@ from typing import Any, get_args, get_type_hints
 from artifacts.errors import StoreError
 from artifacts.keys import check_name
 from core.config.base import Config, suggestion
-from core.errors import EncodingError, MissingFileError, RecipeError
+from core.errors import ConfigError, EncodingError, MissingFileError, RecipeError
 from core.stages.base import Input, Stage
 
 STAGE_COMMANDS = (
@@ -179,11 +179,25 @@ def _shared_settings(
     for table in tables.values():
         if table.get("command") in STAGE_COMMANDS:
             known |= {f.name for f in fields(load_stage(table["command"]).config)}
-    shared = {key.replace("-", "_"): value for key, value in settings.items()}
+    shared = with_underscores(settings, where=f"{reader.where} [settings]")
     for key in shared:
         if key not in known:
             raise _unknown(f"{reader.where} [settings]", "setting", key, known)
     return shared
+
+
+def with_underscores(settings: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Return settings under their names in the code. Raises: ConfigError for one that stands there in two spellings."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = key.replace("-", "_")
+        if name in found:
+            raise ConfigError(
+                f"{where}: {name} is set twice, in two spellings",
+                hint="Remove one of the two lines.",
+            )
+        found[name] = value
+    return found
 
 
 def _read_step(
@@ -201,14 +215,13 @@ def _read_step(
     own = {f.name for f in fields(stage.config)}
     settings = {key: value for key, value in shared.items() if key in own}
     inputs: dict[str, tuple[str, ...]] = {}
-    for raw_key, value in table.items():
-        key = raw_key.replace("-", "_")
+    for key, value in with_underscores(table, where=where).items():
         if key in stage.inputs:
-            inputs[key] = _origins(where, raw_key, value)
+            inputs[key] = _origins(where, key, value)
         elif key in own:
             settings[key] = value
         elif key not in _STEP_KEYS:
-            raise _unknown(where, "key", raw_key, own | set(stage.inputs) | _STEP_KEYS)
+            raise _unknown(where, "key", key, own | set(stage.inputs) | _STEP_KEYS)
     return Step(
         id=step_id,
         stage=stage,
@@ -259,25 +272,36 @@ def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
             step.stage.inputs.items(), key=lambda one: one[1].through is not None
         ):
             if name in inputs:
+                _check_number(f"{where}: {name}", wanted, inputs[name])
                 for origin in inputs[name]:
                     _check_origin(f"{where}: {name}", wanted, origin, by_id)
-            elif wanted.unless in step.inputs:
+            elif wanted.unless and step.inputs.get(wanted.unless, ("none",)) != ("none",):
                 continue  # left out by the stage itself
             elif wanted.through and inputs.get(wanted.through, ("none",)) != ("none",):
                 continue  # the ancestor of that input: found when it is there
             else:
                 inputs[name] = _implied(where, name, wanted, steps[:position])
-        settled.append(
-            Step(
-                id=step.id,
-                stage=step.stage,
-                config=step.config,
-                inputs=inputs,
-                after=step.after,
-                artifact=step.artifact,
-            )
-        )
+        settled.append(replace(step, inputs=inputs))
     return settled
+
+
+def _check_number(where: str, wanted: Input, origins: Sequence[str]) -> None:
+    """Refuse what would silently be taken for something else: no origin, or more of them than are used."""
+    if not origins:
+        raise RecipeError(
+            f"{where} = [] names nothing",
+            hint="Leave the line out, or name a step"
+            + (" or a reference." if wanted.required else ', a reference or "none".'),
+        )
+    if len(origins) > 1 and not wanted.many:
+        raise RecipeError(
+            f"{where} takes one, not {len(origins)}: {', '.join(origins)}",
+            hint=f'Name one: "{origins[0]}".',
+        )
+    if len(origins) > 1 and "none" in origins:
+        raise RecipeError(
+            f'{where} names "none" among others', hint='Leave the others out, or the "none".'
+        )
 
 
 def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, Step]) -> None:
@@ -285,8 +309,12 @@ def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, St
     if origin == "none" and not wanted.required:
         return
     if "/" in origin:
-        kind = origin.split("/", maxsplit=1)[0]
+        kind, _, name = origin.partition("/")
         given = f"'{origin}'"
+        if not name:
+            raise RecipeError(
+                f"{where}: {given} has no name", hint=f"Name an artifact: {kind}/NAME."
+            )
     elif origin in by_id:
         kind = by_id[origin].stage.kind
         given = f"step '{origin}', which makes {kind},"

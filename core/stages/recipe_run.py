@@ -1,16 +1,20 @@
 """Plan a recipe against the store, and run it step by step."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 from artifacts.store import Artifact
 from core.errors import RecipeError
-from core.stages.base import Context, Outcome, Plan, ancestor, plan_stage, run_plan
+from core.stages.base import Context, Outcome, Plan, Unnamed, plan_stage, run_plan
 from core.stages.recipe import Recipe, Step
 
 State = Literal["cached", "to run", "waits"]
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class StepState:
     step: Step
     state: State
     key: str | None = None
-    """Known as soon as all inputs are there."""
+    """Known as soon as all inputs are there, and a base model that comes from the hub."""
     artifact: Artifact | None = None
 
 
@@ -36,14 +40,21 @@ class StepOutcome:
 def plan_recipe(
     context: Context, recipe: Recipe, *, only: Sequence[str] = (), until: Sequence[str] = ()
 ) -> list[StepState]:
-    """Look up what is there, without computing anything; see run_recipe for the arguments."""
+    """Look up what is there, without computing or downloading anything; see run_recipe for the arguments.
+
+    Raises: RecipeError, or what a step raises whose reference, file or base model is not there, with its name.
+    """
     made: dict[str, Artifact] = {}
     states = []
     for step in _chosen(recipe, only, until):
-        if any(name not in made for name in recipe.depends_on(step)):
-            states.append(StepState(step=step, state="waits"))
+        waits = any(name not in made for name in recipe.depends_on(step))
+        if waits or _has_to_download(step):
+            with _named(recipe, step):
+                _look_outside(context, recipe, step)
+            states.append(StepState(step=step, state="waits" if waits else "to run"))
             continue
-        plan = _plan_step(context, recipe, step, made)
+        with _named(recipe, step):
+            plan = _plan_step(context, recipe, step, made)
         again = context.force and (not only or step.id in only)
         found = None if again else context.store.find(step.stage.kind, plan.key)
         if found:
@@ -72,18 +83,52 @@ def run_recipe(
     made: dict[str, Artifact] = {}
     for step in _chosen(recipe, only, until):
         started = perf_counter()
-        try:
+        with _named(recipe, step):
             plan = _plan_step(context, recipe, step, made)
             if only and step.id not in only:
                 made[step.id] = _done_before(context, step, plan)
                 continue
             starting(step)
             outcome = run_plan(context, plan)
-        except Exception as problem:
-            problem.add_note(f"in step '{step.id}' ({step.stage.command}) of recipe {recipe.name}")
-            raise
         made[step.id] = outcome.artifact
         yield StepOutcome(step=step, outcome=outcome, seconds=perf_counter() - started)
+
+
+@contextmanager
+def _named(recipe: Recipe, step: Step) -> Iterator[None]:
+    """Let what a step raises say of which step it is."""
+    try:
+        yield
+    except Exception as problem:
+        problem.add_note(f"in step '{step.id}' ({step.stage.command}) of recipe {recipe.name}")
+        raise
+
+
+def _look_outside(context: Context, recipe: Recipe, step: Step) -> None:
+    """Look up what a step that cannot be planned yet takes from outside of the recipe, so that it does not fail late.
+
+    Raises: ArtifactNotFound, AmbiguousReference, MissingFileError, ModelFolderError.
+    """
+    ids = {other.id for other in recipe.steps}
+    for name, origins in step.inputs.items():
+        for origin in origins:
+            if origin not in ids and origin != "none":
+                context.store.resolve(origin, kinds=step.stage.inputs[name].kinds)
+    if not _has_to_download(step):
+        step.stage.resources(step.config)
+
+
+def _has_to_download(step: Step) -> bool:
+    """Return whether the base model of a step is on the hub only: to tell the step's key it would be fetched."""
+    settings = step.config.parameters()
+    if settings.get("teacher", "local") != "local":
+        return False  # its model stays where it is
+    spec = settings.get("base") or settings.get("model") or ""
+    if not _HUB_ID.fullmatch(spec) or Path(spec).expanduser().exists():
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    return not isinstance(try_to_load_from_cache(spec, "config.json"), str)
 
 
 def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[Step]:
@@ -115,27 +160,12 @@ def _plan_step(context: Context, recipe: Recipe, step: Step, made: Mapping[str, 
         name: [made[origin].reference if origin in ids else origin for origin in origins]
         for name, origins in step.inputs.items()
     }
-    references |= _from_ancestors(context, step, references)
-    return plan_stage(context, step.stage, step.config, references=references, name=step.artifact)
-
-
-def _from_ancestors(
-    context: Context, step: Step, references: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
-    """Settle optional inputs that come from an ancestor of another input: that one, or none.
-
-    Without this the stage would take the latest that lies in the store, and the step's key would
-    depend on what else was done there.
-    """
-    found = {}
-    for name, wanted in step.stage.inputs.items():
-        if wanted.required or not wanted.through or name in references:
-            continue
-        child = next(iter(references.get(wanted.through, ())), "none")
-        parent = None
-        if child != "none":
-            parent = ancestor(
-                context.store, context.store.resolve(child), wanted.kinds[0], wanted.fits
-            )
-        found[name] = [parent.reference if parent else "none"]
-    return found
+    return plan_stage(
+        context,
+        step.stage,
+        step.config,
+        references=references,
+        # Else the key would depend on what else was done in this store.
+        unnamed=Unnamed(latest=False),
+        name=step.artifact,
+    )

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +114,23 @@ def start(*arguments: object, fault: str = "", **more: Any) -> subprocess.Popen[
     )
 
 
+@contextmanager
+def ending(process: subprocess.Popen[str], seconds: float = 120) -> Iterator[None]:
+    """Kill a process at the end of the block, or after some seconds, whichever comes first: nobody waits forever."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    with process:  # waits for it, and closes its pipes
+        try:
+            yield
+        finally:
+            timer.cancel()
+            process.kill()
+
+
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a process. Returns: exit status, stdout, stderr."""
-    out, err = process.communicate(timeout=120)
+    with ending(process):
+        out, err = process.communicate()
     return process.returncode, out, err
 
 

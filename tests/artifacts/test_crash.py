@@ -74,7 +74,8 @@ def test_housekeeping_killed_at_any_step_loses_nothing_else(
         fast_folder, "kill", *action, origin=origin
     ):
         assert status in (0, -signal.SIGKILL), err
-        assert "note/a@1" in [a.reference for a in open_store(root).artifacts()]
+        there = {a.reference for a in open_store(root).artifacts()}
+        assert there >= ({"note/a@1"} if action[0] == "remove" else {"note/a@1", "note/b@1"})
         assert_whole(root)
     assert step > 2  # the action did change the disk
 

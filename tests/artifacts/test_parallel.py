@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import os
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from artifacts import locks
-from tests.artifacts.support import finish, open_store, publish_note, run, start
+from tests.artifacts.support import ending, finish, open_store, publish_note, run, start
 
 WORKERS, EACH = 8, 4
 
@@ -81,13 +81,14 @@ def test_the_same_work_in_four_processes_is_done_once(tmp_path: Path) -> None:
 
 
 def test_gc_leaves_a_publish_alone_that_is_under_way(tmp_path: Path) -> None:
-    root, pipe = tmp_path / "store", tmp_path / "pipe"
-    os.mkfifo(pipe)
-    process = start("frozen", root, pipe)
-    assert pipe.read_text() == "half way"
-    assert open_store(root).gc() == []
-    pipe.write_text("go on")
-    assert finish(process)[0] == 0
+    root = tmp_path / "store"
+    process = start("frozen", root, stdin=subprocess.PIPE)
+    with ending(process):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half way\n"
+        assert open_store(root).gc() == []
+        _, err = process.communicate("go on\n")
+    assert process.returncode == 0, err
     assert open_store(root).verify() == []
     assert open_store(root).resolve("note/frozen").file("text/note.txt").read_text() == "done"
 

@@ -52,13 +52,14 @@ def once(root: str, number: str, log: str) -> None:
     sys.stdout.write(f"{found.reference}\n")
 
 
-def frozen(root: str, pipe: str) -> None:
-    """Stop in the midst of a publish until somebody reads from and then writes to a pipe."""
+def frozen(root: str) -> None:
+    """Say so in the midst of a publish, and stop there until a line comes."""
     store = open_store(Path(root))
     with store.publish(name="frozen", **work(store, "note", number=7)) as draft:
         (draft.folder / "note.json").write_text("{}")
-        Path(pipe).write_text("half way")
-        Path(pipe).read_text()
+        sys.stdout.write("half way\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
         (draft.folder / "text").mkdir()
         (draft.folder / "text" / "note.txt").write_text("done")
 

@@ -2,12 +2,16 @@
 
 import os
 import random
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from thinkrec_cli.app import load_command
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -15,11 +19,38 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def environment(store: Path, **more: str) -> dict[str, str]:
     """Return an environment in which `thinkrec` uses a store, finds no terminal and buffers as usual."""
-    unfit = ("COLUMNS", "THINKREC_STORE", "PYTHONUNBUFFERED")
+    unfit = ("COLUMNS", "THINKREC_STORE", "PYTHONUNBUFFERED", "FORCE_COLOR", "TTY_COMPATIBLE")
     kept = {k: v for k, v in os.environ.items() if k not in unfit}
     scripts = str(Path(sys.executable).parent)
     path = f"{scripts}{os.pathsep}{kept.get('PATH', '')}"
     return {**kept, "THINKREC_STORE": str(store), "NO_COLOR": "1", "PATH": path, **more}
+
+
+def commands_of(lines: str) -> list[list[str]]:
+    """Return the words of every `thinkrec` command in lines for a shell, without what the shell keeps for itself."""
+    found = []
+    for line in lines.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        command: list[str] = []
+        for word in [*lexer, ";"]:
+            if set(word) <= set("|&;"):
+                found.append(command)
+                command = []
+            else:
+                command.append(word)
+    # Where a redirection begins, the words of the program end.
+    ends = [next((n for n, w in enumerate(c) if w[0] in "<>"), len(c)) for c in found]
+    commands = [c[:end] for c, end in zip(found, ends, strict=True)]
+    return [words for words in commands if words[:1] == ["thinkrec"]]
+
+
+def check_command(words: list[str]) -> dict[str, Any]:
+    """Return the parameters of a command as the program reads them, and run nothing. Raises: typer's usage errors."""
+    _, name, *arguments = words
+    with load_command(name).make_context(name, arguments) as context:
+        parameters: dict[str, Any] = context.params
+        return parameters
 
 
 def write_ratings(folder: Path, *, users: int = 12, items: int = 15, rows: int = 240) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -9,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from core.stages.recipe import STAGE_COMMANDS, load_stage
+from core.stages.recipe import STAGE_COMMANDS, load_recipe, load_stage
+from tests.cli.conftest import check_command, commands_of
 from thinkrec_cli import commit_of
 from thinkrec_cli.app import app, load_command
 from thinkrec_cli.commands import COMMANDS
@@ -74,10 +77,26 @@ def test_examples_of_a_command_are_commands(name):
     module = importlib.import_module(f"thinkrec_cli.commands.{name.replace('-', '_')}")
     assert module.EXAMPLES
     for example in module.EXAMPLES:
-        for part in re.split(r" \| ", example):
-            words = part.split()
-            assert words[0] == "thinkrec"
-            assert words[1] in COMMANDS
+        commands = commands_of(example)
+        assert name in [words[1] for words in commands]
+        assert len(commands) == 1 + example.count("| thinkrec ")
+        for words in commands:
+            check_command(words)
+
+
+def test_what_recipes_suggest_are_commands():
+    lines = {line for path in (ROOT / "recipes").rglob("*.toml") for line in load_recipe(path).next}
+    assert len(lines) >= 8
+    for line in lines:
+        (words,) = commands_of(line)
+        check_command(words)
+
+
+@pytest.mark.parametrize("line", ["thinkrec score --usr 42", "thinkrec score --top ten"])
+def test_an_example_that_is_no_command_would_be_noticed(line):
+    (words,) = commands_of(line)
+    with pytest.raises(typer.TyperException):
+        check_command(words)
 
 
 @pytest.mark.parametrize("example", RUN_EXAMPLES)
@@ -120,10 +139,15 @@ def test_the_version_is_printed():
 
 
 def test_a_checkout_knows_its_commit_however_git_keeps_it(tmp_path):
+    # In a hook these name the repository at work, and win over -C: the test would commit there.
+    outside = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+
     def git(*words, folder=tmp_path / "tree"):
         settings = ("-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false")
         command = ["git", "-C", str(folder), *settings, *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            command, env=outside, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     (tmp_path / "tree").mkdir()
     git("init", "-q", "-b", "main")

@@ -7,11 +7,13 @@ import json
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from artifacts.errors import BadQuery, CorruptArtifact, StoreError
 from artifacts.store import Store
 from core.data.tables import write_table
 from core.stages.kinds import KEYWORDS, KINDS
+from thinkrec_cli.app import app
 from thinkrec_cli.commands import sql
 from thinkrec_cli.commands.show import DEPTH
 from thinkrec_cli.session import Session, Switches
@@ -43,6 +45,30 @@ def test_list_takes_a_kind_either_way_and_a_limit(stocked):
     assert stocked("list", "--kind", "keywords").stdout == stocked("list", "keywords").stdout
     newest = json.loads(stocked("list", "--limit", "1", "--json").stdout)
     assert [entry["reference"] for entry in newest] == ["traces/grounded@1"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ingest", "table", "--interactions", "ratings.csv"],
+        ["verify"],
+        ["rebuild"],
+        ["gc"],
+        ["list"],
+        ["run", "recipe.toml", "--dry-run"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_json_is_one_value_and_nothing_else(ratings, store, monkeypatch, arguments):
+    monkeypatch.chdir(ratings)
+    (ratings / "recipe.toml").write_text(
+        '[step.data]\ncommand = "ingest"\nsource = "table"\ninteractions = "ratings.csv"\n'
+    )
+    ingest = ["ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv"]
+    for words in (ingest, arguments):
+        done = CliRunner().invoke(app, ["--store", str(store), *words, "--json"])
+        assert done.exit_code == 0, done.output
+    assert isinstance(json.loads(done.stdout), (dict, list))
 
 
 def test_list_of_an_empty_store_says_how_to_begin(thinkrec):

@@ -35,9 +35,10 @@ def test_command_substitution_works(shell, ingested):
 
 
 def test_the_pipe_wins_over_the_latest_artifact(shell, ingested):
-    shell(
+    newer = shell(
         "head -100 ratings.csv > fewer.csv; thinkrec ingest table --interactions fewer.csv --name fewer"
     )
+    assert newer.returncode == 0, newer.stderr
     done = shell("echo dataset/table@1 | thinkrec augment; thinkrec show keywords/tfidf --json")
     assert '"ancestors": ["dataset/table@1"]' in done.stdout
 
@@ -192,12 +193,15 @@ def test_a_command_that_ends_well_and_prints_nothing_stops_nobody(shell, ingeste
     assert "nothing came through the pipe" in done.stderr
 
 
-def test_waiting_for_a_command_that_is_at_work_is_not_said(shell, ingested):
-    slow = "import time; from thinkrec_cli import pipes; pipes.mark_output(pipes.AT_WORK)"
-    good = 'print("dataset/table@1", flush=True); pipes.clear_mark()'
-    done = shell(f"python -c '{slow}; time.sleep(3); {good}' | thinkrec augment")
-    assert done.stdout == "dataset/table@1\nkeywords/tfidf@1\n"
-    assert "waiting" not in done.stderr
+@pytest.mark.parametrize(("pages", "said"), [(pipes.AT_WORK, False), (pipes.FAILED, True)])
+def test_waiting_for_a_command_that_is_at_work_is_not_said(monkeypatch, capsys, pages, said):
+    monkeypatch.setattr(pipes, "SECONDS_OF_PATIENCE", 0.01)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "w"):
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, pages * os.sysconf("SC_PAGE_SIZE"))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipes._wait_aloud()
+    assert ("waiting for references" in capsys.readouterr().err) == said
 
 
 def test_a_reader_that_leaves_causes_no_traceback(shell, ingested):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError, UnknownKeyError
+from core.stages import encode
+from thinkrec_cli.settings_file import read_settings
 
 
 def settings(shell_or_run, reference: str) -> dict:
@@ -27,6 +29,16 @@ def test_one_file_may_hold_settings_of_several_commands(thinkrec, ingested, rati
     assert thinkrec("augment", "--config", "settings.toml").returncode == 0
     parameters = settings(thinkrec, "keywords/tfidf")
     assert (parameters["limit"], parameters["seed"]) == (4, 7)
+
+
+def test_a_setting_of_a_file_stands_there_in_one_spelling(tmp_path):
+    file = tmp_path / "settings.toml"
+    for table, where in (("", ""), ("[encode]\n", r" \[encode\]")):
+        file.write_text(f"{table}batch_size = 8\nbatch-size = 16\n")
+        with pytest.raises(ConfigError, match=f"settings.toml{where}: batch_size is set twice"):
+            read_settings(file, encode.STAGE)
+    file.write_text("batch_size = 8\n[encode]\nbatch-size = 16\n")
+    assert read_settings(file, encode.STAGE) == {"batch_size": 16}
 
 
 @pytest.mark.parametrize("content", ["limt = 4\n", "[augment]\nlimt = 4\n"])

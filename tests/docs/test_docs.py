@@ -2,14 +2,18 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from core.stages.recipe import load_recipe
 from docs.generate import ROOT, exit_codes, pages
+from tests.cli.conftest import check_command, commands_of
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 from tests.docs.sample import write_sample
 from thinkrec_cli.app import load_command
@@ -106,26 +110,50 @@ def test_what_is_shown_runs(tiny_folder, tmp_path):  # noqa: F811
             script.append(f"python block{number}.py")
         else:
             script.append(block.code)
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(script)],
-        cwd=tmp_path,
-        env=_environment(tiny_folder),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    last = done.stderr.rpartition(">>> ")[2]
-    assert done.returncode == 0, f"exit code {done.returncode} in {last}"
+    status, said = _run_in_bash("\n".join(script), tmp_path, _environment(tiny_folder))
+    assert status == 0, f"exit code {status} in {said.rpartition('>>> ')[2]}"
     assert len((tmp_path / "ran").read_text().splitlines()) == len(guide) + len(readme)
-    assert "this is a bug in thinkrec" not in done.stderr
+    assert "this is a bug in thinkrec" not in said
 
 
 def test_blocks_that_are_not_run_say_why():
     skipped = [b for page in (GUIDE, README) for b in blocks_of(page) if b.skipped is not None]
     assert skipped
     assert all(len(block.skipped.split()) >= 2 for block in skipped)
+
+
+def test_commands_that_are_shown_and_not_run_are_commands():
+    shown = []
+    for page in (README, *sorted((ROOT / "docs").glob("*.md"))):
+        for block in blocks_of(page):
+            if block.language == "sh" and (block.skipped or page not in (GUIDE, README)):
+                shown += commands_of(block.code)
+    assert len(shown) >= 12
+    for words in shown:
+        parameters = check_command(words)
+        if words[1] == "run":
+            assert load_recipe(ROOT / parameters["recipe"], parameters["changes"] or ()).steps
+
+
+def _run_in_bash(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a script; return its exit code and what it said. Whatever it started is killed with it."""
+    process = subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            _, said = process.communicate(timeout=600)
+        finally:
+            with suppress(ProcessLookupError):  # all of it has ended
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, said
 
 
 def _environment(base: Path) -> dict[str, str]:

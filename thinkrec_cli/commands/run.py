@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 DETAILS = """
 Checks the whole recipe first, says which steps are cached, then runs the others. After a failure,
-Ctrl-C or a kill the same command continues where it stopped.
+Ctrl-C or a kill the same command continues where it stopped. The recipes of the examples are files
+of a checkout of the project; an installed package has none.
 """
 EXAMPLES = (
     "thinkrec run recipes/quickstart.toml",

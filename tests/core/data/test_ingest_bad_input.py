@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.config.ingest import IngestConfig
+from core.data import ingest
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -406,7 +407,15 @@ def test_memory_limit_that_is_no_amount(tmp_path: Path) -> None:
     assert "'plenty'" in problem
 
 
-def test_memory_limit_is_kept_by_spilling(tmp_path: Path) -> None:
+def test_memory_limit_is_kept_by_spilling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spilled: list[int] = []
+    real = ingest.write_payloads
+
+    def look_and_write(*arguments: Any, **more: Any) -> Any:
+        spilled.append(sum(one.stat().st_size for one in (tmp_path / "scratch").rglob("*")))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(ingest, "write_payloads", look_and_write)
     rng = random.Random(0)
     text = as_csv(
         [
@@ -414,7 +423,10 @@ def test_memory_limit_is_kept_by_spilling(tmp_path: Path) -> None:
             for k in range(300_000)
         ]
     )
-    assert table(tmp_path, text, memory_limit="150MB", threads=2).report["rows"]["read"] == 300_000
+    for limit, spills in (("60MB", True), ("4GB", False)):
+        report = table(tmp_path, text, memory_limit=limit, threads=2).report
+        assert report["rows"]["read"] == 300_000
+        assert (spilled.pop() > 1_000_000) == spills
 
 
 def test_exit_codes_differ() -> None:

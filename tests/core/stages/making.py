@@ -1,13 +1,48 @@
 """A store to run language stages in: a small data set, what was made so far, and opening a scorer of it."""
 
+from contextlib import contextmanager
+
 from artifacts.store import Artifact, Store
 from core.data.dataset import Dataset
+from core.progress import Silent
 from core.stages.base import Context, run_stage
 from core.stages.scorers import Opening, open_language_scorer
 from core.text.examples import Examples
 from tests.conftest import write_dataset
 
 SHORT = {"train_rows": 60, "batch_size": 8, "eval_steps": 4, "valid_rows": 30, "dtype": "float32"}
+PROJECTOR = {"train_rows": 40, "batch_size": 8, "eval_steps": 5, "valid_rows": 20}
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+class Watched(Silent):
+    """Notes what was done when a training began, and kills the training of one title in its n-th step."""
+
+    def __init__(self, title="", steps=0):
+        self.title, self.left = title, steps
+        self.done = {}
+
+    @contextmanager
+    def bar(self, title, total, unit, *, done=0):
+        if title.startswith("train "):
+            self.done[title] = done
+        yield Counting(self, counts=title == self.title)
+
+
+class Counting:
+    """A bar of Watched."""
+
+    def __init__(self, watched, *, counts):
+        self.watched, self.counts = watched, counts
+
+    def advance(self, amount=1, **figures):
+        if self.counts:
+            self.watched.left -= amount
+            if self.watched.left == 0:
+                raise Killed
 
 
 class Made:

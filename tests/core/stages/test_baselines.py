@@ -35,7 +35,7 @@ from core.stages.recipe import read_recipe
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-from tests.core.stages.making import SHORT, Made, opened, publish_dataset
+from tests.core.stages.making import PROJECTOR, SHORT, Made, opened, publish_dataset
 
 LIKES_ONLY = {
     "style": "paper",
@@ -49,7 +49,6 @@ LIKES_ONLY = {
     "lr_peak": 2e-2,
     "lr_final": 1e-2,
 }
-PROJECTOR = {"train_rows": 40, "batch_size": 8, "eval_steps": 5, "valid_rows": 20}
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,17 @@ import pytest
 
 from artifacts.errors import ArtifactNotFound
 from artifacts.keys import check_name
+from artifacts.kinds import Kind, Kinds
 from artifacts.store import Artifact, Store
 from core.config.synthesize import SynthesizeConfig
 from core.data.tables import write_table
-from core.stages import synthesize
+from core.errors import ConfigError
+from core.stages import score, synthesize
 from core.stages.base import Context, Input, Unnamed, dataset_of, plan_stage, resolve_inputs
 from core.stages.kinds import KEYWORDS, KINDS
 from core.stages.names import fitting_name, slug
+from core.stages.recipe import load_stage, read_recipe
+from core.stages.recipe_run import plan_recipe
 from tests.conftest import write_dataset
 
 
@@ -83,6 +87,58 @@ def test_what_is_piped_and_does_not_fit_is_not_passed_over_for_another(store):
     assert chosen() == [first]
     assert chosen(first, second) == [first]
     assert chosen(second) == [second]  # the stage refuses it, and says why
+
+
+def test_several_names_for_an_input_that_takes_one_are_refused(store):
+    with pytest.raises(ConfigError, match="scorer takes one artifact, and 2 were named"):
+        resolve_inputs(store, score.STAGE, {"scorer": ["encoder/a", "encoder/b"]}, Unnamed())
+
+
+@pytest.fixture
+def family(tmp_path):
+    """A store with one empty artifact of every kind, each made from those it would be made from."""
+    empty = [Kind(name=name, schema_version=1, payloads=(), about="") for name in KINDS.names()]
+    store = Store.open(tmp_path / "family", Kinds(*empty), program_version="test")
+    made: dict[str, Artifact] = {}
+    for kind, parents in (
+        ("dataset", ()),
+        ("keywords", ("dataset",)),
+        ("traces", ("dataset", "keywords")),
+        ("encoder", ("dataset",)),
+        ("groups", ("encoder",)),
+        ("adapter", ("dataset", "keywords", "traces", "encoder")),
+        ("experts", ("adapter", "groups")),
+        ("model", ("experts", "encoder", "dataset")),
+    ):
+        inputs = {parent: [made[parent].object_id] for parent in parents}
+        settings = {"kind": kind, "parameters": {}, "inputs": inputs, "resources": {}}
+        with store.publish(name="one", key=store.key(**settings), **settings) as draft:
+            pass
+        made[kind] = draft.artifact
+    return store
+
+
+@pytest.mark.parametrize(
+    ("command", "scorer", "settings", "inputs"),
+    [
+        ("score", "model", {}, {"keywords"}),
+        ("score", "model", {"user": "u1"}, {"encoder", "keywords"}),
+        ("score", "adapter", {}, {"keywords"}),
+        ("score", "encoder", {}, set()),
+        ("explain", "model", {"user": "u1", "item": "i1"}, {"keywords"}),
+        ("explain", "model", {"sample": 3}, {"traces", "keywords"}),
+        ("explain", "adapter", {"user": "u1", "item": "i1"}, {"keywords"}),
+    ],
+)
+def test_a_step_of_a_recipe_has_the_key_of_the_command_that_is_typed(
+    family, command, scorer, settings, inputs
+):
+    context, stage, reference = Context(store=family), load_stage(command), f"{scorer}/one@1"
+    step = {"command": command, "scorer": reference, **settings}
+    (planned,) = plan_recipe(context, read_recipe({"step": {"one": step}}, where="test"))
+    typed = plan_stage(context, stage, stage.config(**settings), references={"scorer": [reference]})
+    assert {name for name, given in typed.inputs.items() if given} == {"scorer", "dataset", *inputs}
+    assert planned.key == typed.key
 
 
 def test_names_made_of_others_fit_the_store_and_stay_apart():

@@ -39,12 +39,22 @@ from core.stages.kinds import KINDS
 from core.stages.scorers import column_offsets, open_scorer
 from core.text.examples import Examples
 from core.training.loop import ValidationRecord
+from core.training.projection import Projection
 from core.training.schedule import draw_rows
 from core.training.validation import prompts_of_rows
 from tests.conftest import write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-from tests.core.stages.making import SHORT, Made, opened, opening_of, publish_dataset
+from tests.core.stages.making import (
+    PROJECTOR,
+    SHORT,
+    Killed,
+    Made,
+    Watched,
+    opened,
+    opening_of,
+    publish_dataset,
+)
 
 
 @pytest.fixture(scope="module")
@@ -213,20 +223,80 @@ def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
         fuse.export_user(made.context, model, "u1", made.store.root / "nowhere")
 
 
-def test_auto_keeps_the_projector_only_for_a_gain_beyond_its_error(made):
+def test_auto_keeps_the_projector_only_for_a_gain_beyond_its_error(made, monkeypatch):
     settings = {"train_rows": 40, "batch_size": 8, "eval_steps": 2, "valid_rows": 30}
-    kept = []
-    for rate in (1e-9, 0.3):
+
+    def trained(rate):
         config = FuseConfig(dtype="float32", lr_peak=rate, lr_final=1e-9, lr_start=0, **settings)
         model = run_stage(made.context, fuse.STAGE, config, name="auto").artifact
-        found = model.summary["projector"]
+        assert (model.folder / "projector.safetensors").exists() == model.summary["projector"][
+            "kept"
+        ]
+        return model.summary["projector"]
+
+    for rate in (1e-9, 0.3):
+        found = trained(rate)
         assert found["valid_auc"] - found["valid_auc_without"] == pytest.approx(
             found["valid_auc_gain"]
         )
-        assert found["kept"] == (found["valid_auc_gain"] > found["gain_standard_error"] > 0)
-        assert (model.folder / "projector.safetensors").exists() == found["kept"]
-        kept.append((found["kept"], found["valid_auc_gain"], found["gain_standard_error"]))
-    assert kept == 0
+        assert found["valid_auc_gain"] < found["gain_standard_error"]
+        assert not found["kept"]
+    # So few rows teach no projector that much: from here on it is as if it knew the answers.
+    real = Projection.valid_with
+
+    def all_right(projection, run):
+        rows = real(projection, run)
+        return dataclasses.replace(rows, score=rows.label.astype(float))
+
+    monkeypatch.setattr(Projection, "valid_with", all_right)
+    found = trained(0.2)
+    assert found["valid_auc_gain"] > found["gain_standard_error"] > 0
+    assert found["kept"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "of", "title"),
+    [
+        (
+            train_experts.STAGE,
+            TrainExpertsConfig(layers=2, checkpoint_steps=1, **SHORT),
+            ("adapter", "groups"),
+            "train expert 1",
+        ),
+        (
+            fuse.STAGE,
+            FuseConfig(projector="on", dtype="float32", checkpoint_steps=1, **PROJECTOR),
+            ("experts",),
+            "train projector",
+        ),
+    ],
+    ids=["the second expert", "the projector"],
+)
+def test_a_stage_stopped_in_training_goes_on_to_the_same_artifact(made, stage, config, of, title):
+    references = {kind: [made[kind].reference] for kind in of}
+
+    def run(progress):
+        # Forced, since the same work is done more than once.
+        context = Context(store=made.store, progress=progress, force=True)
+        return run_stage(context, stage, config, references=references).artifact
+
+    straight = run(Watched())
+    with pytest.raises(Killed):
+        run(Watched(title, steps=3))
+    goes_on = Watched()
+    resumed = run(goes_on)
+    # What came before is there to its end, and of the third step nothing was kept.
+    assert goes_on.done.pop(title) == 2
+    assert all(done > 2 for done in goes_on.done.values())
+    weights = [path for path in straight.manifest.files if path.endswith(".safetensors")]
+    assert weights
+    for path in weights:
+        assert (resumed.folder / path).read_bytes() == (straight.folder / path).read_bytes()
+    first, second = (
+        [{**row, "seconds": None} for row in read_rows(one.file("steps.parquet"))]
+        for one in (straight, resumed)
+    )
+    assert first == second
 
 
 def test_top_items_of_a_user_are_unseen_and_ranked(made):

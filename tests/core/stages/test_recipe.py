@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.errors import ArtifactNotFound
 from artifacts.store import Store
 from core.errors import (
     BadValueError,
     ConfigError,
     MissingFileError,
+    ModelFolderError,
     RecipeError,
     ThinkRecError,
     UnknownKeyError,
@@ -160,6 +162,48 @@ DATA = '[step.data]\ncommand = "ingest"\n'
             "whole number",
         ),
         (DATA + "after = 3", RecipeError, "after = 3 names no step", "list of steps"),
+        (
+            DATA + "[step.k]\ncommand = 'augment'\ndataset = []",
+            RecipeError,
+            "[step.k]: dataset = [] names nothing",
+            "Leave the line out",
+        ),
+        (
+            DATA + "[step.s]\ncommand = 'score'\nscorer = ['encoder/a', 'encoder/b']",
+            RecipeError,
+            "scorer takes one, not 2: encoder/a, encoder/b",
+            "encoder/a",
+        ),
+        (
+            DATA + "[step.s]\ncommand = 'score'\nscorer = 'encoder/'",
+            RecipeError,
+            "scorer: 'encoder/' has no name",
+            "encoder/NAME",
+        ),
+        (
+            "[step.e]\ncommand = 'eval'\nscores = 'scores/x'\nexplanations = ['none', 'explanation/x']",
+            RecipeError,
+            'explanations names "none" among others',
+            '"none"',
+        ),
+        (
+            "[step.f]\ncommand = 'fuse'\nadapter = 'none'\nencoder = 'encoder/mf'",
+            RecipeError,
+            "needs an input experts",
+            "experts/NAME",
+        ),
+        (
+            "[settings]\nbatch_size = 8\nbatch-size = 16\n[step.g]\ncommand = 'train-global'",
+            ConfigError,
+            "[settings]: batch_size is set twice",
+            "Remove",
+        ),
+        (
+            DATA + "[step.g]\ncommand = 'train-global'\nbatch_size = 8\nbatch-size = 16",
+            ConfigError,
+            "[step.g]: batch_size is set twice",
+            "Remove",
+        ),
         (DATA + "after = ['x']", RecipeError, "unknown step 'x'", "data"),
         (
             DATA + "after = ['k']\n[step.k]\ncommand = 'augment'",
@@ -272,6 +316,62 @@ def test_a_step_fails_with_its_name_and_the_next_run_continues_there(folder, con
     assert caught.value.__notes__ == ["in step 'data' (ingest) of recipe small"]
     (folder / "ratings.csv").write_text(broken)
     assert len(list(run_recipe(context, recipe))) == 3
+
+
+WAITING = (
+    RECIPE
+    + """
+[step.factors]
+command = "encode"
+encoder = "mf"
+
+[step.scores]
+command = "score"
+scorer = "factors"
+
+[step.global]
+command = "train-global"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "problem"),
+    [
+        ("scores.pairs=missing.csv", MissingFileError, "no file missing.csv"),
+        ("global.base=no-such-model", ModelFolderError, "no language model 'no-such-model'"),
+        ("global.traces=traces/nothing-there", ArtifactNotFound, "traces/nothing-there"),
+    ],
+)
+def test_what_is_not_there_is_told_though_its_step_waits(folder, context, change, kind, problem):
+    (folder / "recipe.toml").write_text(WAITING)
+    recipe = load_recipe(folder / "recipe.toml", [change])
+    with pytest.raises(kind, match=problem) as caught:
+        plan_recipe(context, recipe)
+    assert caught.value.__notes__[0].startswith(f"in step '{change.partition('.')[0]}'")
+    assert plan_recipe(
+        context, recipe, until=["keywords"]
+    )  # what is not asked for is not looked at
+
+
+def test_a_plan_downloads_no_base_model(folder, context, monkeypatch):
+    from core.llm import identity
+
+    def download(*asked):
+        raise AssertionError(asked)
+
+    monkeypatch.setattr(identity, "_hub_folder", download)
+    (folder / "recipe.toml").write_text(WAITING)
+    changes = ["global.base=owner/model", "global.keywords=none", "global.traces=none"]
+    recipe = load_recipe(folder / "recipe.toml", changes)
+
+    def planned():
+        states = plan_recipe(context, recipe, until=["global"])
+        return [(one.step.id, one.state, one.key is None) for one in states]
+
+    assert planned() == [("data", "to run", False), ("global", "waits", True)]
+    list(run_recipe(context, recipe, until=["data"]))
+    assert planned() == [("data", "cached", False), ("global", "to run", True)]
 
 
 def test_until_leaves_out_what_is_not_needed(folder, context):
