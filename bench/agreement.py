@@ -20,7 +20,7 @@ from bench.peers import OneAdapter
 from bench.table import Beside, Facts, Line, publish
 from core.data.dataset import Dataset
 from core.progress import Silent
-from core.stages.base import dataset_of
+from core.stages.ancestry import dataset_of
 from core.stages.kinds import KINDS
 from core.stages.scorers import Opening, open_language_scorer
 from core.text.examples import Examples

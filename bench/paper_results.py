@@ -21,7 +21,7 @@ from core.data.tables import read_rows
 from core.evaluation.baselines import BIAS
 from core.evaluation.intervals import beyond_chance
 from core.evaluation.paper import PaperRow
-from core.stages.base import dataset_of
+from core.stages.ancestry import dataset_of
 from core.stages.eval import is_bias, scorer_names, scorer_of, scores_measured
 from core.stages.kinds import KINDS
 from core.stages.lineage import lineage, origin

@@ -27,7 +27,7 @@ import core.errors  # noqa: E402
 from artifacts.kinds import Payload  # noqa: E402
 from core.config.base import literal_choices  # noqa: E402
 from core.stages import kinds  # noqa: E402
-from core.stages.recipe import STAGE_COMMANDS, load_stage  # noqa: E402
+from core.stages.commands import STAGE_COMMANDS, load_stage  # noqa: E402
 from thinkrec_cli import boundary  # noqa: E402
 from thinkrec_cli.app import load_command  # noqa: E402
 from thinkrec_cli.commands import COMMANDS  # noqa: E402

@@ -4,9 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from core.config.base import with_underscores
 from core.errors import ConfigError, EncodingError, MissingFileError
 from core.stages.base import Stage
-from core.stages.recipe import with_underscores
 from thinkrec_cli.commands import COMMANDS
 
 

@@ -168,3 +168,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     return str(value) if hasattr(value, "__fspath__") else value
+
+
+def with_underscores(settings: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Return settings under their names in the code. Raises: ConfigError for one that stands there in two spellings."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = key.replace("-", "_")
+        if name in found:
+            raise ConfigError(
+                f"{where}: {name} is set twice, in two spellings",
+                hint="Remove one of the two lines.",
+            )
+        found[name] = value
+    return found

@@ -9,7 +9,7 @@ from core.llm.folder import check_model_folder, folder_digest
 from core.progress import Progress, Silent
 from core.resources.table import TABLE
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
 
 
@@ -23,6 +23,11 @@ def base_digest(spec: str, progress: Progress | None = None) -> str:
     return folder_digest(base_folder(spec, progress))
 
 
+def is_hub_id(spec: str) -> bool:
+    """Return whether a base model's name means one on the model hub: owner/name, and no folder here is called so."""
+    return bool(_HUB_ID.fullmatch(spec)) and not Path(spec).expanduser().exists()
+
+
 def base_folder(spec: str, progress: Progress | None = None) -> Path:
     """Return the folder of a language model, fetched or converted if need be.
 
@@ -32,7 +37,7 @@ def base_folder(spec: str, progress: Progress | None = None) -> Path:
     if spec in TABLE and TABLE[spec].model:
         return converted_folder(spec, reporter)
     folder = Path(spec).expanduser()
-    if not folder.exists() and _HUB_ID.fullmatch(spec):
+    if is_hub_id(spec):
         folder = _hub_folder(spec, reporter)
     elif not folder.exists() and "/" not in spec:
         models = ", ".join(name for name, entry in TABLE.items() if entry.model)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.errors import ConfigError
-from core.stages.base import Input, Stage, Work, ancestor, is_made_from, require_same_dataset
+from core.stages.ancestry import ancestor, is_made_from, require_same_dataset
+from core.stages.base import Input, Stage, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
-from core.stages.base import Work, ancestor, is_made_from
+from core.stages.ancestry import ancestor, is_made_from
+from core.stages.base import Work
 from core.stages.eval import all_scores
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin

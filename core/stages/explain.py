@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.config.explain import ExplainConfig
-from core.stages.base import Input, Stage, Work, is_made_from, require_same_dataset
+from core.stages.ancestry import is_made_from, require_same_dataset
+from core.stages.base import Input, Stage, Work
 from core.stages.names import slug
 
 if TYPE_CHECKING:

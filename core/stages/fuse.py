@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
-from core.stages.base import Context, Input, Stage, Work, dataset_of, require_descent
+from core.stages.ancestry import dataset_of, require_descent
+from core.stages.base import Context, Input, Stage, Work
 from core.stages.encode import has_vectors
 from core.stages.files import output_folder
 from core.stages.language import (

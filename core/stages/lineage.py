@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.base import Config
 from core.stages.base import Input, Stage
-from core.stages.recipe import STAGE_COMMANDS
+from core.stages.commands import STAGE_COMMANDS
 
 if TYPE_CHECKING:
     from core.evaluation.report.material import Origin

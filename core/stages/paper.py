@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from artifacts.store import Artifact, Store
-from core.stages.base import ancestor, is_made_from
+from core.stages.ancestry import ancestor, is_made_from
 from core.stages.scorers import column_offsets, fusion_facts
 
 if TYPE_CHECKING:

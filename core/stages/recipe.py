@@ -14,33 +14,19 @@ An input nobody names comes from the one earlier step that makes a fitting artif
 recipe resumable: a step whose work was done before is a hit, whoever did it.
 """
 
-import importlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from artifacts.errors import StoreError
 from artifacts.keys import check_name
-from core.config.base import Config, suggestion
-from core.errors import ConfigError, EncodingError, MissingFileError, RecipeError
+from core.config.base import Config, with_underscores
+from core.errors import EncodingError, MissingFileError, RecipeError
 from core.stages.base import Input, Stage
-
-STAGE_COMMANDS = (
-    "ingest",
-    "augment",
-    "synthesize",
-    "encode",
-    "train-global",
-    "cluster",
-    "train-experts",
-    "fuse",
-    "score",
-    "explain",
-    "eval",
-)
+from core.stages.commands import STAGE_COMMANDS, load_stage
+from core.stages.overrides import apply_override, unknown
 
 _TOP_KEYS = {"name", "about", "settings", "step", "next"}
 _STEP_KEYS = {"command", "artifact", "after"}
@@ -74,7 +60,7 @@ class Recipe:
         """Return a step and all it depends on. Raises: RecipeError if there is no such step."""
         by_id = {step.id: step for step in self.steps}
         if step_id not in by_id:
-            raise _unknown("recipe", "step", step_id, by_id)
+            raise unknown("recipe", "step", step_id, by_id)
         found: set[str] = set()
         queue = [step_id]
         while queue:
@@ -95,13 +81,6 @@ class _Reader:
 
     where: str
     ids: list[str] = field(default_factory=list)
-
-
-def load_stage(command: str) -> Stage[Any]:
-    """Return the declaration of a command's stage."""
-    module = importlib.import_module(f"core.stages.{command.replace('-', '_')}")
-    stage: Stage[Any] = module.STAGE
-    return stage
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -130,7 +109,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             f"{path} is not TOML: {problem}", hint="Correct that line; strings need quotes."
         ) from problem
     for override in overrides:
-        _apply_override(content, override)
+        apply_override(content, override)
     return read_recipe(content, where=path.name)
 
 
@@ -138,7 +117,7 @@ def read_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
     """Check a recipe that was read from TOML; see load_recipe."""
     for key in content:
         if key not in _TOP_KEYS:
-            raise _unknown(where, "key", key, _TOP_KEYS)
+            raise unknown(where, "key", key, _TOP_KEYS)
     tables = content.get("step") or {}
     if (
         not isinstance(tables, dict)
@@ -182,22 +161,8 @@ def _shared_settings(
     shared = with_underscores(settings, where=f"{reader.where} [settings]")
     for key in shared:
         if key not in known:
-            raise _unknown(f"{reader.where} [settings]", "setting", key, known)
+            raise unknown(f"{reader.where} [settings]", "setting", key, known)
     return shared
-
-
-def with_underscores(settings: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Return settings under their names in the code. Raises: ConfigError for one that stands there in two spellings."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = key.replace("-", "_")
-        if name in found:
-            raise ConfigError(
-                f"{where}: {name} is set twice, in two spellings",
-                hint="Remove one of the two lines.",
-            )
-        found[name] = value
-    return found
 
 
 def _read_step(
@@ -210,7 +175,7 @@ def _read_step(
             raise RecipeError(
                 f"{where} has no command", hint=f"Use one of {', '.join(STAGE_COMMANDS)}."
             )
-        raise _unknown(where, "command", str(command), STAGE_COMMANDS)
+        raise unknown(where, "command", str(command), STAGE_COMMANDS)
     stage = load_stage(command)
     own = {f.name for f in fields(stage.config)}
     settings = {key: value for key, value in shared.items() if key in own}
@@ -221,7 +186,7 @@ def _read_step(
         elif key in own:
             settings[key] = value
         elif key not in _STEP_KEYS:
-            raise _unknown(where, "key", key, own | set(stage.inputs) | _STEP_KEYS)
+            raise unknown(where, "key", key, own | set(stage.inputs) | _STEP_KEYS)
     return Step(
         id=step_id,
         stage=stage,
@@ -265,7 +230,7 @@ def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
         where = f"{reader.where} [step.{step.id}]"
         for other in step.after:
             if other not in by_id:
-                raise _unknown(where, "step", other, by_id)
+                raise unknown(where, "step", other, by_id)
         inputs = dict(step.inputs)
         # Those that come through another input are settled after it.
         for name, wanted in sorted(
@@ -319,7 +284,7 @@ def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, St
         kind = by_id[origin].stage.kind
         given = f"step '{origin}', which makes {kind},"
     else:
-        raise _unknown(where, "step", origin, by_id)
+        raise unknown(where, "step", origin, by_id)
     if kind not in wanted.kinds:
         raise RecipeError(
             f"{where} takes {kinds}, not {given}", hint=f"Name a step that makes {kinds}."
@@ -371,48 +336,6 @@ def _in_order(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
         waiting.remove(ready)
         ordered.append(ready)
     return ordered
-
-
-def _apply_override(content: dict[str, Any], override: str) -> None:
-    target, equals, raw = override.partition("=")
-    step_id, dot, key = target.strip().partition(".")
-    if not (equals and dot and key):
-        raise RecipeError(
-            f"'{override}' changes nothing",
-            hint="Write it as step.key=value, e.g. sasrec.epochs=5, or settings.key=value for all steps.",
-        )
-    tables = content.get("step")
-    if not isinstance(tables, dict):
-        return  # there is nothing to change, and read_recipe refuses it
-    table = tables.get(step_id)
-    if table is None and step_id == "settings":
-        table = content.setdefault("settings", {})
-    if not isinstance(table, dict):
-        raise _unknown(f"--set {override}", "step", step_id, tables)
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw.strip()  # a bare word
-    if not isinstance(value, str) and _is_text(table, key):
-        value = raw.strip()  # an id or a date, which the shell took out of its quotes
-    spelled = {existing.replace("-", "_"): existing for existing in table}
-    table[spelled.get(key.replace("-", "_"), key)] = value
-
-
-def _is_text(table: Mapping[str, Any], key: str) -> bool:
-    """Return whether a setting of a step is a text and nothing else."""
-    command = table.get("command")
-    if command not in STAGE_COMMANDS:
-        return False
-    types = get_type_hints(load_stage(command).config)
-    wanted = types.get(key.replace("-", "_"))
-    return set(get_args(wanted) or (wanted,)) <= {str, NoneType}
-
-
-def _unknown(where: str, what: str, word: str, known: Any) -> RecipeError:
-    near = suggestion(word, known)
-    hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(sorted(known))}."
-    return RecipeError(f"{where}: unknown {what} '{word}'", hint=hint)
 
 
 def _recipes_beside(path: Path) -> str:

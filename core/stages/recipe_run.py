@@ -1,20 +1,18 @@
 """Plan a recipe against the store, and run it step by step."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
 from artifacts.store import Artifact
 from core.errors import RecipeError
+from core.llm.identity import is_hub_id
 from core.stages.base import Context, Outcome, Plan, Unnamed, plan_stage, run_plan
 from core.stages.recipe import Recipe, Step
 
 State = Literal["cached", "to run", "waits"]
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +122,7 @@ def _has_to_download(step: Step) -> bool:
     if settings.get("teacher", "local") != "local":
         return False  # its model stays where it is
     spec = settings.get("base") or settings.get("model") or ""
-    if not _HUB_ID.fullmatch(spec) or Path(spec).expanduser().exists():
+    if not is_hub_id(spec):
         return False
     from huggingface_hub import try_to_load_from_cache
 

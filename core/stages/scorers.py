@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from artifacts.store import Artifact, Store
 from core.errors import MismatchError
 from core.progress import Progress
-from core.stages.base import ancestor, dataset_of, is_made_from
+from core.stages.ancestry import ancestor, dataset_of, is_made_from
 from core.stages.language import Contract, keywords_of, open_examples, open_keywords, prior_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ JOURNAL = "replies.jsonl"
 def make(work: Work[SynthesizeConfig]) -> None:
     """Choose rows, have them explained, write the traces."""
     from core.data.dataset import Dataset
-    from core.stages.base import require_same_dataset
+    from core.stages.ancestry import require_same_dataset
     from core.text.cases import build_cases
     from core.text.traces import count_statuses
 

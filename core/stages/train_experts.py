@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.config.training import LossConfig, MixConfig, TrainExpertsConfig
-from core.stages.base import Input, Stage, Work, ancestor, require_descent, require_same_dataset
+from core.stages.ancestry import ancestor, require_descent, require_same_dataset
+from core.stages.base import Input, Stage, Work
 from core.stages.encode import has_vectors
 from core.stages.language import (
     Contract,

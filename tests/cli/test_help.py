@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from core.stages.recipe import STAGE_COMMANDS, load_recipe, load_stage
+from core.stages.commands import STAGE_COMMANDS, load_stage
+from core.stages.recipe import load_recipe
 from tests.cli.conftest import check_command, commands_of
 from thinkrec_cli import commit_of
 from thinkrec_cli.app import app, load_command

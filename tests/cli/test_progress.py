@@ -91,6 +91,7 @@ def test_bars_on_a_terminal_end_as_one_line(clock, monkeypatch):
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100, highlight=False)
     monkeypatch.setattr(console, "errors", lambda: terminal)
+    monkeypatch.setattr(console, "_may_have_styles", lambda stream: True)
     bars = BarProgress()
     with bars.bar("train [x]", 10, "steps") as outer, bars.bar("valid", None, "rows") as inner:
         inner.advance(4)

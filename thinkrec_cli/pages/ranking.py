@@ -66,7 +66,7 @@ def _ranking(done: "Done") -> list[dict[str, Any]] | None:
 def _titles(done: "Done") -> dict[str, str]:
     import pyarrow.parquet as pq
 
-    from core.stages.base import dataset_of
+    from core.stages.ancestry import dataset_of
 
     dataset: Artifact | None = dataset_of(done.context.store, done.outcome.artifact)
     if dataset is None:

@@ -12,10 +12,12 @@ from core.config.synthesize import SynthesizeConfig
 from core.data.tables import write_table
 from core.errors import ConfigError
 from core.stages import score, synthesize
-from core.stages.base import Context, Input, Unnamed, dataset_of, plan_stage, resolve_inputs
+from core.stages.ancestry import dataset_of
+from core.stages.base import Context, Input, Unnamed, plan_stage, resolve_inputs
+from core.stages.commands import load_stage
 from core.stages.kinds import KEYWORDS, KINDS
 from core.stages.names import fitting_name, slug
-from core.stages.recipe import load_stage, read_recipe
+from core.stages.recipe import read_recipe
 from core.stages.recipe_run import plan_recipe
 from tests.conftest import write_dataset
 

@@ -17,8 +17,9 @@ from core.errors import (
     UnknownKeyError,
 )
 from core.stages.base import Context
+from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.kinds import KINDS
-from core.stages.recipe import STAGE_COMMANDS, load_recipe, load_stage, read_recipe
+from core.stages.recipe import load_recipe, read_recipe
 from core.stages.recipe_run import plan_recipe, run_recipe
 from tests.cli.conftest import write_ratings
 
