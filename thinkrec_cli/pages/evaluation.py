@@ -30,8 +30,9 @@ REASON_FAMILIES = {
     "agreement": "agrees with score",
 }
 LESS_IS_BETTER = {"log_loss"}
-WIDE_ENOUGH = 118  # columns for five figures with their intervals on one line
-NARROW = 100  # columns for intervals below their figures; in fewer, each end gets a line
+GAP = 2  # columns between two of the table's
+BESIDE = 18 + GAP  # columns for a figure with its interval beside it
+BELOW = 11 + GAP  # for an interval below its figure; in fewer, each end gets a line
 
 
 def evaluation_json(done: "Done") -> dict[str, Any]:
@@ -59,13 +60,15 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
     """Return scorers as rows and metrics as columns, for a terminal of a width."""
     order = list(families)
     metrics = sorted({f.metric for f in figures}, key=lambda m: order.index(m.partition("@")[0]))
-    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    scorers = list(dict.fromkeys(figure.scorer for figure in figures))
+    room = (width - max(len(scorer) for scorer in scorers)) // len(metrics)
+    table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column("scorer", overflow="fold")  # figures are shown in full, names may go on below
     for metric in metrics:
         table.add_column(_heading(metric, families), justify="right", no_wrap=True)
     values = {(figure.scorer, figure.metric): figure for figure in figures}
-    for scorer in dict.fromkeys(figure.scorer for figure in figures):
-        table.add_row(Text(scorer), *(_cell(values, scorer, metric, width) for metric in metrics))
+    for scorer in scorers:
+        table.add_row(Text(scorer), *(_cell(values, scorer, metric, room) for metric in metrics))
     return table
 
 
@@ -74,7 +77,7 @@ def _heading(metric: str, families: dict[str, str]) -> str:
     return families[family] + at + rank
 
 
-def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, width: int) -> Text:
+def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, room: int) -> Text:
     figure = values.get((scorer, metric))
     if figure is None or figure.value is None:
         return Text("-", style="dim")
@@ -82,8 +85,8 @@ def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, width
     best = min(known) if metric in LESS_IS_BETTER else max(known)
     text = Text(f"{figure.value:.4f}", style="bold green" if figure.value == best else "")
     if figure.low is not None and figure.high is not None:
-        text.append(" " if width >= WIDE_ENOUGH else "\n")
-        dash = "-" if width >= NARROW else "-\n"
+        text.append(" " if room >= BESIDE else "\n")
+        dash = "-" if room >= BELOW else "-\n"
         text.append(f"{figure.low:.3f}{dash}{figure.high:.3f}", style="dim not bold")
     return text
 
