@@ -137,7 +137,9 @@ def _report(
     if filtered.too_few:
         rejected["user or item with too few rows"] = filtered.too_few
     kept = sum(split["rows"] for split in splits.values())
-    assert loaded.read == kept + sum(rejected.values()) + filtered.folded, "rows were lost"
+    assert loaded.read == kept + sum(rejected.values()) + filtered.folded, (
+        f"of {loaded.read} rows {kept} were kept, {sum(rejected.values())} rejected, {filtered.folded} folded"
+    )
     users, train_users = connection.execute(
         "SELECT count(*), count(*) FILTER (train_rows > 0) FROM by_u"
     ).fetchone()
