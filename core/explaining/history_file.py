@@ -1,8 +1,8 @@
 """The history of somebody who is not in the data, from a file."""
 
 from core.data.dataset import Dataset
-from core.errors import BadValueError, MissingColumnError, UnknownItemError
-from core.scoring.questions import read_texts
+from core.errors import BadValueError, MissingColumnError
+from core.scoring.questions import read_texts, row_is_told
 
 _YES = {"1", "yes", "true", "like", "liked"}
 _NO = {"0", "no", "false", "dislike", "disliked"}
@@ -21,19 +21,15 @@ def read_history(path: str, dataset: Dataset, threshold: float) -> tuple[list[in
             f"{path} has neither a column 'label' nor 'rating'",
             hint="Add a column label with yes or no.",
         )
-    items = [_item(item, dataset, f"{path}: row {n + 1}") for n, item in enumerate(table["item"])]
+    items = []
+    for n, item in enumerate(table["item"]):
+        with row_is_told(path, n + 1):
+            items.append(dataset.item_index(item))
     labels = [
         _label(value, column, threshold, f"{path}: row {n + 1}")
         for n, value in enumerate(table[column])
     ]
     return items, labels
-
-
-def _item(item: str, dataset: Dataset, where: str) -> int:
-    try:
-        return dataset.item_index(item)
-    except UnknownItemError as problem:
-        raise UnknownItemError(f"{where}: {problem}", hint=problem.hint) from None
 
 
 def _label(value: str, column: str, threshold: float, where: str) -> int:

@@ -1,6 +1,7 @@
 """Which pairs to score: rows of a split, pairs of a file, or candidates of a user."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,15 @@ def _refuse(path: str, dataset: Dataset, row: int, user: Any, item: Any, no_user
             raise BadValueError(
                 f"{path}: row {row} has no {what}", hint="Fill it in, or drop the row."
             )
-    try:
+    with row_is_told(path, row):
         _ = dataset.user_index(user) if no_user else dataset.item_index(item)
+
+
+@contextmanager
+def row_is_told(path: str, row: int) -> Iterator[None]:
+    """Let what is wrong with a word of a file say in which row it stands, from 1."""
+    try:
+        yield
     except ThinkRecError as problem:
         raise type(problem)(f"{path}: row {row}: {problem}", hint=problem.hint) from None
 

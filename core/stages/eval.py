@@ -33,13 +33,13 @@ def make(work: Work[EvalConfig]) -> None:
             "--bleurt measures reasons, and no explanation was named",
             hint="Name explanations, too: thinkrec explain --sample 200 makes some.",
         )
-    scored, explained = all_scores(work), work.inputs["explanations"]
+    scored, explained = scores_measured(work.inputs), work.inputs["explanations"]
     require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
     measured = _measure_scores(work, dataset)
-    told, alike = _measure_explanations(work, dataset)
+    told, differ = _measure_explanations(work, dataset)
     measured = dataclasses.replace(
-        measured, lines=[*measured.lines, *told], explained_rows_differ=not alike
+        measured, lines=[*measured.lines, *told], explained_rows_differ=differ
     )
     lines = measured.lines
     _write(work, "metrics.parquet", lines)
@@ -56,13 +56,11 @@ def make(work: Work[EvalConfig]) -> None:
     )
 
 
-def all_scores(work: Work[EvalConfig]) -> list[Artifact]:
-    """Return the scores to measure: those given, and first the one to compare with if it is another."""
-    return scores_measured(work.inputs)
-
-
 def scores_measured(inputs: Mapping[str, Sequence[Artifact]]) -> list[Artifact]:
-    """Return the same of an evaluation's inputs; what was named twice is measured once."""
+    """Return the scores that an evaluation of these inputs measures.
+
+    Those given, each once, and first the one to compare with if it is another.
+    """
     given = {artifact.object_id: artifact for artifact in inputs.get("scores", ())}
     against = (one for one in inputs.get("against", ()) if one.object_id not in given)
     return [*against, *given.values()]
@@ -136,7 +134,7 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
                 for line in _comparisons(measured, references)
             ]
             bar.advance()
-    given = all_scores(work)
+    given = scores_measured(work.inputs)
     made_by = [scorer_of(work.context.store, artifact) for artifact in given]
     names = scorer_names(work.context.store, given)
     against = work.optional("against")
@@ -181,7 +179,7 @@ def _scorers(
     from core.evaluation import baselines
     from core.evaluation.scores import on_same_rows, read_scores
 
-    store, given = work.context.store, all_scores(work)
+    store, given = work.context.store, scores_measured(work.inputs)
     by_reference = {a.reference: read_scores(a.file("scores.parquet"), a.reference) for a in given}
     aligned = on_same_rows(by_reference, work.config.on_different_rows)
     first = next(iter(aligned.values()))
@@ -213,7 +211,7 @@ def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
     from core.data.tables import read_table
 
     store, home, found = work.context.store, work.input("dataset"), {}
-    for artifact in all_scores(work):
+    for artifact in scores_measured(work.inputs):
         groups = ancestor(store, artifact, "groups")
         if groups and is_made_from(store, groups, home):
             table = read_table(groups.file("groups.parquet"), ["user", "group"])
@@ -237,7 +235,7 @@ def _split(scores: "Scores", dataset: "Dataset") -> str:
 def _measure_explanations(
     work: Work[EvalConfig], dataset: "Dataset"
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return rows of the metrics table for reasons, and whether all explanations are of the same rows."""
+    """Return rows of the metrics table for reasons, and whether explanations are of different rows."""
     from core.evaluation.metrics import Drawing
     from core.evaluation.reasons import measure_reasons
     from core.resources import fetch
@@ -259,11 +257,12 @@ def _measure_explanations(
         )
         facts = {"scorer": scorer, "scores": artifact.reference, "split": split, "slice": "all"}
         lines += _lines(facts, figures)
-    if len(explained) > 1:
+    differ = len(explained) > 1
+    if differ:
         work.progress.say(
             "the explanations are of different rows, so the figures of their reasons do not compare"
         )
-    return lines, len(explained) <= 1
+    return lines, differ
 
 
 def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.stages.ancestry import ancestor, is_made_from
 from core.stages.base import Work
-from core.stages.eval import all_scores
+from core.stages.eval import scores_measured
 from core.stages.files import output_folder
 from core.stages.lineage import command_line, lineage, origin
 from core.stages.paper import papers_rows
@@ -66,7 +66,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
     from core.evaluation.report.material import EncoderCourse, Groups, Material
 
     store, config, dataset = work.context.store, work.config, work.input("dataset")
-    given = [*all_scores(work), *work.inputs["explanations"]]
+    given = [*scores_measured(work.inputs), *work.inputs["explanations"]]
     examples = _examples(work, measured)
     shown = [store.resolve(told.reference) for told in examples]
     line = lineage(store, [dataset, *given, *shown])

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from core.text.examples import Examples
 
 
-def printable(text: str) -> str:
-    """Return words of others as a terminal may show them: for pages, by the rule that prompts have."""
-    from core.text import plain
-
-    return plain.printable(text)
-
-
 def make(work: Work[ExplainConfig]) -> None:
     """Explain one pair, or a sample of held-out rows that a teacher gave reasons for."""
     import json

@@ -1,4 +1,4 @@
-"""Names of artifacts made from words of others: ids of users and items hold any letters."""
+"""Words of others, in names of artifacts and on pages: ids and titles hold any letters."""
 
 import hashlib
 import re
@@ -22,3 +22,10 @@ def fitting_name(name: str) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:6]
     return f"{name[: _LONGEST_NAME - 7].rstrip('-._')}-{digest}"
+
+
+def printable(text: str) -> str:
+    """Return words of others as a terminal may show them, by the rule that prompts have."""
+    from core.text import plain
+
+    return plain.printable(text)

@@ -50,7 +50,7 @@ def _cautions(store: Store, artifact: Artifact, method: str) -> list[str]:
     """Say in what a scorer is more or other than the method of the paper."""
     from core.evaluation.paper import COLLABORATIVE
 
-    adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
+    adapter = _adapter_of(store, artifact)
     facts = fusion_facts(artifact) if artifact.kind == "model" else {}
     told = adapter.manifest.parameters if adapter else {}
     cautions = []
@@ -81,7 +81,7 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
     """
     from core.evaluation.paper import Scorer, method_of
 
-    adapter = artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
+    adapter = _adapter_of(store, artifact)
     told = adapter.manifest if adapter else None
     experts = fusion_facts(artifact)["experts"] if artifact.kind == "model" else None
     scorer = Scorer(
@@ -95,6 +95,10 @@ def method_of_scorer(store: Store, artifact: Artifact, scores: str = "") -> str 
         experts=experts,
     )
     return method_of(scorer)
+
+
+def _adapter_of(store: Store, artifact: Artifact) -> Artifact | None:
+    return artifact if artifact.kind == "adapter" else ancestor(store, artifact, "adapter")
 
 
 def paper_source(dataset: Artifact) -> str | None:

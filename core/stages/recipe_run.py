@@ -8,7 +8,6 @@ from typing import Literal
 
 from artifacts.store import Artifact
 from core.errors import RecipeError
-from core.llm.identity import is_hub_id
 from core.stages.base import Context, Outcome, Plan, Unnamed, plan_stage, run_plan
 from core.stages.recipe import Recipe, Step
 
@@ -121,6 +120,8 @@ def _has_to_download(step: Step) -> bool:
     settings = step.config.parameters()
     if settings.get("teacher", "local") != "local":
         return False  # its model stays where it is
+    from core.llm.identity import is_hub_id
+
     spec = settings.get("base") or settings.get("model") or ""
     if not is_hub_id(spec):
         return False

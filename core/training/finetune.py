@@ -94,7 +94,6 @@ class FineTune:
         share = self.loss.reason_share if reasons else 0.0
         steps = total_steps(optim, count, share)
         decoder = Decoder(self.model.get_base_model())
-        decoder.require_room(len(one.ids) for one in instances)
         injector = Injector.of(soft=self.soft, device=decoder.device)
         valid = draw_rows(self._rows("valid"), optim.valid_rows, optim.seed)
         result = TrainingRun(
@@ -130,7 +129,6 @@ class FineTune:
             progress=self.progress,
             look_first=self.look_first,
             keep_start=self.keep_start,
-            lengths=[len(one.ids) for one in instances],
         )
         train(result)
         return result

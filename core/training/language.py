@@ -39,7 +39,14 @@ class LanguageLoss:
     """(global + experts,) what each adds to the logit of Yes, by its weight."""
     frozen_layers: int = 0
     cache_bytes: int = 0
+    lengths: Sequence[int] = field(init=False)
+    """Tokens of each instance."""
     _kept: dict[int, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look at the lengths. Raises: MismatchError for an instance longer than the model sees."""
+        self.lengths = [len(one.ids) for one in self.instances]
+        self.decoder.require_room(self.lengths)
 
     def __call__(self, batch: npt.NDArray[np.int64]) -> tuple[Losses, int]:
         """Return the losses of the instances at these positions, and their tokens."""

@@ -57,7 +57,10 @@ class ValidationRecord:
 
 
 class BatchLoss(Protocol):
-    """Computes the loss of a batch."""
+    """Computes the loss of a batch, its mean."""
+
+    lengths: Sequence[int]
+    """Tokens of each instance there is; looked at where batches are split."""
 
     def __call__(self, batch: npt.NDArray[np.int64]) -> tuple[Losses, int]:
         """Return the losses of the instances named, and the tokens that went through the model."""
@@ -72,7 +75,6 @@ class TrainingRun:
     batches: npt.NDArray[np.int64]
     """(steps, batch size)"""
     loss: BatchLoss
-    """Means over a batch."""
     validate: Callable[[], Mapping[str, float]]
     """Gives auc, uauc, log_loss, mean_score and rows of the valid split with the parameters as they are."""
     config: OptimConfig
@@ -82,8 +84,6 @@ class TrainingRun:
     """Look at the valid split before the first step, too."""
     keep_start: bool = False
     """Whether the weights seen at that first look can be the best."""
-    lengths: Sequence[int] = ()
-    """Tokens of each instance that batches name; needed where batches are split."""
     step: int = 0
     steps: list[StepRecord] = field(default_factory=list)
     validations: list[ValidationRecord] = field(default_factory=list)
@@ -162,7 +162,7 @@ def _gradients(
 ) -> tuple[tuple[float, float, float], int]:
     """Leave the gradients of a batch in the parameters; returns its losses (total, rec, think) and its tokens."""
     most = run.config.micro_batch_tokens
-    pieces = split_batch(batch, run.lengths, most) if most else [batch]
+    pieces = split_batch(batch, run.loss.lengths, most) if most else [batch]
     means, tokens = np.zeros(3), 0
     for piece in pieces:
         losses, count = run.loss(piece)

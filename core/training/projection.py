@@ -125,7 +125,6 @@ class Projection:
             config=optim,
             folder=self.folder,
             progress=self.progress,
-            lengths=[len(one.ids) for one in instances],
         )
         train(result)
         return result

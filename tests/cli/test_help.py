@@ -126,6 +126,20 @@ def test_help_loads_nothing_heavy(arguments):
     assert done.stdout.strip().endswith("HEAVY []"), done.stdout[-300:] + done.stderr
 
 
+def test_what_goes_into_a_file_needs_no_rich(tmp_path):
+    words = ["thinkrec", "--store", str(tmp_path / "store"), "list"]
+    script = (
+        f"import sys; sys.argv = {words!r}\n"
+        "from thinkrec_cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    print(sorted({'rich'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+    assert "no artifacts in" in done.stderr
+
+
 def test_a_mistyped_command_gets_a_suggestion():
     result = CliRunner().invoke(app, ["trian-global"])
     assert result.exit_code == 2

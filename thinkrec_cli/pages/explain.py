@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from core.stages.explain import printable
+from core.stages.names import printable
 from thinkrec_cli import console
 from thinkrec_cli.pages.bars import bar, two_sided_bar
 

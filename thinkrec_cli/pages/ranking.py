@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from core.stages.explain import printable
+from core.stages.names import printable
 from thinkrec_cli import console
 from thinkrec_cli.pages.bars import bar
 

@@ -118,3 +118,14 @@ def test_principal_components_of_a_line():
     places, _ = project(np.array([[0, 0], [1, 1], [3, 3]], dtype=np.float32), "pca", seed=0)
     assert np.abs(places[:, 1]).max() < 1e-9
     assert np.ptp(places[:, 0]) > 1
+
+
+def test_a_picture_of_many_users_draws_some_and_says_so(monkeypatch):
+    places, group = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50, dtype=np.int32) % 2
+    whole = draw(places, group, title="Users", axes="pca")
+    monkeypatch.setattr("core.fusion.picture.DRAWN_LIMIT", 20)
+    some = draw(places, group, title="Users", axes="pca")
+    assert "users drawn" not in whole
+    assert "Users (20 of 50 users drawn)" in some
+    assert "group 0 (25 users)" in some
+    assert whole.count("<use") - some.count("<use") == 30
