@@ -29,7 +29,7 @@ check: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 bench: $(STAMP)
-	$(BIN)/python -m bench --markdown results/bench-cpu.md
+	$(BIN)/python -m bench --markdown bench.md
 
 env: $(STAMP)
 

@@ -5,8 +5,10 @@ after.
 """
 
 import errno
+import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from artifacts import faults
@@ -87,25 +89,37 @@ def remove_file(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with everything in it; what is gone already is fine."""
+    """Remove a folder with everything in it; what is gone already is fine. Raises: OSError."""
     faults.step(f"remove {path}", grows=False)
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
-        raise OSError(errno.EIO, "could not be removed", str(path))
+        # Once more, to hear why it stayed; if another process removes the same, it can be left to that.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Bytes of a file, or of all files below a folder; 0 for what another process has tidied up meanwhile."""
     if not path.is_dir():
-        return path.lstat().st_size
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - hot loop
-            except FileNotFoundError:  # another process tidies up
-                continue
-    return total
+        return _size(str(path))
+    return sum(
+        _size(os.path.join(folder, name))  # noqa: PTH118 - hot loop
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file's content, read piece by piece."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_full_disk(error: OSError) -> bool:

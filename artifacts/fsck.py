@@ -1,6 +1,5 @@
 """Keeping house: find what is damaged, remove what nobody needs."""
 
-import hashlib
 import json
 import os
 import time
@@ -87,9 +86,7 @@ def _verify_files(
                 wrong = f"has {size} bytes instead of {expected['bytes']}"
                 yield Problem(artifact.reference, path, wrong)
                 continue
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            if digest != expected["sha256"]:
+            if files.sha256(file) != expected["sha256"]:
                 yield Problem(
                     artifact.reference, path, "is not what was published (sha256 differs)"
                 )
@@ -191,15 +188,16 @@ def _idle_runs(
     for folder in _entries(layout.runs):
         kind, _, key = folder.name.rpartition("-")
         lock = layout.lock(f"run-{folder.name}")
-        if locks.is_free(lock):
+        # Whoever was at it may just have removed it.
+        if locks.is_free(lock) and folder.exists():
             ended = finished.get((kind, key))
             yield folder, lock, ended is not None and _last_written(folder) < ended
 
 
 def _last_written(folder: Path) -> float:
-    """Return when anything in a folder was written last, in seconds since 1970."""
-    times = [folder.stat().st_mtime]
-    for path in _all_files(folder):
+    """Return when anything in a folder was written last, in seconds since 1970; 0 if it is gone."""
+    times = [0.0]
+    for path in (folder, *_all_files(folder)):
         with suppress(FileNotFoundError):
             times.append(path.stat().st_mtime)
     return max(times)
@@ -254,4 +252,7 @@ def _committed(layout: Layout) -> dict[tuple[str, str], float]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # not made yet, or tidied up meanwhile
+        return []

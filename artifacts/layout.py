@@ -88,23 +88,23 @@ def open_layout(root: Path) -> Layout:
     """
     layout = Layout(Path(os.path.abspath(root)))  # noqa: PTH100 - resolve() would follow the links of a moved store
     try:
-        text = layout.format_file.read_text()
+        content = layout.format_file.read_bytes()
     except FileNotFoundError:
         _make(layout)
-        text = layout.format_file.read_text()
+        content = layout.format_file.read_bytes()
     except OSError as problem:
         raise StoreError(
             f"cannot read the store at {layout.root}: {problem.strerror}",
             hint="Check the path given as --store, and your rights to it.",
         ) from problem
-    _check_format(layout, text)
+    _check_format(layout, content)
     return layout
 
 
-def _check_format(layout: Layout, text: str) -> None:
+def _check_format(layout: Layout, content: bytes) -> None:
     try:
-        number = int(json.loads(text)["format"])
-    except (ValueError, KeyError, TypeError) as problem:
+        number = int(json.loads(content)["format"])
+    except (ValueError, KeyError, TypeError, OverflowError) as problem:
         raise StoreError(
             f"{layout.format_file} does not say which format the store has",
             hint=f'If this is a store of this program, write {{"format":{FORMAT}}} into that file.',

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import files, locks
-from artifacts.errors import ArtifactNotFound
+from artifacts.errors import ArtifactNotFound, CorruptArtifact
 from artifacts.index import read_version, ref_name
 from artifacts.layout import Layout
 from artifacts.manifest import MANIFEST_NAME, Artifact, Manifest
@@ -63,8 +63,7 @@ def seal(folder: Path, facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
     sealed = {}
     for path, known in facts.items():
         file = folder / path
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = files.sha256(file)
         files.protect(file)
         files.sync(file)
         sealed[path] = {"bytes": file.stat().st_size, "sha256": digest, **known}
@@ -108,7 +107,8 @@ def commit(layout: Layout, folder: Path, manifest: Manifest, name: str) -> Artif
 def name_again(layout: Layout, artifact: Artifact, name: str) -> Artifact:
     """Commit an object that is there already under another name, unless the name has it already.
 
-    Raises: ArtifactNotFound if the artifact has been removed meanwhile.
+    Raises: ArtifactNotFound if the artifact has been removed meanwhile, CorruptArtifact if its manifest is not the
+        one that was read before.
     """
     kind, object_id = artifact.kind, artifact.object_id
     manifest = layout.object_folder(kind, object_id) / MANIFEST_NAME
@@ -118,7 +118,9 @@ def name_again(layout: Layout, artifact: Artifact, name: str) -> Artifact:
             raise ArtifactNotFound(
                 f"{artifact.reference} was removed meanwhile", hint="Make it again."
             )
-        digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        content = manifest.read_bytes()
+        _require_same(artifact, content)
+        digest = hashlib.sha256(content).hexdigest()
         files.make_folder(names)
         with locks.held(layout.lock("commit")) as clock:
             same = [path for path in sorted(names.glob("*.json")) if _names_object(path, object_id)]
@@ -126,6 +128,20 @@ def name_again(layout: Layout, artifact: Artifact, name: str) -> Artifact:
             version = int(same[-1].stem) if same else _link(layout, private, clock, what)
         files.sync(names)
     return read_version(layout, f"{kind}/{name}@{version}")
+
+
+def _require_same(artifact: Artifact, manifest: bytes) -> None:
+    """Raises: CorruptArtifact if a manifest is not that of an artifact: a new commit would vouch for it."""
+    try:
+        same = Manifest.from_json(manifest).to_json() == artifact.manifest_json
+    except (ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise CorruptArtifact(
+            f"{artifact.reference}: {MANIFEST_NAME} is not what was published ({artifact.folder / MANIFEST_NAME})",
+            hint=f"See what else is wrong with: thinkrec verify {artifact.reference}; "
+            "then make it again with --force.",
+        )
 
 
 def _place(layout: Layout, folder: Path, manifest: Manifest) -> str:

@@ -14,7 +14,7 @@ from artifacts.index import Index
 from artifacts.manifest import Artifact
 
 MIN_PREFIX = 6
-_FULL = re.compile(r"(?:(?P<kind>[^/@]+)/)?(?P<name>[^/@]+)(?:@(?P<version>\d+))?")
+_FULL = re.compile(r"(?:(?P<kind>[^/@]+)/)?(?P<name>[^/@]+)(?:@(?P<version>[0-9]{1,18}))?")
 _KEY = re.compile(r"[0-9a-f]{6,64}(?:\.[0-9a-f]*)?")
 _LISTED = 5
 

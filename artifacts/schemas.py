@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.errors import SchemaViolation
 from artifacts.kinds import Kind, Payload
 from artifacts.manifest import MANIFEST_NAME
-from artifacts.sql import path_literal
+from artifacts.sql import parquet_scan, path_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -112,9 +112,8 @@ def _reader() -> "duckdb.DuckDBPyConnection":
 def _check_parquet(file: Path, path: str, payload: Payload) -> int:
     import duckdb
 
-    source = path_literal(file)
-    describe = f"describe select * from read_parquet({source}, hive_partitioning = false)"
-    count = f"select num_rows from parquet_file_metadata({source})"
+    describe = f"describe select * from {parquet_scan(file)}"
+    count = f"select num_rows from parquet_file_metadata({path_literal(file)})"
     with _reader().cursor() as cursor:
         try:
             described = cursor.execute(describe).fetchall()

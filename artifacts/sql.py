@@ -18,10 +18,19 @@ def identifier(name: str) -> str:
 
 
 def path_literal(path: Path | str) -> str:
-    """Spell a path for read_parquet, which would take *, ? and [ as patterns."""
+    """Spell a path for a function that would take *, ? and [ as patterns."""
     return literal(_PATTERN.sub(r"[\1]", str(path)))
 
 
-def path_list(paths: Iterable[str]) -> str:
-    """Spell a list of paths."""
-    return "[" + ", ".join(path_literal(path) for path in paths) + "]"
+def parquet_scan(files: Path | str | Iterable[Path | str], *options: str) -> str:
+    """Spell the reading of Parquet files whose paths mean nothing but themselves.
+
+    DuckDB takes a folder `user=anna` on the way to one for a column `user`.
+
+    Args:
+        files: one or several; the rows of several come one after the other.
+        options: more arguments of read_parquet.
+    """
+    paths = [files] if isinstance(files, (Path, str)) else files
+    listed = ", ".join(path_literal(path) for path in paths)
+    return f"read_parquet({', '.join([f'[{listed}]', *options, 'hive_partitioning = false'])})"

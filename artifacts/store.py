@@ -26,8 +26,6 @@ from artifacts.layout import Layout, open_layout
 from artifacts.manifest import Artifact, Draft, Manifest
 
 if TYPE_CHECKING:
-    import duckdb
-
     from artifacts.fsck import Problem, Removal
     from artifacts.removal import Departure
 
@@ -142,7 +140,8 @@ class Store:
 
     def discard_run_folder(self, path: Path) -> None:
         """Remove a folder that run_folder gave, all at once; call it while the folder is held."""
-        with publish.staging(self._layout) as private, suppress(FileNotFoundError):
+        # The work is published by now: what cannot be removed (a full disk) is for gc.
+        with suppress(OSError), publish.staging(self._layout) as private:
             files.move(path, private / "run")
 
     @contextmanager
@@ -186,14 +185,6 @@ class Store:
                 files=publish.seal(draft.folder, facts),
             )
             draft.artifact = publish.commit(self._layout, draft.folder, manifest, name)
-
-    def connect(self) -> "duckdb.DuckDBPyConnection":
-        """Return an in-memory DuckDB connection with all tables and views (see tables.py), current
-        as of this call.
-        """
-        from artifacts import tables
-
-        return tables.connect(self._index.refresh(), self.kinds)
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one SELECT over tables and views; it can read this store and nothing else, and change

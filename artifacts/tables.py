@@ -32,7 +32,7 @@ from artifacts.index import Index
 from artifacts.kinds import Kinds
 from artifacts.manifest import Artifact
 from artifacts.publish import staging
-from artifacts.sql import identifier, literal, path_literal
+from artifacts.sql import identifier, literal, parquet_scan
 from artifacts.views import select_views, unreadable_view, view_names, with_sources
 
 if TYPE_CHECKING:
@@ -105,15 +105,6 @@ _FINISHED = {
 }
 
 
-def connect(index: Index, kinds: Kinds) -> "duckdb.DuckDBPyConnection":
-    """Return an in-memory connection with every table and view."""
-    import duckdb
-
-    connection = duckdb.connect()
-    fill(connection, index, kinds)
-    return connection
-
-
 def fill(
     connection: "duckdb.DuckDBPyConnection",
     index: Index,
@@ -165,7 +156,7 @@ def _make_tables(
         base = f"({select})"
         if kept:
             left_out = " where reference not in (select unnest(?))" if gone else ""
-            old = f"read_parquet({path_literal(kept / f'{name}.parquet')})"
+            old = parquet_scan(kept / f"{name}.parquet")
             base = f"(select * from {old}{left_out} union all ({select}))"
         finished = _FINISHED.get(name, "select * from {base}")
         finished = finished.format(base=base, objects=literal(str(index.layout.objects)))

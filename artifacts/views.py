@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from artifacts.index import Index
 from artifacts.kinds import Kinds, Payload
 from artifacts.manifest import Artifact
-from artifacts.sql import identifier, literal, path_list
+from artifacts.sql import identifier, literal, parquet_scan
 
 _OWNER = {"artifact": "varchar", "name": "varchar", "version": "integer"}
 
@@ -91,12 +91,12 @@ def _payload_view(
             if a.kind == kind and (payload.required or payload.path in a.manifest.files)
         }
         if folders:
-            paths = path_list(f"{folder}/{payload.path}" for folder in folders)
+            paths = [f"{folder}/{payload.path}" for folder in folders]
+            scan = parquet_scan(paths, "filename = 'artifact_path'")
             parts.append(
                 f"select owner.reference as artifact, owner.name, owner.version, {listed} "
                 f"from (from artifacts where kind = {literal(kind)} {condition}) owner "
-                f"join read_parquet({paths}, filename = 'artifact_path', "
-                "hive_partitioning = false) payload "
+                f"join {scan} payload "
                 f"on payload.artifact_path = owner.folder || {literal('/' + payload.path)}"
             )
     if parts:

@@ -10,8 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from artifacts.store import Store
 from bench.process import run, thinkrec
 from bench.table import Beside, Line, run_alone
+from core.stages.kinds import KINDS
 
 TIMES = 10
 
@@ -25,7 +27,7 @@ def measure(times: int) -> list[Line]:
     """Return the lines, each the median of so many runs after one to warm up."""
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
-        thinkrec(store, "list")
+        Store.open(store, KINDS, program_version="bench")
         bare = _median(times, lambda: run([sys.executable, "-c", "import typer"]).seconds)
         limit = Beside("python -c 'import typer'", bare)
         return [

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from thinkrec_cli import version as thinkrec_version
+from core.version import version as thinkrec_version
 
 HEAD = ("work", "ours", "peer", "ratio", "limit", "share of limit", "wanted", "met")
 PACKAGES = ("numpy", "torch", "transformers", "peft", "duckdb", "pyarrow", "tokenizers")

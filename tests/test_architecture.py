@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# What any package may use: errors, settings, progress are words all layers share.
-SHARED = ("core.errors", "core.config", "core.progress")
+# What any package may use: errors, settings, progress and the version are words all layers share.
+SHARED = ("core.errors", "core.config", "core.progress", "core.version")
 TERMINAL = ("typer", "rich", "click")
 HEAVY = ("torch", "duckdb", "numpy", "pyarrow", "sklearn", "transformers", "peft", "matplotlib")
 

@@ -1,4 +1,4 @@
-"""`thinkrec`, also as `python -m thinkrec_cli`: signals are taken before the slow imports."""
+"""`thinkrec`, also as `python -m thinkrec_cli`: signals are taken, and a pipe marked, before the slow imports."""
 
 import os
 import signal
@@ -9,6 +9,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Nothing has begun yet, so there is nothing to unwind.
         signal.signal(number, lambda got, frame: os._exit(128 + got))
+    from thinkrec_cli.pipes import AT_WORK, mark_output
+
+    mark_output(AT_WORK)
     from thinkrec_cli.app import main as run
 
     run()

@@ -2,19 +2,22 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from thinkrec_cli import console, version
+from core.errors import ConfigError
+from core.version import version
+from thinkrec_cli import console
 from thinkrec_cli.boundary import (
     error_boundary,
     install,
     leave_if_stopped,
-    open_closed_streams,
     print_usage_error,
+    ready_streams,
 )
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.pipes import FAILED, clear_mark, mark_output
@@ -115,7 +118,7 @@ def options(
 
 def main() -> None:
     """Run the program and leave with its exit code."""
-    open_closed_streams()
+    ready_streams()
     install()
     if code := _run():
         mark_output(FAILED)  # wrong usage, too, has to stop what comes after it in a pipe
@@ -130,6 +133,7 @@ def _run() -> int:
     command = typer.main.get_command(app)
     try:
         with error_boundary():  # that of the group does not see --help, --version and wrong usage
+            _require_text(sys.argv[1:])
             try:
                 return command(prog_name="thinkrec", standalone_mode=False) or 0
             except typer.TyperException as problem:
@@ -137,6 +141,18 @@ def _run() -> int:
                 return getattr(problem, "exit_code", 2)
     except typer.Exit as end:
         return end.exit_code
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Raises: ConfigError for a word that is not text: it could be no key, no name and no path in a query."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"the word {word!a} of the command is not UTF-8",
+                hint="Write it in UTF-8; a file that is called so needs another name.",
+            ) from None
 
 
 def _examples(lines: tuple[str, ...]) -> str:

@@ -1,6 +1,8 @@
 """The one place that turns failures into words and exit codes."""
 
 import errno
+import io
+import logging
 import os
 import re
 import signal
@@ -14,7 +16,7 @@ from types import FrameType, TracebackType
 import typer
 
 from artifacts.errors import StoreError
-from core.errors import DiskFullError, MissingFileError, ThinkRecError
+from core.errors import DeviceMemoryError, DiskFullError, MissingFileError, ThinkRecError
 from thinkrec_cli import console
 from thinkrec_cli.pipes import FAILED, mark_output
 
@@ -23,16 +25,23 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
+_log = logging.getLogger(__name__)
+_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SIGNALS: list[int] = []
 """Signals this process got, in order."""
 
 
-def open_closed_streams() -> None:
-    """Give closed standard streams the null device, before any file of ours gets their number."""
+def ready_streams() -> None:
+    """Give closed standard streams the null device, before any file of ours gets their number.
+
+    And let results be written whatever letters are in them: what stdout cannot spell it escapes, as stderr does.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             null = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open to the end
             setattr(sys, name, null)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def install() -> None:
@@ -81,6 +90,8 @@ def error_boundary() -> Iterator[None]:
         if _SIGNALS:  # DuckDB turns the interruption into an error of its own
             raise _stopped(by_signal=_SIGNALS[-1]) from problem
         if friendly := _friendly(problem):
+            # For --verbose.
+            _log.info("%s came from here:", type(problem).__name__, exc_info=problem)
             raise _told(friendly) from problem
         raise
 
@@ -137,15 +148,24 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
     friendly: ThinkRecError | None = None
     # Libraries wrap the operating system's error (DuckDB: IOException, safetensors: its own),
     # so the text is asked too.
-    if getattr(problem, "errno", None) == errno.ENOSPC or "No space left on device" in str(problem):
+    number = getattr(problem, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(problem):
         friendly = DiskFullError(
             f"no space left on the device: {getattr(problem, 'filename', None) or problem}",
             hint="Free some space (thinkrec gc --yes removes leftovers); nothing done is lost.",
         )
-    elif isinstance(problem, OSError) and problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    elif isinstance(problem, OSError) and problem.errno is not None:
+        where = f": {problem.filename}" if problem.filename else ""
         friendly = MissingFileError(
-            f"{problem.strerror}: {problem.filename}",
-            hint="Name another place (--store DIR), or give yourself the right to use this one.",
+            f"{problem.strerror}{where}",
+            hint="Name another place (--store DIR), or give yourself the right to use this one."
+            if problem.errno in _RIGHTS
+            else "See to that, then run the same again: nothing done is lost. --verbose shows what asked for it.",
+        )
+    elif type(problem).__name__ == "OutOfMemoryError":  # torch's, which is not imported for that
+        friendly = DeviceMemoryError(
+            f"the memory of the GPU is full: {str(problem).split('. ')[0]}",
+            hint="Lower --batch-size, take a smaller model, or compute with --device cpu.",
         )
     if friendly is not None:
         for note in getattr(problem, "__notes__", []):

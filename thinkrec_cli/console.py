@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from thinkrec_cli.words import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -71,7 +73,13 @@ def out_aligned(columns: Sequence[str], batches: Iterable[Sequence[Sequence[str]
 
 def out_json(value: Any) -> None:
     """Write one JSON value as result."""
-    out(json.dumps(value, ensure_ascii=False, indent=None, default=str, allow_nan=False))
+    out(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Spell a JSON value on one line; in ASCII where stdout does not take every letter as it is."""
+    exact = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(value, ensure_ascii=not exact, default=str, allow_nan=False)
 
 
 def say(line: str) -> None:
@@ -86,14 +94,15 @@ def warn(line: str) -> None:
 
 def print_error(problem: str, *, hint: str, notes: list[str] | None = None) -> None:
     """Write a failure: one line of problem, one of remedy; markup in them is plain text."""
-    _tell(("error: ", "bold red"), (_one_line(problem), ""))
+    _tell(("error: ", "bold red"), (problem.strip(), ""))
     for note in notes or []:
-        _tell(("note: ", "bold"), (_one_line(note), ""))
-    _tell(("hint: ", "bold cyan"), (_one_line(hint), ""))
+        _tell(("note: ", "bold"), (note.strip(), ""))
+    _tell(("hint: ", "bold cyan"), (hint.strip(), ""))
 
 
-def _tell(*parts: tuple[str, str]) -> None:
-    """Write a line of texts, each with its style, to stderr."""
+def _tell(*texts: tuple[str, str]) -> None:
+    """Write a line of texts, each with its style, to stderr: ids and paths of others are among them."""
+    parts = [(visible(text), style) for text, style in texts]
     if not _may_have_styles(sys.stderr):
         # In one piece: rich writes a line once more if an interrupt comes between writing and forgetting it.
         sys.stderr.write("".join(text for text, _ in parts) + "\n")
@@ -127,10 +136,6 @@ def quieten_libraries(*, verbose: bool) -> None:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n")).strip()
 
 
 def _width(stream: Any) -> int | None:

@@ -37,7 +37,6 @@ def read_piped_references() -> list[str]:
 
     Raises: PipedInputError if something else than references comes, or the command before failed.
     """
-    mark_output(AT_WORK)
     mode = _mode(sys.stdin)
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []

@@ -69,24 +69,33 @@ class Session:
         """The store, opened (and made if it is not there)."""
         from artifacts.store import Store
         from core.stages.kinds import KINDS
-        from thinkrec_cli import version
+        from core.version import version
 
         store = Store.open(self.switches.store or DEFAULT_STORE, KINDS, version())
         store.say = self.say
         return store
 
     @property
+    def root(self) -> Path:
+        """Folder of the store, absolute, whether or not there is one."""
+        return (self.switches.store or DEFAULT_STORE).absolute()
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store to open, so that none has to be made."""
+        return (self.root / "format.json").exists()
+
+    @property
     def store_there(self) -> "Store":
-        """The store, which has to be there: to look after one that a typing error makes would find all well.
+        """The store, which has to be there: one that a typing error made would be empty, and nothing wrong with it.
 
         Raises: StoreError if there is none.
         """
         from artifacts.errors import StoreError
 
-        root = Path(self.switches.store or DEFAULT_STORE)
-        if not (root / "format.json").exists():
+        if not self.has_store:
             raise StoreError(
-                f"there is no store at {root.absolute()}",
+                f"there is no store at {self.root}",
                 hint="Check --store and the folder you are in; thinkrec ingest makes a store.",
             )
         return self.store

@@ -18,7 +18,7 @@ def read_settings(file: Path, stage: Stage[Any]) -> dict[str, Any]:
     Raises: MissingFileError, EncodingError, ConfigError.
     """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise MissingFileError(
             f"settings file {file} cannot be read: {problem.strerror}",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from core.config.base import Config, literal_choices
-from core.stages.base import Context, Input, Outcome, Stage
+from core.stages.base import Context, Input, Outcome, Plan, Stage
 from thinkrec_cli import console
 from thinkrec_cli.options import as_list, begin_session, command_function, parameter, typed
 from thinkrec_cli.session import Session
@@ -103,6 +103,8 @@ def _run(
             )
             if session.verbose:
                 _say_plan(session, config, plan.inputs, plan.key)
+            else:
+                _say_taken(session, context, plan, {*references}, {*piped, *named})
             outcome = run_plan(context, plan)
         extras = {p.name: values[p.name] for p in shape.extras}
         done = Done(
@@ -113,6 +115,31 @@ def _run(
             extras=extras,
         )
         _finish(session, shape, done)
+
+
+def _say_taken(
+    session: Session, context: Context, plan: Plan, inputs: set[str], given: set[str]
+) -> None:
+    """Say what was taken unasked where it could have been another.
+
+    Args:
+        inputs: names of the inputs that the user named.
+        given: references that he typed or piped without saying for which input.
+    """
+    store = context.store
+    for name, wanted in plan.stage.inputs.items():
+        taken = plan.inputs[name]
+        if name in inputs or not wanted.required or not taken or taken[0].reference in given:
+            continue
+        if wanted.through and plan.inputs.get(wanted.through):
+            latest = store.resolve(f"{taken[0].kind}/{taken[0].name}")
+            if latest.version > taken[0].version:
+                session.say(
+                    f"{name}: {taken[0].reference}, to which the {wanted.through} belongs; there is {latest.reference}"
+                )
+            continue
+        if len({(a.kind, a.name) for a in store.artifacts() if a.kind in wanted.kinds}) > 1:
+            session.say(f"{name}: {taken[0].reference}, the latest that fits, for none was named")
 
 
 def _run_choices(values: Mapping[str, Any]) -> dict[str, Any]:

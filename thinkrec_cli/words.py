@@ -1,6 +1,11 @@
-"""Numbers as people say them."""
+"""Numbers as people say them, words of others as a terminal may show them."""
 
 from datetime import datetime
+
+
+def visible(text: str) -> str:
+    """Return a text as one line without characters that a terminal would obey rather than show."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
 def byte_size(count: int) -> str:

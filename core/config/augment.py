@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,7 @@ class AugmentConfig(Config):
         "model that writes the keywords: a resource name, a folder, a hub id, or openai:MODEL for "
         "an OpenAI-compatible endpoint; without it TF-IDF extracts them from the metadata",
         flag="--with",
+        folder=True,
     )
     max_tokens: int = option(
         120,
@@ -26,7 +27,7 @@ class AugmentConfig(Config):
         "sampling temperature; left out: the endpoint's own, greedy for a local model",
         least=0,
     )
-    seed: int = option(0, "seed of sampling with a local model", least=0)
+    seed: int = seed_option("seed of sampling with a local model")
     endpoint: str | None = option(
         None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False
     )

@@ -1,17 +1,19 @@
 """How settings are declared, checked and turned into the parameters of an artifact's key."""
 
+import contextlib
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from core.errors import ConfigError, UnknownKeyError
 
 
-def option(
+def option(  # noqa: PLR0913 - each is one property of a setting
     default: Any,
     text: str,
     *,
@@ -19,6 +21,8 @@ def option(
     flag: str | None = None,
     least: float | None = None,
     above: float | None = None,
+    most: float | None = None,
+    folder: bool = False,
 ) -> Any:
     """Declare a setting.
 
@@ -29,11 +33,26 @@ def option(
         flag: spelling of the command-line option where it differs from the field's name.
         least: a number below this is refused.
         above: a number that is not above this is refused.
+        most: a number above this is refused.
+        folder: whether it may name a folder, which then enters the key by its full path, however it was spelled.
     """
-    metadata = {"text": text, "keyed": keyed, "flag": flag, "least": least, "above": above}
+    metadata = {
+        "text": text,
+        "keyed": keyed,
+        "flag": flag,
+        "least": least,
+        "above": above,
+        "most": most,
+        "folder": folder,
+    }
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def seed_option(text: str) -> Any:
+    """Declare a setting that random numbers start from; every library here takes 32 bits of it."""
+    return option(0, text, least=0, most=2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +77,7 @@ class Config:
                 self._check_number(field, value)
 
     def _check_number(self, field: dataclasses.Field[Any], value: float) -> None:
-        least, above = field.metadata.get("least"), field.metadata.get("above")
+        least, above, most = (field.metadata.get(name) for name in ("least", "above", "most"))
         shown = f"{field.name} = {value}"
         self.check(math.isfinite(value), f"{shown} is no finite number", hint="Give a number.")
         self.check(
@@ -71,6 +90,9 @@ class Config:
             f"{shown} is not above {above}",
             hint=f"Use more than {above}.",
         )
+        self.check(
+            most is None or value <= most, f"{shown} is above {most}", hint=f"Use {most} or less."
+        )
 
     def check(self, condition: bool, problem: str, *, hint: str) -> None:
         """Raise ConfigError unless the condition holds."""
@@ -79,11 +101,16 @@ class Config:
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings that belong to the artifact's key, as JSON values."""
+        unused = self.unused()
         return {
-            field.name: _plain(getattr(self, field.name))
+            field.name: _spelled(field, getattr(self, field.name))
             for field in dataclasses.fields(self)
-            if field.metadata.get("keyed", True)
+            if field.metadata.get("keyed", True) and field.name not in unused
         }
+
+    def unused(self) -> Collection[str]:
+        """Return the settings that the others leave without effect: they stay out of the key."""
+        return ()
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str) -> Self:
@@ -162,6 +189,14 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
         wanted = " or ".join(_WORDS.get(t, t.__name__) for t in simple if t is not NoneType)
         raise ConfigError(f"{where} = {value!r} is not {wanted}", hint=f"Give {wanted}.")
     return value
+
+
+def _spelled(field: dataclasses.Field[Any], value: Any) -> Any:
+    if field.metadata.get("folder") and value:
+        with contextlib.suppress(OSError, RuntimeError):  # no such home, too long: it is no folder
+            if (folder := Path(value).expanduser()).is_dir():
+                return str(folder.resolve())
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

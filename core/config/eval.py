@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class EvalConfig(Config):
     bootstrap_samples: int = option(
         1000, "How often users are drawn for the 95 % intervals; 0 gives none."
     )
-    seed: int = option(0, "Seed of these draws.", least=0)
+    seed: int = seed_option("Seed of these draws.")
     slices: bool = option(
         True, "Also measure warm and cold rows, history lengths, groups and routes on their own."
     )

@@ -1,9 +1,10 @@
 """Settings of `thinkrec explain`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,7 @@ class ExplainConfig(Config):
     history: str | None = option(
         None,
         "History of somebody who is not in the data: a file with columns item and label (or rating).",
+        keyed=False,  # what is in it is
     )
     sample: int = option(
         0,
@@ -27,7 +29,9 @@ class ExplainConfig(Config):
     )
     batch_size: int = option(8, "Reasons written at once.", keyed=False, least=1)
     influence: bool = option(True, "Score with each history item left out.")
-    seed: int = option(0, "Seed of the sample.", least=0)
+    sample_seed: int = seed_option(
+        "Seed of the sample; apart from the seeds of trainings, so that all explain the same rows."
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 
@@ -52,3 +56,7 @@ class ExplainConfig(Config):
             "explain needs either a user or a history",
             hint="Give --user USER, or --history FILE for somebody who is not in the data.",
         )
+
+    def unused(self) -> Collection[str]:
+        """Return what means nothing to a sample, or to a single pair."""
+        return ("influence",) if self.sample else ("sample_seed",)

@@ -1,6 +1,7 @@
 """Settings of `thinkrec fuse`."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from core.config.base import option
@@ -43,3 +44,7 @@ class FuseConfig(OptimConfig):
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
         self.check(self.tau > 0, "tau is not positive", hint="The paper uses 0.1.")
+
+    def unused(self) -> Collection[str]:
+        """Return what only the training of a projector needs, where none is trained."""
+        return [field.name for field in fields(OptimConfig)] if self.projector == "off" else ()

@@ -1,5 +1,6 @@
 """Settings of `ingest`: which files, what their columns mean, which rows are kept and how they are split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -282,6 +283,16 @@ class IngestConfig(Config):
     def parameters(self) -> dict[str, Any]:
         """Return the keyed settings, presets filled in: a preset spelled out is the same work."""
         return super().parameters() | self.rules()
+
+
+def implied_rules(parameters: Mapping[str, Any]) -> set[str]:
+    """Return the rules among the parameters of a data set that its source means by itself: they need not be typed."""
+    preset = PRESETS.get(parameters.get("source", ""), {})
+    usual = {name: preset.get(name, _GENERAL.get(name)) for name in _PRESET_FIELDS}
+    implied = {name for name in _PRESET_FIELDS if parameters.get(name) == usual[name]}
+    if usual["valid_from"] is not None and parameters.get("valid_from") is None:
+        implied -= {"train_fraction"}  # it is what put the source's own dates away
+    return implied
 
 
 def seconds(date: str) -> int:

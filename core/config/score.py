@@ -1,9 +1,10 @@
 """Settings of `thinkrec score`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,24 +12,35 @@ class ScoreConfig(Config):
     """What to score, and in which portions."""
 
     split: Literal["train", "valid", "test"] = option(
-        "test", "Split to score, without --user and --pairs."
+        "test", "Split to score, without --user, --users and --pairs."
     )
     user: str | None = option(None, "Score items for this user as asked now.")
-    top: int = option(10, "With --user: how many of the best items to keep.")
-    candidates: int = option(
-        200, "With --user: items that the encoder picks for the model to score; 0 takes all."
+    users: str | None = option(
+        None,
+        "Score items for each user of this file (CSV, JSONL or Parquet with a column user).",
+        keyed=False,  # what is in it is
     )
-    seen: bool = option(False, "With --user: score items the user has rated, too.")
+    top: int = option(10, "With --user and --users: how many of a user's best items to keep.")
+    candidates: int = option(
+        200,
+        "With --user and --users: items that the encoder picks for the model to score; 0 takes all.",
+    )
+    seen: bool = option(False, "With --user and --users: score items the user has rated, too.")
     pairs: str | None = option(
         None,
         "File of pairs (CSV, JSONL or Parquet with columns user and item). A pair that is in the data is asked as it "
         "stood before that row, any other as of now.",
+        keyed=False,  # what is in it is
     )
     sample_users: int = option(
-        0, "Score only so many users of the split, drawn by seed; 0 takes all."
+        0, "Score only so many users of the split, drawn by sample_seed; 0 takes all."
     )
-    limit: int = option(0, "Score only so many rows of the split, drawn by seed; 0 takes all.")
-    seed: int = option(0, "Seed of sample_users and limit.", least=0)
+    limit: int = option(
+        0, "Score only so many rows of the split, drawn by sample_seed; 0 takes all."
+    )
+    sample_seed: int = seed_option(
+        "Seed of sample_users and limit; apart from the seeds of trainings, so that all are asked the same rows."
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
     max_tokens: int | None = option(
@@ -47,10 +59,11 @@ class ScoreConfig(Config):
     def __post_init__(self) -> None:
         """Check ranges and contradictions. Raises: ConfigError."""
         super().__post_init__()
+        given = [f"--{name}" for name in ("user", "users", "pairs") if getattr(self, name)]
         self.check(
-            not (self.user and self.pairs),
-            "--user and --pairs exclude each other",
-            hint="Leave one of them out.",
+            len(given) < 2,
+            f"{' and '.join(given)} exclude each other",
+            hint="Leave all but one of them out.",
         )
         for name in ("top", "block_rows"):
             value = getattr(self, name)
@@ -58,7 +71,24 @@ class ScoreConfig(Config):
         for name in ("candidates", "sample_users", "limit"):
             self.check(getattr(self, name) >= 0, f"{name} is negative", hint="Use 0 or more.")
         self.check(
-            self.user is None or not 0 < self.candidates < self.top,
+            not self.ranks or not 0 < self.candidates < self.top,
             f"top = {self.top} is more than the candidates = {self.candidates} that are scored",
             hint=f"Use --candidates {self.top} or more (0 takes all), or a lower --top.",
         )
+
+    @property
+    def ranks(self) -> bool:
+        """Whether items are ranked for users."""
+        return self.user is not None or self.users is not None
+
+    def unused(self) -> Collection[str]:
+        """Return what the way of asking (a user, a file of pairs, a split) leaves without effect."""
+        of_user, of_split = (
+            ("user", "top", "candidates", "seen"),
+            ("split", "sample_users", "limit"),
+        )
+        if self.ranks:
+            return (*of_split, "sample_seed")
+        if self.pairs is not None:
+            return (*of_user, *of_split, "sample_seed")
+        return of_user if self.sample_users or self.limit else (*of_user, "sample_seed")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 
 _POSITIVE = (
     "max_tries",
@@ -30,6 +30,7 @@ class SynthesizeConfig(Config):
         None,
         "local: a resource name, a folder or a hub id [default: smollm2-135m-instruct]; "
         "openai: the endpoint's name of the model",
+        folder=True,
     )
     rows: int = option(400, "training rows to explain; the paper uses a few thousand")
     valid_rows: int = option(0, "validation rows to explain")
@@ -63,7 +64,7 @@ class SynthesizeConfig(Config):
         "sampling temperature; left out: the endpoint's own, greedy for a local model",
         least=0,
     )
-    seed: int = option(0, "seed of the choice of rows, of wording and of sampling", least=0)
+    seed: int = seed_option("seed of the choice of rows, of wording and of sampling")
     batch_size: int = option(8, "rows at a time through a local model")
     endpoint: str | None = option(
         None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False

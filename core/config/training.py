@@ -1,9 +1,9 @@
 """Settings that train-global, train-experts and the projector stage share."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from core.config.base import Config, option
+from core.config.base import Config, option, seed_option
 from core.config.prompt import PromptConfig
 
 
@@ -44,7 +44,7 @@ class OptimConfig(Config):
         keyed=False,
         least=0,
     )
-    seed: int = option(0, "Seed of sampling, order and dropout.", least=0)
+    seed: int = seed_option("Seed of sampling, order and dropout.")
 
     def __post_init__(self) -> None:
         """Check ranges. Raises: ConfigError."""
@@ -85,6 +85,10 @@ class MixConfig(Config):
             )
 
 
+def _of_adapter(text: str) -> Any:
+    return option(None, f"{text}; the adapter's if not given.", least=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossConfig(MixConfig):
     """What is learnt. Experts take the relevance score of the adapter they start from."""
@@ -99,15 +103,20 @@ class LossConfig(MixConfig):
 class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
     """Settings of `thinkrec train-global`."""
 
-    base: str = option("smollm2-135m-instruct", "Base model: a resource, a folder, or a hub id.")
+    base: str = option(
+        "smollm2-135m-instruct", "Base model: a resource, a folder, or a hub id.", folder=True
+    )
     rank: int = option(8, "Rank r of the LoRA.")
     lora_alpha: int = option(
         16, "Scaling alpha of the LoRA; the delta is scaled by alpha / r.", least=1
     )
     lora_dropout: float = option(0.05, "Dropout before the LoRA.")
-    target_modules: tuple[str, ...] = option(("q_proj", "v_proj"), "Linear layers that get a LoRA.")
+    target_modules: tuple[str, ...] = option(
+        ("q_proj", "v_proj"), "Linear layers that get a LoRA; repeat the option for several."
+    )
     only_groups: tuple[int, ...] = option(
-        (), "Train on the rows of these groups of --groups only; all users if not given."
+        (),
+        "Train on the rows of these groups of --groups only, all users if not given; repeat the option for several.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "Numbers of the frozen base; auto takes bfloat16 where the machine is fast at it."
@@ -124,8 +133,19 @@ class TrainGlobalConfig(PromptConfig, OptimConfig, LossConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainExpertsConfig(OptimConfig, MixConfig):
-    """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers."""
+class TrainExpertsConfig(OptimConfig):
+    """Settings of `thinkrec train-experts`: as train-global, but from its adapter and in the last layers.
+
+    The losses are mixed as the adapter's were, but for what is given.
+    """
+
+    alpha: float | None = _of_adapter("Weight of the recommendation loss on a reasoning instance")
+    beta: float | None = _of_adapter("Weight of the thinking loss on a reasoning instance")
+    theta: float | None = _of_adapter("Weight of the recommendation loss on a recommendation one")
+    gamma: float | None = _of_adapter("Weight of the thinking loss on a recommendation instance")
+    reason_share: float | None = _of_adapter(
+        "Share of reasoning instances in the mixed sampling; 0 trains without reasons"
+    )
 
     valid_rows: int = option(
         500,
@@ -151,7 +171,8 @@ class TrainExpertsConfig(OptimConfig, MixConfig):
         least=0,
     )
     only_groups: tuple[int, ...] = option(
-        (), "Train experts of these groups only; of all if not given."
+        (),
+        "Train experts of these groups only, of all if not given; repeat the option for several.",
     )
     activation_cache_mb: int = option(
         2000,
@@ -166,6 +187,11 @@ class TrainExpertsConfig(OptimConfig, MixConfig):
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
         self.check(self.layers > 0, "layers is not positive", hint="The paper uses 8.")
+        self.check(
+            self.reason_share is None or self.reason_share < 1,
+            "reason_share is not in [0, 1)",
+            hint="The paper uses 0.2.",
+        )
         self.check(
             self.add_group is None or not self.only_groups,
             "add_group and only_groups exclude each other",

@@ -112,11 +112,6 @@ class Evidence:
             genres=list(zip(names, likes, seen, strict=True)),
         )
 
-    @cached_property
-    def genres(self) -> list[list[tuple[str, int, int]]]:
-        """Return genres_of every row."""
-        return [self.genres_of(position) for position in range(len(self))]
-
 
 class _Categories:
     """The categories of every item, flat: those of item i are index[start[i] : start[i + 1]]."""

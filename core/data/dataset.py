@@ -15,7 +15,8 @@ from core.errors import UnknownItemError, UnknownUserError
 
 SplitName = Literal["train", "valid", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
-_NUMBER = re.compile("-?[0-9]+")
+# Of 64 bits: Python makes no number of thousands of digits.
+_NUMBER = re.compile("-?[0-9]{1,18}")
 IntArray = npt.NDArray[np.integer[Any]]
 
 

@@ -12,10 +12,11 @@ from core.data.ingest_filter import Filtered, fold_and_filter, order
 from core.data.ingest_items import count_matched, count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
-from core.data.readers.files import literal, without_mark
+from core.data.readers.files import without_mark
 from core.data.readers.markup import register_decoder
 from core.data.readers.source import Source
 from core.data.split import SplitRule, split_expression
+from core.data.sql import literal
 from core.errors import ConfigError, DiskFullError, EmptySplitError
 from core.progress import Progress
 
@@ -57,7 +58,8 @@ def ingest(
         report["left_out_of_items"] = of_rows
         report["item_titles"] = count_titles(connection, unrated_items=rules["unrated_items"])
         bar.advance()
-    (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    (folder / "report.json").write_text(text, encoding="utf-8")
     return report
 
 

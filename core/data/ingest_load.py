@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import TableFile, first_broken_json, identifier, missing_column
+from core.data.readers.files import TableFile, first_broken_json, missing_column
 from core.data.readers.source import Source
 from core.data.readers.streams import check_encoding, wrong_encoding
 from core.data.split import SplitRule, column_code
+from core.data.sql import identifier
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -30,14 +31,22 @@ REASONS = {
     6: "outside the kept time",
     7: "time is not in seconds",
     8: "no object with the wanted values",
+    9: "time is before the year 1684",
 }
 _LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
+# The year 1684. The smallest integer, which is pandas' NaT, lies before it in every unit.
+_EARLIEST_SECOND = -9 * 10**9
 _EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
 _DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WHOLE = {
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 }
-_WANTED = {3: "a number", 4: "a time (seconds since 1970 or ISO 8601)", 5: "train, valid or test"}
+_WANTED = {
+    3: "a number",
+    4: "a time (seconds since 1970 or ISO 8601)",
+    5: "train, valid or test",
+    9: "a time after the year 1684",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +234,7 @@ def _load_statement(
             WHEN time IS NULL THEN 4
             WHEN {no_split} THEN 5
             WHEN time > {_LARGEST_SECOND} THEN 7
+            WHEN time < {_EARLIEST_SECOND} THEN 9
             WHEN {rule.outside("time")} THEN 6
             END)::UTINYINT AS reason
         FROM (SELECT {user} AS "user", {item} AS item,
@@ -299,6 +309,7 @@ def _bad_value(
         3: source.rating,
         4: source.time,
         5: rule.column or "",
+        9: source.time,
     }
     file, name = source.interactions, columns[reason]
     value = value_at(connection, file, name, row)

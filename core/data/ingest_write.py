@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.readers.files import literal
+from core.data.sql import literal, scan
 
 # Version 2 packs sorted and small integers before they are compressed: a quarter smaller and faster than version 1.
 # Level 1 makes files of ratings as small as the default level does, in less time.
@@ -66,10 +66,11 @@ def _write_interactions(connection: Any, rows: RowColumns, path: Path) -> None:
 
 def _count_splits(connection: Any, path: Path) -> dict[str, dict[str, Any]]:
     """Return for each split its rows, likes, warm rows and times; see to it that rows stand in order."""
+    written = scan("read_parquet", path, "file_row_number = true")
     found = connection.execute(
         "SELECT split, count(*), sum(label), avg(warm::INTEGER), min(time), max(time), min(rating), max(rating), "
         "count(*) FILTER (row <> file_row_number) "
-        f"FROM read_parquet({literal(str(path))}, file_row_number = true) GROUP BY split ORDER BY min(row)"
+        f"FROM {written} GROUP BY split ORDER BY min(row)"
     ).fetchall()
     counts = {}
     for split, rows, likes, warm, first, last, least, greatest, moved in found:

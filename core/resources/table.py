@@ -49,11 +49,6 @@ class Resource:
     """Whether it is a language model."""
 
     @property
-    def size(self) -> int:
-        """Bytes of all members."""
-        return sum(member.size for member in self.members)
-
-    @property
     def digest(self) -> str:
         """Sha256 over names and contents of the files, wherever they come from."""
         lines = sorted(f"{member.name} {member.sha256}" for member in self.members)

@@ -9,7 +9,9 @@ import numpy as np
 
 from core.data import spill
 from core.data.dataset import Dataset
+from core.data.sql import literal, scan
 from core.data.tables import write_table
+from core.files import sync
 from core.progress import Progress
 from core.scoring.language import Scored, merge
 from core.scoring.questions import FiledQuestions, Index, Questions
@@ -87,13 +89,12 @@ def join_blocks(
             f"""copy (
                 select {names} from (
                     select *, cast(row_number() over (partition by user order by score desc, item) as integer) as rank
-                    from read_parquet(?)
+                    from {scan("read_parquet", blocks)}
                 ) {keep} order by {order}
-            ) to '{str(path).replace("'", "''")}' (format parquet, compression zstd)""",
-            [[str(block) for block in blocks]],
+            ) to {literal(str(path))} (format parquet, compression zstd)"""
         )
         found = connection.execute(
-            "select count(*), count(label) from read_parquet(?)", [str(path)]
+            f"select count(*), count(label) from {scan('read_parquet', path)}"
         ).fetchone()
     assert found is not None
     return int(found[0]), int(found[1])
@@ -129,6 +130,5 @@ def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> No
         },
         _TYPES,
     )
-    with scratch.open("rb") as written:
-        os.fsync(written.fileno())
+    sync(scratch)
     scratch.rename(path)

@@ -1,6 +1,8 @@
 """How many tokens one forward pass may take, found from the model's width and the memory that is free."""
 
+import contextlib
 import os
+from pathlib import Path
 
 import torch
 
@@ -36,4 +38,9 @@ def _bytes_per_token(decoder: Decoder) -> int:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    with contextlib.suppress(OSError):
+        # Free memory leaves out what the system gives back at once: the files it has read.
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

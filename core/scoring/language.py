@@ -84,7 +84,7 @@ class LanguageScorer:
         """Return (n, global + experts) weights of the users' rows; None for a model without experts."""
         if self.routing is None:
             return None
-        table = self.routing.columns()
+        table = self.routing.columns
         unknown = np.zeros(table.shape[1])
         unknown[0] = 1.0
         return np.stack([unknown if user is None else table[user] for user in users])

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from core.config.score import ScoreConfig
 from core.data import spill
 from core.data.dataset import Dataset
+from core.data.sql import identifier, literal, scan
+from core.data.tables import TableWriter
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -72,9 +74,9 @@ class FiledQuestions:
 
         with duckdb.connect() as connection:
             found = connection.execute(
-                "select user_index, item_index, row from read_parquet(?) "
+                f"select user_index, item_index, row from {scan('read_parquet', self._path)} "
                 "where file_row_number >= ? and file_row_number < ? order by file_row_number",
-                [str(self._path), start, stop],
+                [start, stop],
             ).fetchnumpy()
         return Questions(
             users=found["user_index"].astype(np.int64),
@@ -95,7 +97,7 @@ def of_split(config: ScoreConfig, dataset: Dataset) -> Questions:
             f"the data set has no {config.split} rows, so there is nothing to score",
             hint="Score another split, or ingest again with a split that leaves rows for it.",
         )
-    rng = np.random.default_rng([config.seed, 3])
+    rng = np.random.default_rng([config.sample_seed, 3])
     about: str = config.split
     present = np.unique(dataset.user[rows])
     if 0 < config.sample_users < len(present):
@@ -123,31 +125,75 @@ def for_user(
         first_pass: scores of an encoder; without one the most rated items are taken.
     Raises: UnknownUserError, ConfigError if he has rated every item.
     """
-    dataset = examples.dataset
     assert config.user is not None
-    user = dataset.user_index(config.user)
-    items = np.arange(len(dataset.items), dtype=np.int64)
-    if not config.seen:
-        items = items[~np.isin(items, dataset.item[examples.histories.latest(user)])]
+    user = examples.dataset.user_index(config.user)
+    items = _candidates(config, examples, first_pass, user)
     if not len(items):
         raise ConfigError(
             f"user {config.user} has rated every item: nothing is left to score",
             hint="Add --seen to rank rated items, too.",
         )
-    users = np.full(len(items), user, dtype=np.int64)
-    if 0 < config.candidates < len(items):
-        if first_pass is None:
-            liking = np.bincount(dataset.item, minlength=len(dataset.items))[items].astype(float)
-        else:
-            liking = first_pass(users, items).score
-        keep = np.sort(np.argsort(-liking, kind="stable")[: config.candidates])
-        items, users = items[keep], users[keep]
     return Questions(
-        users=users,
+        users=np.full(len(items), user, dtype=np.int64),
         items=items,
         rows=np.full(len(items), -1),
         about=f"{len(items)} candidates of user {config.user}",
     )
+
+
+def for_users(
+    config: ScoreConfig,
+    examples: Examples,
+    first_pass: Callable[[Index, Index], Scored] | None,
+    folder: Path,
+) -> FiledQuestions:
+    """Ask the candidates of every user of a file with a column user, one user after the other; see for_user.
+
+    Args:
+        folder: where they are kept, so that memory does not grow with the users.
+    Raises: what read_texts does, UnknownUserError, ConfigError if all of them have rated every item.
+    """
+    dataset = examples.dataset
+    assert config.users is not None
+    asked: dict[int, None] = {}
+    for row, name in enumerate(read_texts(config.users, ("user",))["user"], 1):
+        with row_is_told(config.users, row):
+            asked[dataset.user_index(name)] = None
+    path, scratch = folder / "asked.parquet", folder / "asked.new"
+    types = {"user_index": "INTEGER", "item_index": "INTEGER", "row": "BIGINT"}
+    with TableWriter(scratch, types) as writer:
+        for user in asked:
+            items = _candidates(config, examples, first_pass, user)
+            columns = {"user_index": np.full(len(items), user), "item_index": items}
+            writer.write({**columns, "row": np.full(len(items), -1)})
+    scratch.rename(path)
+    questions = FiledQuestions(path, f"candidates of {len(asked):,} users")
+    if not len(questions):
+        raise ConfigError(
+            f"the users of {config.users} have rated every item: nothing is left to score",
+            hint="Add --seen to rank rated items, too.",
+        )
+    return questions
+
+
+def _candidates(
+    config: ScoreConfig,
+    examples: Examples,
+    first_pass: Callable[[Index, Index], Scored] | None,
+    user: int,
+) -> Index:
+    """Return the items to score for a user, ascending; none if he has rated every item."""
+    dataset = examples.dataset
+    items = np.arange(len(dataset.items), dtype=np.int64)
+    if not config.seen:
+        items = items[~np.isin(items, dataset.item[examples.histories.latest(user)])]
+    if not 0 < config.candidates < len(items):
+        return items
+    if first_pass is None:
+        liking = np.bincount(dataset.item, minlength=len(dataset.items))[items].astype(float)
+    else:
+        liking = first_pass(np.full(len(items), user, dtype=np.int64), items).score
+    return items[np.sort(np.argsort(-liking, kind="stable")[: config.candidates])]
 
 
 def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
@@ -168,7 +214,7 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
             known = pa.table({what: names, f"{what}_index": range(len(names))})
             connection.register(f"{what}s", known)
         connection.execute(
-            """create view joined as select n, given.user, given.item, user_index, item_index
+            """create view joined as select n, given.user, given.item, users.user_index, items.item_index
             from given left join users on given.user = users.user left join items on given.item = items.item"""
         )
         odd = connection.execute(
@@ -189,7 +235,7 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
                     select user_index, item_index, max(row) as row
                     from events semi join joined using (user_index, item_index) group by all
                 ) known using (user_index, item_index) order by user_index, row, n
-            ) to '{_quoted(asked)}' (format parquet)"""
+            ) to {literal(str(asked))} (format parquet)"""
         )
     questions = FiledQuestions(asked, f"pairs of {Path(path).name}")
     if not len(questions):
@@ -230,11 +276,11 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
     if not Path(path).stat().st_size:
         raise EmptyFileError(f"{path} is empty", hint=f"Give rows of {', '.join(columns)}.")
     suffixes = Path(path).suffixes
-    reader = f"read_csv('{_quoted(path)}', all_varchar = true)"
+    reader = scan("read_csv", path, "all_varchar = true")
     if ".parquet" in suffixes:
-        reader = f"read_parquet('{_quoted(path)}')"
+        reader = scan("read_parquet", path)
     elif ".jsonl" in suffixes or ".json" in suffixes:
-        reader = f"read_json('{_quoted(path)}', format = 'newline_delimited')"
+        reader = scan("read_json", path, "format = 'newline_delimited'")
     try:
         names = [
             row[0] for row in connection.execute(f"describe select * from {reader}").fetchall()
@@ -245,7 +291,9 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
                     f"{path} has no column '{column}' (it has {', '.join(names)})",
                     hint=f"Name its columns {', '.join(columns)}.",
                 )
-        texts = ", ".join(f'cast("{name}" as varchar) as "{name}"' for name in names)
+        texts = ", ".join(
+            f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in names
+        )
         connection.execute(
             f"create table given as select row_number() over () as n, {texts} from {reader}"
         )
@@ -259,10 +307,6 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
             hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
         ) from problem
     return names
-
-
-def _quoted(path: Path | str) -> str:
-    return str(path).replace("'", "''")
 
 
 def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:

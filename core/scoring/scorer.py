@@ -95,7 +95,7 @@ class Scorer:
         self.work.prompt_tokens += sum(len(prompt.ids) for prompt in prompts)
         for batch in pack(groups, self._max_tokens):
             with full_memory_is_told(
-                "Give score a lower --max-tokens, or let no other program use the GPU."
+                "Let no other program use the GPU. score takes --max-tokens, too, trainings a lower --history-length."
             ):
                 rows, logits = self._forward(batch, columns)
             out[rows] = logits

@@ -7,7 +7,7 @@ module must be cheap to import: torch, duckdb, numpy and the like are imported i
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from artifacts.errors import ArtifactNotFound
 from artifacts.store import Artifact, Draft, Store
@@ -51,6 +51,14 @@ class Context:
     progress: Progress = field(default_factory=Silent)
     force: bool = False
     """Make a new version even where the same work was done before."""
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Open a store, and make it if it is not there. Raises: StoreError if it cannot be used."""
+        from core.stages.kinds import KINDS
+        from core.version import version
+
+        return cls(store=Store.open(root, KINDS, version()))
 
 
 @dataclass(kw_only=True)

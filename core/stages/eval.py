@@ -311,10 +311,10 @@ def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
 
 def _has_labels(scores: Artifact) -> bool:
     """Whether some rows that were scored are of the data set: candidates of a user are not, pairs of a file may be."""
-    parameters = scores.manifest.parameters
-    if parameters.get("user"):
+    manifest = scores.manifest
+    if manifest.parameters.get("user") or "users" in manifest.resources:
         return False
-    return not parameters.get("pairs") or bool(scores.summary.get("labelled"))
+    return "pairs" not in manifest.resources or bool(scores.summary.get("labelled"))
 
 
 def _resources(config: EvalConfig) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artifacts.errors import ArtifactNotFound, CorruptArtifact
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.stages.ancestry import ancestor, is_made_from
@@ -181,23 +183,32 @@ def gate_of(store: Store, model: Artifact) -> "Gate":
 
 def _examples(work: Work[EvalConfig], measured: Measured) -> "list[Told]":
     """Return explained pairs: of explanations given, then of others by the scorers measured."""
-    store, dataset = work.context.store, work.input("dataset")
-    scorers = {a.object_id for a in measured.made_by.values() if a is not None}
-    others = [
-        artifact
-        for artifact in reversed(store.artifacts("explanation"))
-        if scorers.intersection(artifact.manifest.inputs.get("scorer", ()))
-        and is_made_from(store, artifact, dataset)
-    ]
-    told: list[Told] = []
-    seen = set()
-    for artifact in [*work.inputs["explanations"], *others]:
-        if artifact.object_id not in seen:
-            seen.add(artifact.object_id)
-            told += told_of(artifact)
+    given: dict[str, Artifact] = {}
+    for artifact in work.inputs["explanations"]:
+        given.setdefault(artifact.object_id, artifact)  # one object may have several names
+    told = [one for artifact in given.values() for one in told_of(artifact)]
+    told += _of_others(work, measured, set(given))
     # Where the history items' influence was measured there is more to see.
     told.sort(key=lambda one: not _has_influence(one.facts))
     return _various(told)[: work.config.examples]
+
+
+def _of_others(work: Work[EvalConfig], measured: Measured, seen: set[str]) -> "Iterator[Told]":
+    """Yield explained pairs of explanations that nobody named, newest first.
+
+    One that is damaged, or that lacks what it was made from, is passed over: it is no part of what was asked for.
+    """
+    store, dataset = work.context.store, work.input("dataset")
+    scorers = {a.object_id for a in measured.made_by.values() if a is not None}
+    for artifact in reversed(store.artifacts("explanation")):
+        by_one_measured = scorers.intersection(artifact.manifest.inputs.get("scorer", ()))
+        if artifact.object_id in seen or not by_one_measured:
+            continue
+        seen.add(artifact.object_id)
+        with suppress(ArtifactNotFound, CorruptArtifact):
+            if is_made_from(store, artifact, dataset):
+                lineage(store, [artifact])  # which the report tells
+                yield from told_of(artifact)
 
 
 def _various(told: "Sequence[Told]") -> "list[Told]":
@@ -212,10 +223,18 @@ def _various(told: "Sequence[Told]") -> "list[Told]":
 
 
 def told_of(artifact: Artifact) -> "list[Told]":
-    """Return the pairs that an explanation explains."""
+    """Return the pairs that an explanation explains. Raises: CorruptArtifact."""
     from core.evaluation.report.material import Told
 
-    facts = json.loads(artifact.file("explanation.json").read_text(encoding="utf-8"))
+    file = artifact.file("explanation.json")
+    try:
+        facts = json.loads(file.read_bytes())
+    except ValueError as problem:
+        raise CorruptArtifact(
+            f"{artifact.reference}: explanation.json is damaged ({file}): {problem}",
+            hint=f"See what else is wrong with: thinkrec verify {artifact.reference}; "
+            "then make it again with --force.",
+        ) from problem
     pairs = facts.get("explanations", [facts])
     return [Told(reference=artifact.reference, facts=pair) for pair in pairs if "answer" in pair]
 

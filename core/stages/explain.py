@@ -49,7 +49,7 @@ def make(work: Work[ExplainConfig]) -> None:
         facts["dataset"] = dataset.reference  # else a command finds it by the scorer
     whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
     (work.draft.folder / "explanation.json").write_text(
-        json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+        json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     _write_tables(work, found)
     work.draft.summary |= {**facts, "pairs": len(found)}
@@ -97,7 +97,9 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
             )
         rows = np.array(sorted(reasons))
         count = min(config.sample, len(rows))
-        chosen = np.sort(np.random.default_rng([config.seed, 4]).choice(rows, count, replace=False))
+        chosen = np.sort(
+            np.random.default_rng([config.sample_seed, 4]).choice(rows, count, replace=False)
+        )
         return [(int(row), None, None, None, None, reasons[int(row)]) for row in chosen]
     assert config.item is not None
     item = dataset.item_index(config.item)

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from core.errors import ConfigError, MissingFileError
+from core.files import file_sha256
 
 
 def file_digest(path: str) -> str:
@@ -11,8 +12,7 @@ def file_digest(path: str) -> str:
     file = Path(path)
     if not file.is_file():
         raise MissingFileError(f"no file {path}", hint="Check the path.")
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return file_sha256(file)
 
 
 def folder_files_digest(path: str) -> str:

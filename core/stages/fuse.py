@@ -244,7 +244,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
         )
     output_folder(folder, empty=True)
     adapters = open_adapters(context.store, model)
-    columns = read_routing(model, opened.users).columns()[index]
+    columns = read_routing(model, opened.users).columns[index]
     write_combined(folder, adapters, columns.tolist(), contract.base)
     offset = float(columns @ column_offsets(facts))
     dataclasses.replace(contract, yes_offset=offset).write(folder / "contract.json")

@@ -1,7 +1,6 @@
 """Stage `ingest`: files of ratings -> dataset."""
 
 import dataclasses
-import hashlib
 import math
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from core.config.ingest import IngestConfig
+from core.errors import MismatchError
+from core.files import file_sha256
 from core.stages.base import Stage, Work
 
 _RESOURCES = ("ml-100k",)
+_Stamp = tuple[int, int, int] | None
+_stamps: dict[Path, _Stamp] = {}
+"""Files as they stood when their digests were taken: nothing but the settings passes from `resources` to `make`."""
 
 
 def resources(config: IngestConfig) -> dict[str, str]:
@@ -22,17 +26,16 @@ def resources(config: IngestConfig) -> dict[str, str]:
         from core.resources import digest
 
         return {f"resource:{config.source}": digest(config.source)}
-    return {f"file:{role}": file_digest(path) for role, path in source_files(config).items()}
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, read piece by piece."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    found = source_files(config)
+    _stamps.update({path: _stamp(path) for path in found.values()})  # before they are read
+    return {f"file:{role}": file_sha256(path) for role, path in found.items()}
 
 
 def make(work: Work[IngestConfig]) -> None:
-    """Write interactions, items, users and the report."""
+    """Write interactions, items, users and the report.
+
+    Raises: MismatchError if a file has changed since its digest was taken, and whatever `ingest` raises.
+    """
     from core.data.ingest import ingest
     from core.data.readers.sources import open_source
 
@@ -53,6 +56,8 @@ def make(work: Work[IngestConfig]) -> None:
         )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if not _fetched(work.config):
+        _require_unchanged(work.config)
     work.draft.summary.update(
         {
             "rows": report["rows"],
@@ -63,11 +68,32 @@ def make(work: Work[IngestConfig]) -> None:
             "core_rounds": report["core_rounds"],
         }
     )
-    for line in _lines(report, config.rules()["threshold"]):
+    for line in _lines(report, config.rules()):
         work.progress.say(line)
 
 
-def _lines(report: Mapping[str, Any], threshold: float) -> Iterator[str]:
+def _require_unchanged(config: IngestConfig) -> None:
+    """Raises: MismatchError if a file is not what its digest, which is part of the key, was taken of."""
+    from core.data.readers.sources import source_files
+
+    for path in source_files(config).values():
+        if path in _stamps and _stamp(path) != _stamps[path]:
+            raise MismatchError(
+                f"{path} has changed while it was read",
+                hint="Run the same again when nothing writes to that file any more.",
+            )
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return what changes when anybody writes to a file or puts another in its place; None if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _lines(report: Mapping[str, Any], rules: Mapping[str, Any]) -> Iterator[str]:
     """Yield what to say of a report."""
     rows = report["rows"]
     counts = ", ".join(f"{name} {split['rows']:,}" for name, split in report["splits"].items())
@@ -76,11 +102,34 @@ def _lines(report: Mapping[str, Any], threshold: float) -> Iterator[str]:
         f"{rows['folded']:,} folded; {report['like_rate']:.1%} liked"
     )
     yield f"split: {report['split_rule']}"
+    yield from _warm_lines(report, rules["split_by"])
     if rounds := report["core_rounds"]:
         yield f"users and items with too few rows left out; rounds: {rounds}"
     yield from _item_lines(report)
     if report["likes"] in (0, rows["kept"]):
-        yield f"warning: {_one_label(report, threshold)}"
+        yield f"warning: {_one_label(report, rules['threshold'])}"
+
+
+_FEW_WARM = 0.5
+
+
+def _warm_lines(report: Mapping[str, Any], split_by: str) -> Iterator[str]:
+    """Yield how many rows to be judged are of users and items that training saw."""
+    rates = {
+        name: split["warm_rate"]
+        for name, split in report["splits"].items()
+        if name != "train" and split["rows"]
+    }
+    if not rates:
+        return
+    shares = ", ".join(f"{rate:.0%} of {name}" for name, rate in rates.items())
+    line = f"warm, with user and item in train: {shares}"
+    if split_by == "time" and min(rates.values()) < _FEW_WARM:
+        line += (
+            "; the other rows get no expert and no vector. Where users rate in one sitting, "
+            "--split-by user-time cuts each user's own time line"
+        )
+    yield line
 
 
 def _item_lines(report: Mapping[str, Any]) -> Iterator[str]:

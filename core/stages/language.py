@@ -104,24 +104,31 @@ def keywords_of(store: Store, contract: Contract) -> Artifact | None:
 def open_examples(dataset: Artifact, prior: Artifact | None) -> "Examples":
     """Open a data set and the histories and counts over it, with the chance by counts if a bias encoder is given.
 
-    Raises: MismatchError for another encoder: those have seen the labels of the rows they trained on, and would
-        teach a trust that they do not deserve elsewhere; the counts of a row never hold its own label.
+    Raises: MismatchError for another encoder, see tell_prior.
     """
     from core.data.dataset import Dataset
-    from core.encoders.load import open_encoder
     from core.text.examples import Examples
 
     examples = Examples(Dataset.open(dataset.folder))
-    if prior is not None:
-        facts = json.loads(prior.file("encoder.json").read_text())
-        if facts["encoder"] != "bias":
-            raise MismatchError(
-                f"{prior.reference} is an encoder of type {facts['encoder']}; a prior has to be of type bias",
-                hint="Make one: thinkrec encode --encoder bias",
-            )
-        prior_encoder = open_encoder(prior.folder, examples.dataset, examples.histories)
-        examples.prior = cast("Prior", prior_encoder)  # its type was checked above
-    return examples
+    return examples if prior is None else tell_prior(examples, prior)
+
+
+def tell_prior(examples: "Examples", prior: Artifact) -> "Examples":
+    """Return the same examples with the chance of a like by a bias encoder.
+
+    Raises: MismatchError for another encoder: those have seen the labels of the rows they trained on, and would
+        teach a trust that they do not deserve elsewhere; the counts of a row never hold its own label.
+    """
+    from core.encoders.load import open_encoder
+
+    facts = json.loads(prior.file("encoder.json").read_text())
+    if facts["encoder"] != "bias":
+        raise MismatchError(
+            f"{prior.reference} is an encoder of type {facts['encoder']}; a prior has to be of type bias",
+            hint="Make one: thinkrec encode --encoder bias",
+        )
+    encoder = open_encoder(prior.folder, examples.dataset, examples.histories)
+    return examples.told(cast("Prior", encoder))  # its type was checked above
 
 
 def prior_of(store: Store, contract: Contract) -> Artifact | None:

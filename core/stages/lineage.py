@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.base import Config
-from core.stages.base import Input, Stage
+from core.config.ingest import implied_rules
+from core.stages.base import Stage
 from core.stages.commands import STAGE_COMMANDS
 
 if TYPE_CHECKING:
@@ -83,20 +84,26 @@ def command_line(
     if stage is None:
         return ""
     words = ["thinkrec", stage.command]
+    implied = implied_rules(parameters) if kind == "dataset" else ()
     flags: list[str] = []
     for field in dataclasses.fields(stage.config):
         value = parameters.get(field.name)
         if field.name in _ARGUMENTS and value is not None:
             words.append(str(value))
+        elif field.name in implied:
+            continue
         elif field.metadata.get("keyed", True) and field.name in parameters:
             flags += _flag(field, value)
     for name, references in inputs.items():
-        given = references or _left_out(stage.inputs.get(name), parameters)
+        files = dict.fromkeys(resources, "FILE")
+        given = references or _left_out(stage, name, {**files, **parameters})
         flags += [word for one in given for word in (f"--{name.replace('_', '-')}", one)]
     return shlex.join([*words, *flags, *_files(kind, parameters, resources)])
 
 
 def _files(kind: str, parameters: Mapping[str, Any], resources: Iterable[str]) -> list[str]:
+    if typed := sorted({"pairs", "users", "history"} & set(resources)):
+        return [word for name in typed for word in (f"--{name}", "FILE")]
     roles = [name.removeprefix("file:") for name in resources if name.startswith("file:")]
     if kind != "dataset" or not roles:
         return []
@@ -105,11 +112,17 @@ def _files(kind: str, parameters: Mapping[str, Any], resources: Iterable[str]) -
     return [word for role in roles for word in (f"--{role}", "FILE")]
 
 
-def _left_out(wanted: Input | None, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return "none" for an input that the command, left alone, would take from what the store has."""
+def _left_out(stage: Stage[Any], name: str, typed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return "none" for an input that the command, left alone, would take from what the store has.
+
+    Args:
+        typed: the settings, and for each file of the user something in its place.
+    """
+    wanted = stage.inputs.get(name)
     if wanted is None or wanted.required or not (wanted.latest or wanted.through):
         return ()
-    return ("none",) if wanted.wanted(SimpleNamespace(**parameters)) else ()
+    unset = dict.fromkeys(field.name for field in dataclasses.fields(stage.config))
+    return ("none",) if wanted.wanted(SimpleNamespace(**{**unset, **typed})) else ()
 
 
 def _stage_of(kind: str) -> Stage[Any] | None:

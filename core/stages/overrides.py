@@ -9,24 +9,53 @@ from core.config.base import suggestion
 from core.errors import RecipeError
 from core.stages.commands import STAGE_COMMANDS, load_stage
 
+EVERY = "*"
+
 
 def apply_override(content: dict[str, Any], override: str) -> None:
-    """Change a recipe's content by one step.key=value. Raises: RecipeError if it names nothing that is there."""
+    """Change a recipe's content by one step.key=value, settings.key=value, or *.key=value for every step that has it.
+
+    Raises: RecipeError if it names nothing that is there, or changes nothing.
+    """
     target, equals, raw = override.partition("=")
     step_id, dot, key = target.strip().partition(".")
+    key = key.replace("-", "_")
     if not (equals and dot and key):
         raise RecipeError(
             f"'{override}' changes nothing",
-            hint="Write it as step.key=value, e.g. sasrec.epochs=5, or settings.key=value for all steps.",
+            hint="Write it as step.key=value, e.g. sasrec.epochs=5, or *.key=value for every step that has it.",
         )
     tables = content.get("step")
     if not isinstance(tables, dict):
         return  # there is nothing to change, and read_recipe refuses it
+    if step_id == EVERY:
+        having = [table for table in tables.values() if key in _settings_of(table)]
+        if not having:
+            known = {name for table in tables.values() for name in _settings_of(table)}
+            raise unknown(f"--set {override}", "setting", key, known)
+        for table in having:
+            _put(table, key, raw)
+        return
     table = tables.get(step_id)
     if table is None and step_id == "settings":
+        _require_effect(tables, key, override)
         table = content.setdefault("settings", {})
     if not isinstance(table, dict):
         raise unknown(f"--set {override}", "step", step_id, tables)
+    _put(table, key, raw)
+
+
+def _require_effect(tables: Mapping[str, Any], key: str, override: str) -> None:
+    """Refuse a shared setting that no step would take. Raises: RecipeError."""
+    having = {name: table for name, table in tables.items() if key in _settings_of(table)}
+    if having and all(key in {k.replace("-", "_") for k in table} for table in having.values()):
+        raise RecipeError(
+            f"--set {override} changes nothing: {', '.join(having)} have {key} of their own",
+            hint=f"Change it there: --set {next(iter(having))}.{key}=..., or for every step: --set '*.{key}=...'",
+        )
+
+
+def _put(table: dict[str, Any], key: str, raw: str) -> None:
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -34,17 +63,19 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     if not isinstance(value, str) and _is_text(table, key):
         value = raw.strip()  # an id or a date, which the shell took out of its quotes
     spelled = {existing.replace("-", "_"): existing for existing in table}
-    table[spelled.get(key.replace("-", "_"), key)] = value
+    table[spelled.get(key, key)] = value
+
+
+def _settings_of(table: Any) -> Mapping[str, Any]:
+    """Return the settings of a step's command with their types; none where the command is none."""
+    command = table.get("command") if isinstance(table, dict) else None
+    return get_type_hints(load_stage(command).config) if command in STAGE_COMMANDS else {}
 
 
 def _is_text(table: Mapping[str, Any], key: str) -> bool:
     """Return whether a setting of a step is a text and nothing else."""
-    command = table.get("command")
-    if command not in STAGE_COMMANDS:
-        return False
-    types = get_type_hints(load_stage(command).config)
-    wanted = types.get(key.replace("-", "_"))
-    return set(get_args(wanted) or (wanted,)) <= {str, NoneType}
+    wanted = _settings_of(table).get(key)
+    return wanted is not None and set(get_args(wanted) or (wanted,)) <= {str, NoneType}
 
 
 def unknown(where: str, what: str, word: str, known: Any) -> RecipeError:

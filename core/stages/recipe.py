@@ -92,7 +92,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises: MissingFileError, EncodingError, RecipeError, UnknownKeyError, ConfigError.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows mark it
     except OSError as problem:
         raise MissingFileError(
             f"recipe {path} cannot be read: {problem.strerror}", hint=_recipes_beside(path)

@@ -34,6 +34,22 @@ class StepOutcome:
     seconds: float
 
 
+def pair_to_try(outcomes: Sequence[StepOutcome]) -> tuple[str, str] | None:
+    """Return user and item of the last test row that training knows both of; None without data or such a row."""
+    import pyarrow.parquet as pq
+
+    data = [done.outcome.artifact for done in outcomes if done.outcome.artifact.kind == "dataset"]
+    if not data:
+        return None
+    file = pq.ParquetFile(data[0].file("interactions.parquet"))
+    for group in reversed(range(file.num_row_groups)):
+        rows = file.read_row_group(group, columns=["user", "item", "split", "warm"]).to_pylist()
+        for row in reversed(rows):
+            if row["split"] == "test" and row["warm"]:
+                return row["user"], row["item"]
+    return None
+
+
 def plan_recipe(
     context: Context, recipe: Recipe, *, only: Sequence[str] = (), until: Sequence[str] = ()
 ) -> list[StepState]:

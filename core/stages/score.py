@@ -1,20 +1,23 @@
 """score: scorer, rows or pairs -> scores. Streams in blocks; a killed run continues after its last block."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from core.config.score import ScoreConfig
 from core.stages.base import Input, Stage, Work
 from core.stages.names import slug
 
+if TYPE_CHECKING:
+    from core.scoring.questions import FiledQuestions, Questions
+    from core.stages.scorers import Opening
+
 
 def make(work: Work[ScoreConfig]) -> None:
-    """Score a split, a file of pairs, or a user's candidates."""
+    """Score a split, a file of pairs, or candidates of users."""
     import json
     import time
 
     from core.data.dataset import Dataset
     from core.llm.device import describe_machine
-    from core.scoring import questions
     from core.scoring.blocks import BLOCK, QUICK_BLOCK, join_blocks, score_blocks
     from core.scoring.language import LanguageScorer
     from core.stages.kinds import SCORES
@@ -35,16 +38,7 @@ def make(work: Work[ScoreConfig]) -> None:
         keywords=work.optional("keywords"),
         max_tokens=config.max_tokens,
     )
-    picker = scorer_artifact if scorer_artifact.kind == "encoder" else work.optional("encoder")
-    if config.user is not None:
-        first_pass = open_scorer(picker, opening) if picker is not None else None
-        asked: Any = questions.for_user(
-            config, examples, first_pass.score_pairs if first_pass else None
-        )
-    elif config.pairs is not None:
-        asked = questions.from_file(config.pairs, dataset, work.run_folder)
-    else:
-        asked = questions.of_split(config, dataset)
+    asked = _ask(work, opening)
     scorer = open_scorer(scorer_artifact, opening)
     started = time.perf_counter()
     columns = SCORES.payload("scores.parquet").columns
@@ -54,7 +48,7 @@ def make(work: Work[ScoreConfig]) -> None:
     )
     seconds = time.perf_counter() - started
     path = work.draft.folder / "scores.parquet"
-    rows, labelled = join_blocks(blocks, path, columns, top=config.top if config.user else None)
+    rows, labelled = join_blocks(blocks, path, columns, top=config.top if config.ranks else None)
     facts = {
         "scorer": scorer_artifact.reference,
         "asked": asked.about,
@@ -78,10 +72,29 @@ def make(work: Work[ScoreConfig]) -> None:
     work.draft.summary |= facts
 
 
+def _ask(work: Work[ScoreConfig], opening: "Opening") -> "Questions | FiledQuestions":
+    """Return the pairs to score."""
+    from core.scoring import questions
+    from core.stages.scorers import open_scorer
+
+    config, examples = work.config, opening.examples
+    if config.ranks:
+        scorer = work.input("scorer")
+        picker = scorer if scorer.kind == "encoder" else work.optional("encoder")
+        first_pass = open_scorer(picker, opening).score_pairs if picker is not None else None
+        if config.user is not None:
+            return questions.for_user(config, examples, first_pass)
+        return questions.for_users(config, examples, first_pass, work.run_folder)
+    if config.pairs is not None:
+        return questions.from_file(config.pairs, examples.dataset, work.run_folder)
+    return questions.of_split(config, examples.dataset)
+
+
 def _resources(config: ScoreConfig) -> dict[str, str]:
     from core.stages.files import file_digest
 
-    return {"pairs": file_digest(config.pairs)} if config.pairs else {}
+    files = {"pairs": config.pairs, "users": config.users}
+    return {name: file_digest(path) for name, path in files.items() if path}
 
 
 STAGE = Stage(
@@ -97,10 +110,10 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set to score on.", through="scorer"),
         "encoder": Input(
             kinds=("encoder",),
-            text="With --user: the encoder that picks the candidates.",
+            text="With --user and --users: the encoder that picks the candidates.",
             required=False,
             through="scorer",
-            wanted=lambda config: config.user is not None,
+            wanted=lambda config: bool(config.user or config.users),
         ),
         "keywords": Input(
             kinds=("keywords",),
@@ -115,6 +128,8 @@ STAGE = Stage(
         + (
             f"user-{slug(config.user)}"
             if config.user
+            else "users"
+            if config.users
             else "pairs"
             if config.pairs
             else config.split

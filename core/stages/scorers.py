@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact, Store
 from core.errors import MismatchError
 from core.progress import Progress
 from core.stages.ancestry import ancestor, dataset_of, is_made_from
-from core.stages.language import Contract, keywords_of, open_examples, open_keywords, prior_of
+from core.stages.language import Contract, keywords_of, open_keywords, prior_of, tell_prior
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,21 +21,10 @@ if TYPE_CHECKING:
     from core.fusion.weights import Routing
     from core.llm.inject import Injector
     from core.llm.soft import SoftPrompt
+    from core.scoring.blocks import RowOrPairScorer
     from core.scoring.language import LanguageScorer, Scored
     from core.text.examples import Examples
     from core.text.prompts import Trained
-
-
-class RowScorer(Protocol):
-    """Scores rows of a data set, or pairs asked now."""
-
-    def score_rows(self, rows: "npt.NDArray[np.int64]") -> "Scored":
-        """Score rows with what was known before each."""
-
-    def score_pairs(
-        self, users: "npt.NDArray[np.int64]", items: "npt.NDArray[np.int64]"
-    ) -> "Scored":
-        """Score pairs asked now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +42,7 @@ class Opening:
     max_tokens: int | None = None
 
 
-def open_scorer(artifact: Artifact, opening: Opening) -> RowScorer:
+def open_scorer(artifact: Artifact, opening: Opening) -> "RowOrPairScorer":
     """Open an encoder, an adapter or a fused model for a data set."""
     if artifact.kind == "encoder":
         return _EncoderScorer(artifact, opening)
@@ -230,7 +219,7 @@ def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Exam
     prior = prior_of(opening.store, contract)
     if prior is None or _is_abroad(artifact, opening):
         return opening.examples
-    return open_examples(opening.dataset, prior)
+    return tell_prior(opening.examples, prior)
 
 
 def _is_abroad(artifact: Artifact, opening: Opening) -> bool:
@@ -254,6 +243,12 @@ class _EncoderScorer:
     def __init__(self, artifact: Artifact, opening: Opening) -> None:
         from core.encoders.load import open_encoder
 
+        if _is_abroad(artifact, opening):
+            # Its vectors stand by position: those of other data, as many as they may be, belong to others.
+            raise MismatchError(
+                f"{artifact.reference} knows users and items of its own data set, not of {opening.dataset.reference}",
+                hint=f"Train one there: thinkrec encode --dataset {opening.dataset.reference}",
+            )
         self._encoder = open_encoder(
             artifact.folder,
             opening.examples.dataset,

@@ -37,7 +37,12 @@ def make(work: Work[TrainExpertsConfig]) -> None:
 
     config, folder = work.config, work.draft.folder
     groups = work.input("groups")
-    kept = work.optional("experts") if config.add_group is not None else None
+    kept = work.optional("experts")
+    if config.add_group is None and kept is not None:
+        raise ConfigError(
+            f"all experts are trained, and {kept.reference} would not be looked at",
+            hint="Add one to them: --add-group GROUP, or leave --experts out.",
+        )
     table = read_rows(groups.file("representations.parquet"))
     if config.add_group is not None and kept is None:
         raise ConfigError(
@@ -130,13 +135,14 @@ def _train_groups(
     contract.check_answers(builder)
     model = reopen(base.model, adapter.file("best"))
     start = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" in n}
-    reasons = read_reasons(work.optional("traces"), "train") if config.reason_share else {}
-    layers = base.model.config.num_hidden_layers
+    trained = adapter.manifest.parameters
+    mix = {f.name: getattr(config, f.name) for f in dataclasses.fields(MixConfig)}
+    mix = {name: trained[name] if value is None else value for name, value in mix.items()}
     loss = LossConfig.from_mapping(
-        {f.name: getattr(config, f.name) for f in dataclasses.fields(MixConfig)}
-        | {"relevance": contract.relevance},
-        where="contract.json",
+        mix | {"relevance": contract.relevance}, where=f"settings of {adapter.reference}"
     )
+    reasons = read_reasons(work.optional("traces"), "train") if loss.reason_share else {}
+    layers = base.model.config.num_hidden_layers
     runs = []
     for position, group in enumerate(members):
         users = np.zeros(len(dataset.users), dtype=bool)
@@ -180,7 +186,11 @@ STAGE = Stage(
         "groups": Input(kinds=("groups",), text="User groups, one expert each."),
         "dataset": Input(kinds=("dataset",), text="Data set to train on.", through="adapter"),
         "traces": Input(
-            kinds=("traces",), text="Reasons to learn from.", required=False, through="adapter"
+            kinds=("traces",),
+            text="Reasons to learn from.",
+            required=False,
+            through="adapter",
+            latest=False,  # an adapter that learnt from none has experts that learn from none
         ),
         "experts": Input(
             kinds=("experts",),

@@ -98,6 +98,11 @@ def _chosen(work: Work[TrainGlobalConfig], dataset: "Dataset") -> "npt.NDArray[n
                 hint="Name them: --groups groups/NAME",
             )
         return None
+    if not only:
+        raise ConfigError(
+            f"{groups.reference} is given, and no group of it to train on",
+            hint="Say which: --only-groups GROUP, or leave --groups out.",
+        )
     users = np.zeros(len(dataset.users), dtype=bool)
     for members in members_of(groups, only).values():
         users[members] = True

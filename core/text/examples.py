@@ -1,8 +1,10 @@
 """What a prompt is made from: a user's history, an item, and what was known before."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +61,18 @@ class Examples:
         """Index a data set once."""
         self.dataset = dataset
         self.histories = histories or Histories.of(dataset)
-        self.counts = Counts.of(dataset, self.histories)
         self.prior: Prior | None = None
+
+    @cached_property
+    def counts(self) -> Counts:
+        """The counts before every row; an encoder that scores needs none."""
+        return Counts.of(self.dataset, self.histories)
+
+    def told(self, prior: Prior) -> Self:
+        """Return examples over the same data that tell the chance by counts, too."""
+        other = copy(self)
+        other.prior = prior
+        return other
 
     def of_rows(self, rows: npt.NDArray[Any], length: int) -> list[Example]:
         """Make one example per row, with the last `length` items before it."""

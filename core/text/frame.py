@@ -36,7 +36,9 @@ class Frame:
     def kept(cls, path: Path, tokenizer: Any) -> Self:
         """Return the frame that a piece of work began with; at its beginning take it and write it down."""
         if not path.exists():
-            path.write_text(json.dumps(dataclasses.asdict(frame_of(tokenizer))) + "\n")
+            scratch = path.with_suffix(".new")
+            scratch.write_text(json.dumps(dataclasses.asdict(frame_of(tokenizer))) + "\n")
+            scratch.rename(path)  # a kill leaves all of it or nothing
         return cls.read(json.loads(path.read_text()))
 
 

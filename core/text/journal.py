@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.files import sync
 from core.text.chat import Reply, Request
 
 _LONGEST_TEXT = 200_000  # characters of a reply that are kept
@@ -36,7 +37,7 @@ class Journal:
         self._read()
         self._file = path.open("ab")
         if is_new:
-            _sync_folder(path.parent)
+            sync(path.parent)
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -99,11 +100,3 @@ class Journal:
                 self._replies[entry["key"]] = reply
             except (ValueError, KeyError, TypeError):
                 continue  # a damaged line costs one reply, not the run
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,8 +1,6 @@
 """Checkpoints that a kill cannot spoil: written beside, synced, renamed; a damaged one is passed over."""
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +9,8 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from core.files import file_sha256, sync
 
 _KEEP = 2
 
@@ -34,14 +34,14 @@ def save_checkpoint(
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights
     )
-    record = {**state, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    record = {**state, "sha256": file_sha256(weights)}
     (scratch / "state.json").write_text(json.dumps(record))
     for path in (weights, scratch / "state.json", scratch):
-        _sync(path)
+        sync(path)
     final = folder / f"checkpoint-{step:08d}"
     shutil.rmtree(final, ignore_errors=True)
     scratch.rename(final)
-    _sync(folder)
+    sync(folder)
     for old in _all(folder)[:-_KEEP]:
         shutil.rmtree(old)
 
@@ -52,7 +52,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         try:
             state = json.loads((path / "state.json").read_text())
             weights = path / "tensors.safetensors"
-            if hashlib.sha256(weights.read_bytes()).hexdigest() == state["sha256"]:
+            if file_sha256(weights) == state["sha256"]:
                 return Checkpoint(load_file(weights), state)
         except (OSError, ValueError, KeyError):
             continue  # damaged: the one before it is as good, only older
@@ -61,11 +61,3 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
 
 def _all(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*")) if folder.exists() else []
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

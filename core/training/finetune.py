@@ -96,26 +96,29 @@ class FineTune:
         decoder = Decoder(self.model.get_base_model())
         injector = Injector.of(soft=self.soft, device=decoder.device)
         valid = draw_rows(self._rows("valid"), optim.valid_rows, optim.seed)
+        batches = plan_batches(
+            steps=steps,
+            batch_size=optim.batch_size,
+            recommendation=count,
+            lengths=[one.prompt_tokens for one in instances],
+            reason_share=share,
+            seed=optim.seed,
+        )
+        loss = LanguageLoss(
+            decoder=decoder,
+            instances=instances,
+            answers=self.builder.answers,
+            config=self.loss,
+            injector=injector,
+            frozen_layers=self.first_layer,
+            cache_bytes=self.cache_bytes,
+            recurring=np.bincount(batches.ravel(), minlength=len(instances)) > 1,
+        )
         result = TrainingRun(
             stage=stage,
             parameters=parameters,
-            batches=plan_batches(
-                steps=steps,
-                batch_size=optim.batch_size,
-                recommendation=count,
-                lengths=[one.prompt_tokens for one in instances],
-                reason_share=share,
-                seed=optim.seed,
-            ),
-            loss=LanguageLoss(
-                decoder=decoder,
-                instances=instances,
-                answers=self.builder.answers,
-                config=self.loss,
-                injector=injector,
-                frozen_layers=self.first_layer,
-                cache_bytes=self.cache_bytes,
-            ),
+            batches=batches,
+            loss=loss,
             validate=Validator(
                 model=self.model,
                 scorer=Scorer(decoder, self.builder.answers, injector=injector),
@@ -131,6 +134,7 @@ class FineTune:
             keep_start=self.keep_start,
         )
         train(result)
+        loss.forget()  # the next expert needs the room
         return result
 
     def save(

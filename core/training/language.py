@@ -41,6 +41,8 @@ class LanguageLoss:
     cache_bytes: int = 0
     lengths: Sequence[int] = field(init=False)
     """Tokens of each instance."""
+    recurring: npt.NDArray[np.bool_] | None = None
+    """(instances,) which are seen more than once: only these are worth keeping; None keeps all."""
     _kept: dict[int, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,10 @@ class LanguageLoss:
         if self.offsets is not None and self.columns is not None:
             offset = self.columns[batch] @ self.offsets
         return self._loss(hidden, chosen, offset), layout.tokens
+
+    def forget(self) -> None:
+        """Give back the memory of what was kept."""
+        self._kept.clear()
 
     def _below(
         self, batch: npt.NDArray[np.int64], layout: Layout, chosen: Sequence[Instance]
@@ -97,7 +103,8 @@ class LanguageLoss:
             with torch.no_grad():
                 found = self.decoder.run(self._embed(one, [instance]), one, stop=self.frozen_layers)
             size = found.numel() * found.element_size()
-            if size <= self.cache_bytes:
+            again = self.recurring is None or self.recurring[position]
+            if again and size <= self.cache_bytes:
                 self._kept[position] = found
                 self.cache_bytes -= size
         return found

@@ -125,7 +125,8 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
         group["lr"] = rate
     torch.manual_seed(config.seed * 1_000_003 + step)
     optimiser.zero_grad(set_to_none=True)
-    with full_memory_is_told("Lower --micro-batch-tokens: pieces of a batch take less memory."):
+    change = "Lower" if config.micro_batch_tokens else "Set"
+    with full_memory_is_told(f"{change} --micro-batch-tokens: pieces of a batch take less memory."):
         means, tokens = _gradients(run, run.batches[step])
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.parameters.values(), config.clip_norm or math.inf)
@@ -180,8 +181,11 @@ def _look(run: TrainingRun, *, counts: bool = True) -> None:
     found = run.validate()
     auc = float(found["auc"])
     better = counts and math.isfinite(auc) and auc > run.best_auc
-    # Where AUC is not defined (no rows, one label) nothing can be chosen by it: the last weights count.
-    if counts and (better or not run.best or not math.isfinite(auc)):
+    # Where AUC is not defined (no rows, one label) nothing can be chosen by it: the start stays if it may be kept,
+    # else the last weights count.
+    unknown = not math.isfinite(auc) and not run.keep_start
+    chosen = counts and (better or not run.best or unknown)
+    if chosen:
         run.best = {name: p.detach().clone() for name, p in run.parameters.items()}
     if better:
         run.best_auc, run.waited = auc, 0
@@ -195,7 +199,7 @@ def _look(run: TrainingRun, *, counts: bool = True) -> None:
             uauc=float(found["uauc"]),
             log_loss=float(found["log_loss"]),
             rows=int(found["rows"]),
-            best=better,
+            best=chosen,
             mean_score=float(found["mean_score"]),
         )
     )

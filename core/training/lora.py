@@ -74,7 +74,9 @@ def reopen(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     with quiet_transformers():
-        return PeftModel.from_pretrained(model, folder, is_trainable=True)
+        return PeftModel.from_pretrained(
+            model, folder, is_trainable=True, torch_device=str(next(model.parameters()).device)
+        )
 
 
 def select_layers(peft_model: Any, first: int) -> dict[str, torch.nn.Parameter]:

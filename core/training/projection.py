@@ -1,6 +1,5 @@
 """The last stage: train the projector alone, with the language model and all LoRAs frozen (method, section 7)."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,7 +98,7 @@ class Projection:
         rows = draw_rows(dataset.rows("train"), optim.train_rows, optim.seed)
         instances = recommendation_instances(self.examples, builder, rows)
         steps = total_steps(optim, len(instances), 0.0)
-        columns = self.routing.columns()
+        columns = self.routing.columns
         result = TrainingRun(
             stage="projector",
             parameters=dict(self.projector.named_parameters()),
@@ -138,7 +137,7 @@ class Projection:
         return PromptBuilder(
             self.base.tokenizer,
             self.examples.dataset,
-            dataclasses.replace(self.prompt),
+            self.prompt,
             keywords=self.keywords,
             collaborative=collaborative,
             frame=self.frame,
@@ -160,5 +159,5 @@ class Projection:
             prompts=prompts_of_rows(self.examples, builder, rows),
             labels=dataset.label[rows],
             users=dataset.user[rows],
-            columns=self.routing.columns()[dataset.user[rows]],
+            columns=self.routing.columns[dataset.user[rows]],
         )

@@ -4,12 +4,13 @@ import json
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from artifacts import files
+from artifacts import files, fsck, locks
 from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.fsck import Removal
 from artifacts.store import Store
@@ -188,6 +189,50 @@ def test_gc_leaves_a_run_folder_that_is_taken_while_it_looks(
         assert (folder / "checkpoint").read_text() == "done"
     monkeypatch.undo()
     assert [removal.path for removal in store.gc()] == [folder]
+
+
+def test_gc_is_content_with_what_others_tidy_up_while_it_looks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_note(store, "a", 1)
+    with store.run_folder("note", "1" * 64) as run:
+        (run / "checkpoint").write_text("x")
+    owner = store.root / "staging/dead/owner"
+    owner.parent.mkdir()
+    owner.touch()
+    lock = store.root / "locks/run-note-abc"
+    lock.touch()
+    held = store.root / "locks" / f"run-{run.name}"
+    goes = {owner: owner.parent, held: run, lock: lock}
+    is_free = locks.is_free
+
+    def free_and_gone(path: Path) -> bool:
+        free = is_free(path)
+        if path in goes:
+            fsck._remove_path(goes[path])
+        return free
+
+    monkeypatch.setattr(locks, "is_free", free_and_gone)
+    kept: list[Removal] = []
+    removed = {(removal.path, removal.bytes) for removal in store.gc(on_kept=kept.append)}
+    assert removed == {(owner.parent, 0), (held, 0), (lock, 0)}
+    assert kept == []
+    assert not any(path.exists() for path in goes.values())
+
+
+def test_two_may_remove_the_same_folder_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        tree = tmp_path / str(number)
+        for name in range(40):
+            (tree / str(name % 4)).mkdir(parents=True, exist_ok=True)
+            (tree / str(name % 4) / f"{name}").touch()
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(files.remove_tree, [tree, tree])) == [None, None]
+        assert not tree.exists()
+
+
+def test_what_is_gone_takes_no_bytes(tmp_path: Path) -> None:
+    assert files.size(tmp_path / "gone") == 0
 
 
 def test_gc_keeps_the_checkpoints_of_forced_work_that_was_interrupted(store: Store) -> None:

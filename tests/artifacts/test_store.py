@@ -71,6 +71,21 @@ def test_everything_a_result_depends_on_changes_the_key(other: dict[str, Any]) -
     assert work_key(**base) != work_key(**{**base, **other})
 
 
+def test_a_manifest_that_was_changed_gets_no_further_name(store: Store) -> None:
+    artifact = publish_note(store, "a", 1)
+    manifest = artifact.folder / "manifest.json"
+    content = manifest.read_text()
+    manifest.chmod(0o644)
+    for damage in (content.replace('"number":1', '"number":2'), content[:50]):
+        manifest.write_text(damage)
+        with pytest.raises(CorruptArtifact, match=r"note/a@1: manifest.json is not what") as caught:
+            store.name_object(artifact, "b")
+        assert "thinkrec verify note/a@1" in caught.value.hint
+    assert not list((store.root / "refs/note/b").glob("*"))
+    manifest.write_text(content)
+    assert store.name_object(artifact, "b").reference == "note/b@1"
+
+
 def test_published_artifact_is_read_only_and_says_how_it_was_made(store: Store) -> None:
     parent = publish_note(store, "parent", 1)
     with store.publish(
@@ -105,6 +120,19 @@ def test_forced_work_makes_a_new_object_and_version(store: Store) -> None:
     assert store.resolve(first.object_id[:10]) == second
     assert store.resolve(second.object_id) == second
     assert store.by_object(first.object_id) == first
+
+
+def test_a_run_folder_that_cannot_be_removed_is_left_to_gc(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = work(store, "note", number=1)["key"]
+    with store.run_folder("note", key) as folder:
+        (folder / "checkpoint").write_text("1")
+        publish_note(store, "a", 1)
+        monkeypatch.setenv("THINKREC_FAULT", "1:enospc")
+        store.discard_run_folder(folder)
+        monkeypatch.delenv("THINKREC_FAULT")
+    assert [removal.path for removal in store.gc()] == [folder]
 
 
 def test_an_artifact_that_exists_gets_a_further_name(store: Store) -> None:
@@ -173,6 +201,8 @@ def test_an_artifact_of_another_kind_is_refused(store: Store) -> None:
         store.resolve("note/alpha", kinds=["table"])
     with pytest.raises(StoreError, match="is not a reference"):
         store.resolve("note/alpha@1@2")
+    with pytest.raises(StoreError, match="is not a reference"):
+        store.resolve("note/alpha@" + "9" * 5000)
 
 
 def test_a_key_prefix_of_several_artifacts_is_refused(store: Store) -> None:
@@ -318,9 +348,11 @@ def test_a_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     assert "Update" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "x"}'])
-def test_a_damaged_format_file_is_reported(tmp_path: Path, text: str) -> None:
-    (tmp_path / "format.json").write_text(text)
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format": "x"}', b'{"format": 1e999}', b'{"format\xe9": 1}']
+)
+def test_a_damaged_format_file_is_reported(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "format.json").write_bytes(content)
     with pytest.raises(StoreError, match="does not say which format"):
         open_store(tmp_path)
 

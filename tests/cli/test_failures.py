@@ -1,6 +1,7 @@
 """Every failure a user can repair: one line what, one line what to do, its own exit code, no traceback."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -14,10 +15,13 @@ import pytest
 import typer
 
 from artifacts import errors as store_errors
+from artifacts.store import Store
 from core import errors
 from core.errors import ConfigError, DiskFullError
+from core.stages.kinds import KINDS
 from tests.artifacts.support import ending
 from tests.cli.conftest import environment
+from thinkrec_cli import console
 from thinkrec_cli.boundary import error_boundary
 
 
@@ -54,8 +58,9 @@ def lines_of(stderr: str) -> list[str]:
     ],
 )
 def test_a_failure_has_a_problem_a_hint_and_its_own_exit_code(
-    thinkrec, arguments, code, problem, hint
+    thinkrec, store, arguments, code, problem, hint
 ):
+    Store.open(store, KINDS, "test")
     done = thinkrec(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
@@ -97,6 +102,59 @@ def test_a_full_disk_behind_a_library_is_told_as_such(capsys):
     assert end.value.exit_code == DiskFullError.exit_code
 
 
+@pytest.mark.parametrize(
+    ("number", "path", "problem"),
+    [
+        (errno.EIO, "/store/x", "Input/output error: /store/x"),
+        (errno.ENOENT, "/store/x", "No such file or directory: /store/x"),
+        (errno.EMFILE, None, "Too many open files"),
+        (errno.EDQUOT, "/store/x", "no space left on the device: /store/x"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(capsys, number, path, problem):
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise OSError(number, os.strerror(number), path)
+    wanted = DiskFullError if number == errno.EDQUOT else errors.MissingFileError
+    assert end.value.exit_code == wanted.exit_code
+    told, hint = lines_of(capsys.readouterr().err)
+    assert told == f"error: {problem}"
+    assert hint.startswith("hint: ")
+
+
+def test_a_full_gpu_is_told_wherever_it_is_found(capsys):
+    class OutOfMemoryError(RuntimeError):  # torch's own takes seconds to import
+        pass
+
+    with pytest.raises(typer.Exit) as end, error_boundary():
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert end.value.exit_code == errors.DeviceMemoryError.exit_code
+    assert "memory of the GPU is full: CUDA out of memory\n" in capsys.readouterr().err
+
+
+def test_words_of_others_do_not_command_the_terminal(capsys):
+    console.print_error("no user '\x1b[31ma\x9b2J\u202eb\tc'", hint="Nearest: \x1b]0;x\x07d.")
+    assert capsys.readouterr().err == "error: no user '[31ma2Jb c'\nhint: Nearest: ]0;xd.\n"
+
+
+def test_results_are_written_whatever_letters_the_stream_takes(thinkrec, store):
+    Store.open(store, KINDS, "test")
+    query = "select chr(26085) || chr(128512) as c"
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    done = thinkrec("sql", query, **latin)
+    assert (done.returncode, done.stdout.split()) == (0, ["c", r"\u65e5\U0001f600"]), done.stderr
+    assert json.loads(thinkrec("sql", "--json", query, **latin).stdout) == [{"c": "日😀"}]
+    assert "日😀" in thinkrec("sql", "--json", query).stdout
+
+
+def test_a_word_that_is_not_utf_8_is_refused(shell, store):
+    done = shell(r"thinkrec ingest table --interactions $'caf\xe9.csv'")
+    assert (done.returncode, done.stdout) == (ConfigError.exit_code, "")
+    assert (
+        lines_of(done.stderr)[0] == r"error: the word 'caf\udce9.csv' of the command is not UTF-8"
+    )
+    assert not store.exists()
+
+
 def test_a_note_about_the_step_is_told(capsys):
     problem = ConfigError("wrong", hint="right")
     problem.add_note("in step 'mf'")
@@ -117,7 +175,7 @@ def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(ratings, store):
         from artifacts.store import Store
         def broken(*arguments): raise ZeroDivisionError("oops")
         Store.open = broken
-        sys.argv = ["thinkrec", "list"]
+        sys.argv = ["thinkrec", "ingest", "ml-100k"]
         app.main()
     """)
     done = subprocess.run(

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.recipe import load_recipe
+from core.version import commit_of
 from tests.cli.conftest import check_command, commands_of
-from thinkrec_cli import commit_of
 from thinkrec_cli.app import app, load_command
 from thinkrec_cli.commands import COMMANDS
 from thinkrec_cli.commands.run import EXAMPLES as RUN_EXAMPLES

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from artifacts.errors import BadQuery, CorruptArtifact, StoreError
+from artifacts.kinds import Kind, Kinds, Payload
 from artifacts.store import Store
 from core.data.tables import write_table
 from core.stages.kinds import KEYWORDS, KINDS
@@ -115,7 +116,7 @@ def test_sql_reads_a_query_from_standard_input(shell, stocked):
     assert json.loads(done.stdout) == [{"one": 1}]
 
 
-def test_sql_prints_all_rows_of_a_long_result(thinkrec):
+def test_sql_prints_all_rows_of_a_long_result(thinkrec, ingested):
     query = "select range as n, 'row ' || range as text from range(20000)"
     lines = thinkrec("sql", query).stdout.splitlines()
     assert (len(lines), lines[0].split(), lines[-1]) == (20_001, ["n", "text"], "19999  row 19999")
@@ -134,7 +135,14 @@ def test_sql_in_a_terminal_shows_the_first_rows_and_asks_for_no_more(capsys):
     assert "1,000 rows" in sql.DETAILS
 
 
-def test_sql_whose_reader_leaves_ends_at_once(shell, thinkrec):
+def test_sql_does_not_let_values_command_the_terminal(thinkrec, ingested):
+    query = "select chr(27) || '[31m' || chr(9) || chr(10) || 'x' as c"
+    assert thinkrec("sql", query).stdout.splitlines()[1:] == ["[31m  x"]
+    assert thinkrec("sql", "--csv", query).stdout == 'c\n"\x1b[31m\t\nx"\n'
+    assert json.loads(thinkrec("sql", "--json", query).stdout) == [{"c": "\x1b[31m\t\nx"}]
+
+
+def test_sql_whose_reader_leaves_ends_at_once(shell, ingested):
     done = shell("thinkrec sql --csv 'from range(1000000000000)' | head -n 2")
     assert done.stdout.splitlines() == ["range", "0"]
 
@@ -302,17 +310,41 @@ def test_sql_json_keeps_columns_of_one_name_apart(stocked):
 
 
 def test_sql_that_is_not_utf_8_is_refused(shell, stocked):
-    done = shell("printf \"select 'caf\\xe9'\" | thinkrec sql -")
+    query = "printf \"select 'caf\\xe9'\" | thinkrec sql -"
+    done = shell(query, PYTHONIOENCODING="utf-8:strict")  # what most locales come with
     assert done.returncode == BadQuery.exit_code
     assert "not UTF-8" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["verify", "gc", "rebuild"])
-def test_keeping_house_makes_no_store(thinkrec, tmp_path, command):
-    done = thinkrec(command, "--store", str(tmp_path / "typo"))
+@pytest.mark.parametrize(
+    "command", ["verify", "gc", "rebuild", "show dataset/a", "sql artifacts", "list", "list scores"]
+)
+def test_looking_and_keeping_house_make_no_store(thinkrec, tmp_path, command):
+    done = thinkrec(*command.split(), "--store", str(tmp_path / "typo"))
+    assert not (tmp_path / "typo").exists()
+    if command.startswith("list"):
+        assert (done.returncode, done.stdout) == (0, "")
+        assert f"in {tmp_path / 'typo'}; begin with: thinkrec ingest" in done.stderr
+        return
     assert done.returncode == StoreError.exit_code
     assert "there is no store at" in done.stderr
-    assert not (tmp_path / "typo").exists()
+
+
+def test_show_of_a_kind_that_only_a_later_version_knows(thinkrec, store):
+    later = Kind(
+        name="forecast",
+        schema_version=1,
+        payloads=(Payload(path="a.json", format="json"),),
+        about="",
+    )
+    opened = Store.open(store, Kinds(later), program_version="9")
+    facts = {"parameters": {}, "inputs": {}, "resources": {}}
+    key = opened.key(kind="forecast", **facts)
+    with opened.publish(kind="forecast", name="a", key=key, **facts) as draft:
+        (draft.folder / "a.json").write_text("{}")
+    done = thinkrec("show", "forecast/a")
+    assert done.returncode == 0, done.stderr
+    assert "of a kind that this version lacks" in done.stdout
 
 
 def test_a_damaged_version_that_is_named_is_said_to_be_damaged(stocked, store):

@@ -136,6 +136,15 @@ def test_a_kill_stops_the_commands_that_come_after_it(shell, ingested, store, be
     assert not (store / "objects" / "keywords").exists()
 
 
+def test_a_kill_while_the_program_still_starts_stops_them_too(shell, ingested, store, ratings):
+    (ratings / "dying").mkdir()
+    (ratings / "dying" / "typer.py").write_text("import os; os.kill(os.getpid(), 9)")
+    done = shell("PYTHONPATH=dying thinkrec list | thinkrec augment; echo ${PIPESTATUS[@]}")
+    assert done.stdout == "137 34\n"
+    assert "the command before this one in the pipe was killed" in done.stderr
+    assert not (store / "objects" / "keywords").exists()
+
+
 RECIPE = """
 [step.data]
 command = "ingest"

@@ -10,7 +10,7 @@ _SECOND = ("River", "Garden", "Harbour", "Letter", "Summer")
 
 
 def write_sample(folder: Path) -> None:
-    """Write ratings.csv, movies.csv, pairs.csv and mine.csv: every user likes one genre of four."""
+    """Write ratings.csv, movies.csv, pairs.csv, users.csv and mine.csv: every user likes one genre of four."""
     draw = random.Random(7)
     lines = ["user,item,rating,timestamp"]
     seen = set()
@@ -29,4 +29,5 @@ def write_sample(folder: Path) -> None:
         titles.append(f"{item},{name},{GENRES[item % len(GENRES)]},{1960 + item}")
     (folder / "movies.csv").write_text("\n".join(titles) + "\n")
     (folder / "pairs.csv").write_text("user,item\n42,17\n42,3\n7,17\n")
+    (folder / "users.csv").write_text("user\n42\n7\n")
     (folder / "mine.csv").write_text("item,rating\n5,5\n12,2\n21,4\n")

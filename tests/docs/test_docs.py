@@ -75,6 +75,17 @@ def test_every_command_and_option_is_in_the_reference_with_its_help(name):
             assert len(row.split(" | ")[-1].strip(" |").split()) >= 2, f"{row} says nothing"
 
 
+def test_the_sample_of_the_guide_is_what_its_commands_are_run_on(tmp_path):
+    write_sample(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    shown = [block.code for block in blocks_of(GUIDE) if block.language == "csv"]
+    assert names == sorted(path.name for path in (ROOT / "docs" / "sample").iterdir())
+    for name in names:
+        text = (tmp_path / name).read_text()
+        assert (ROOT / "docs" / "sample" / name).read_text() == text
+        assert any(text.startswith(code) for code in shown), f"{name} is not shown"
+
+
 def test_every_command_is_in_the_guide():
     shown = "\n".join(block.code for block in blocks_of(GUIDE) if block.language == "sh")
     assert {name for name in COMMANDS if f"thinkrec {name}" not in shown} == set()

@@ -16,9 +16,9 @@ AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a c
 scorers compared; METEOR and BLEU of reasons. The report is one page that any browser opens, and the same as Markdown.
 """
 EXAMPLES = (
-    "thinkrec eval scores/mf scores/thinkrec",
-    "thinkrec eval scores/mf scores/thinkrec --report report",
-    "thinkrec eval scores/collm scores/thinkrec --against scores/collm",
+    "thinkrec eval scores/mf-test scores/thinkrec-test",
+    "thinkrec eval scores/mf-test scores/thinkrec-test --report report",
+    "thinkrec eval scores/collm-test scores/thinkrec-test --against scores/collm-test",
     "thinkrec score --split test | thinkrec eval --json",
 )
 

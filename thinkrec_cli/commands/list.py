@@ -36,29 +36,30 @@ def command(
     """List artifacts."""
     kind = kind or of_kind
     if kind is not None:
-        _check_kind(session.store, kind)
-    artifacts = session.store.artifacts(kind)
+        _check_kind(kind)
+    # Where there is no store, to list it makes none.
+    artifacts = session.store.artifacts(kind) if session.has_store else []
     shown = artifacts[-limit:] if limit > 0 else artifacts
     if session.as_json:
         console.out_json([_entry(session.store, a) for a in shown])
         return
     if not artifacts:
         of = f" of kind {kind}" if kind else ""
-        session.say(
-            f"no artifacts{of} in {session.store.root}; begin with: thinkrec ingest ml-100k"
-        )
+        session.say(f"no artifacts{of} in {session.root}; begin with: thinkrec ingest ml-100k")
         return
     _show(session.store, shown)
     if len(shown) < len(artifacts):
         session.say(f"and {len(artifacts) - len(shown):,} older ones: --limit 0 lists all")
 
 
-def _check_kind(store: "Store", kind: str) -> None:
-    if kind not in store.kinds:
-        near = suggestion(kind, store.kinds.names())
+def _check_kind(kind: str) -> None:
+    from core.stages.kinds import KINDS
+
+    if kind not in KINDS:
+        near = suggestion(kind, KINDS.names())
         raise ArtifactNotFound(
             f"there is no kind '{kind}'",
-            hint=f"Did you mean '{near}'?" if near else f"Kinds: {', '.join(store.kinds.names())}.",
+            hint=f"Did you mean '{near}'?" if near else f"Kinds: {', '.join(KINDS.names())}.",
         )
 
 

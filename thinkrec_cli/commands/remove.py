@@ -16,7 +16,7 @@ Without --yes it only says what it would remove.
 """
 EXAMPLES = (
     "thinkrec remove scores/films-test@2",
-    "thinkrec remove experts/films model/films --yes",
+    "thinkrec remove experts/sasrec-2 model/sasrec-2 --yes",
 )
 
 

@@ -7,7 +7,7 @@ import typer
 
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
-from thinkrec_cli.pipes import AT_WORK, mark_output, pass_on
+from thinkrec_cli.pipes import pass_on
 from thinkrec_cli.session import Session
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
 ) -> None:
     """Run a whole pipeline from a recipe."""
-    mark_output(AT_WORK)
     from core.stages.recipe import load_recipe
     from core.stages.recipe_run import plan_recipe, run_recipe
     from thinkrec_cli.pages import pipeline

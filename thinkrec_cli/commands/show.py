@@ -10,7 +10,7 @@ from artifacts.errors import ArtifactNotFound
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
-from thinkrec_cli.words import byte_size, moment
+from thinkrec_cli.words import byte_size, moment, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,13 @@ def command(
     wanted = references or read_piped_references()[-1:]
     if not wanted:
         raise ArtifactNotFound("no artifact was named", hint="thinkrec list says what there is.")
+    store = session.store_there
     for reference in wanted:
-        artifact = session.store.resolve(reference)
+        artifact = store.resolve(reference)
         if session.as_json:
-            console.out_json(_entry(session.store, artifact))
+            console.out_json(_entry(store, artifact))
         else:
-            _show(session.store, artifact)
+            _show(store, artifact)
 
 
 def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:
@@ -100,8 +101,10 @@ def _show(store: "Store", artifact: "Artifact") -> None:
 
     target, manifest = console.results(), artifact.manifest
     target.print(Text(artifact.reference, "bold cyan"))
-    about = f"{store.kinds[artifact.kind].about}; made {moment(artifact.created)}"
-    target.print(Text(f"{about} by thinkrec {manifest.program_version}"), soft_wrap=True)
+    known = artifact.kind in store.kinds  # a later version of the program may have more kinds
+    about = store.kinds[artifact.kind].about if known else "of a kind that this version lacks"
+    made = f"made {moment(artifact.created)} by thinkrec {manifest.program_version}"
+    target.print(Text(f"{about}; {made}"), soft_wrap=True)
     target.print(Text(f"key     {artifact.key}", "dim"), soft_wrap=True)
     target.print(Text(f"folder  {artifact.folder}", "dim"), soft_wrap=True)
     for title, values in (
@@ -130,7 +133,7 @@ def _pairs(values: dict[str, Any]) -> "Table":
     table.add_column(overflow="fold")
     for name, value in values.items():
         spelled = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        table.add_row(Text(f"  {name}"), Text(spelled))
+        table.add_row(Text(f"  {name}"), Text(visible(spelled)))
     return table
 
 

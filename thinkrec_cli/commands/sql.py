@@ -18,6 +18,7 @@ from artifacts.errors import BadQuery
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
+from thinkrec_cli.words import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,13 +52,7 @@ def command(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
 ) -> None:
     """Query everything with SQL."""
-    text = sys.stdin.read() if query == "-" else query
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadQuery(
-            "the query is not UTF-8 text", hint="Save it as UTF-8, or check the terminal's locale."
-        ) from None
+    text = _piped_query() if query == "-" else query
     with closing(_query(session, text)) as answer:
         columns = next(answer)
         # Begun here: a query that fails at once prints nothing.
@@ -77,6 +72,17 @@ def command(
             )
 
 
+def _piped_query() -> str:
+    """Read the query from standard input. Raises: BadQuery if it is not text."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")  # whatever the locale says
+    except UnicodeDecodeError as problem:
+        raise BadQuery(
+            f"standard input: the query is not UTF-8: {problem.reason} at byte {problem.start}",
+            hint="Save it as UTF-8.",
+        ) from problem
+
+
 def _query(session: Session, text: str) -> Generator[Any]:
     """Run a query beside the main thread, which DuckDB would keep from hearing Ctrl-C.
 
@@ -87,7 +93,7 @@ def _query(session: Session, text: str) -> Generator[Any]:
 
     def work() -> None:
         try:
-            with session.store.answer(text) as (columns, batches):
+            with session.store_there.answer(text) as (columns, batches):
                 found.put(columns)
                 while asked.get():
                     found.put(next(batches, None))
@@ -138,8 +144,7 @@ def _write_json(columns: list[str], rows: Rows) -> None:
     sys.stdout.write("[")
     for number, row in enumerate(rows):
         item = {c: _json_value(v) for c, v in zip(columns, row, strict=True)}
-        spelled = json.dumps(item, ensure_ascii=False, default=str, allow_nan=False)
-        sys.stdout.write((",\n " if number else "") + spelled)
+        sys.stdout.write((",\n " if number else "") + console.as_json(item))
     sys.stdout.write("]\n")
 
 
@@ -180,7 +185,7 @@ def _cell(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_cell(v) for v in value)}]"
-    return " ".join(str(value).splitlines())
+    return visible(" ".join(str(value).splitlines()))
 
 
 def _is_number(value: Any) -> bool:

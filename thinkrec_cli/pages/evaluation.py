@@ -42,7 +42,16 @@ def evaluation_json(done: "Done") -> dict[str, Any]:
 
 def show_evaluation(session: "Session", done: "Done") -> None:
     """Show the table of an evaluation."""
-    render_evaluation(console.page(quiet=session.switches.quiet), done.outcome.artifact)
+    page = console.page(quiet=session.switches.quiet)
+    render_evaluation(page, done.outcome.artifact)
+    show_report(page, done.outcome.artifact)
+
+
+def show_report(target: Console, artifact: "Artifact") -> None:
+    """Write where the report of an evaluation lies."""
+    target.print(
+        Text("report  ", "bold").append(str(artifact.file("report.html")), "cyan"), soft_wrap=True
+    )
 
 
 def render_evaluation(target: Console, artifact: "Artifact") -> None:

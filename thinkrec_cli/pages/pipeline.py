@@ -1,5 +1,7 @@
 """The pages of a recipe: its plan before, its results after."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thinkrec_cli.pages.evaluation import render_evaluation
+from core.stages.names import printable
+from thinkrec_cli.pages.evaluation import render_evaluation, show_report
 from thinkrec_cli.pages.explain import read_explanation, render_explanation
 from thinkrec_cli.progress import duration
 from thinkrec_cli.words import byte_size
@@ -56,6 +59,7 @@ def show_end(
         if done.outcome.artifact.kind == "evaluation":
             target.print()
             render_evaluation(target, done.outcome.artifact)
+            show_report(target, done.outcome.artifact)
     for done in outcomes:
         if done.outcome.artifact.kind == "explanation":
             render_explanation(target, read_explanation(done.outcome.artifact))
@@ -70,9 +74,20 @@ def show_end(
     )
     # What to try next needs all of it.
     whole = len(outcomes) == len(recipe.steps)
-    for position, line in enumerate(recipe.next if whole else ()):
+    for position, line in enumerate(_suggestions(recipe, outcomes) if whole else ()):
         lead = "next  " if position == 0 else "      "
         target.print(Text(lead, "bold").append(line, "cyan"), soft_wrap=True)
+
+
+def _suggestions(recipe: "Recipe", outcomes: "Sequence[StepOutcome]") -> list[str]:
+    """Return what to try next, with ids of the data in place of the words USER and ITEM."""
+    from core.stages.recipe_run import pair_to_try
+
+    pair = pair_to_try(outcomes) if any("USER" in line for line in recipe.next) else None
+    if pair is None:
+        return list(recipe.next)
+    ids = dict(zip(("USER", "ITEM"), (shlex.quote(printable(one)) for one in pair), strict=True))
+    return [re.sub(r"\b(USER|ITEM)\b", lambda word: ids[word[0]], line) for line in recipe.next]
 
 
 def plan_json(states: "Sequence[StepState]") -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ from core.data.readers.files import (
     TableFile,
     any_file,
     delimited_file,
-    identifier,
     with_columns,
 )
 from core.data.readers.markup import plain, whole
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_file, existing_folder
+from core.data.sql import identifier
 from core.errors import MissingFileError
 
 _META = "meta_"

@@ -2,10 +2,11 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from core.data.readers.streams import (
     copy_without_mark,
@@ -16,6 +17,7 @@ from core.data.readers.streams import (
     known_suffix,
     open_text,
 )
+from core.data.sql import literal, scan
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -26,6 +28,7 @@ from core.errors import (
 
 Form = Literal["delimited", "json", "parquet"]
 _DELIMITERS = (",", "\t", ";", "|")
+_LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
 _NO_OBJECT = "not an object with named values"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "pipe": "|"}
 
@@ -60,20 +63,26 @@ class TableFile:
             lenient: broken lines do not stop the reading: those of a delimited file go to `reject_errors`, those of
                 JSON lines are rows of NULLs.
         """
-        path = literal(_escape_glob(str(self.copy or self.path)))
+        file = self.copy or self.path
         if self.form == "parquet":
-            return f"read_parquet({path})"
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
+            return scan("read_parquet", file)
+        types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
+        columns = f"columns = {{{types}}}"
         if self.form == "json":
             # The format is not left to be guessed: guessing reads the file twice.
             layout = "newline_delimited" if self.by_line else "array"
-            errors = ", ignore_errors = true" if lenient and self.by_line else ""
-            return f"read_json({path}, format = '{layout}', columns = {{{columns}}}{errors})"
-        rejects = ", store_rejects = true, rejects_limit = 0" if lenient else ""
-        return (
-            f"read_csv({path}, auto_detect = false, header = {str(self.header).lower()}, "
-            f"delim = {literal(self.delimiter)}, quote = {literal(self.quote)}, escape = {literal(self.quote)}, "
-            f"encoding = '{self.encoding}', columns = {{{columns}}}{rejects})"
+            errors = ["ignore_errors = true"] if lenient and self.by_line else []
+            return scan("read_json", file, f"format = '{layout}'", columns, *errors)
+        quote = literal(self.quote)
+        rejects = ["store_rejects = true", "rejects_limit = 0"] if lenient else []
+        return scan(
+            "read_csv",
+            file,
+            f"auto_detect = false, header = {str(self.header).lower()}",
+            f"delim = {literal(self.delimiter)}, quote = {quote}, escape = {quote}",
+            f"encoding = '{self.encoding}'",
+            columns,
+            *rejects,
         )
 
     def place(self, row: int) -> str:
@@ -90,12 +99,12 @@ class TableFile:
             try:
                 lines = (line for number, line, _ in self._records(stream) if number == record)
                 return next(lines, record)
-            except csv.Error:  # a value too long for this reader
+            except csv.Error:  # a value longer than any line that DuckDB reads
                 return record
 
     def _records(self, stream: IO[str]) -> Iterator[tuple[int, int, list[str]]]:
         """Yield (what DuckDB calls its line, the line it begins at, its cells): a quoted value may hold line ends."""
-        reader = csv.reader(stream, delimiter=self.delimiter, quotechar=self.quote)
+        reader = _cells(stream, self.delimiter, self.quote)
         line = 1
         for number, cells in enumerate(reader, start=1):
             yield number, line, cells
@@ -105,7 +114,8 @@ class TableFile:
         """Read up to a row; only ever done to tell the user about a bad one."""
         before = int(self.form == "delimited" and self.header)
         wanted = row + before
-        with open_text(self.path, self.encoding) as stream:
+        # csv fails at a value longer than any line that DuckDB reads.
+        with open_text(self.path, self.encoding) as stream, suppress(csv.Error):
             if self.form == "delimited" and self.quote and len(self.delimiter) == 1:
                 for number, line, cells in self._records(stream):
                     if cells and number not in self.skipped and (wanted := wanted - 1) < 0:
@@ -148,7 +158,7 @@ def delimited_file(
     return TableFile(
         path=path,
         form="delimited",
-        columns=columns or _distinct(path, _header(line, delimiter, quote), "line 1: "),
+        columns=columns or _distinct(path, _header(path, line, delimiter, quote), "line 1: "),
         delimiter=delimiter,
         quote=quote,
         encoding=encoding,
@@ -191,21 +201,6 @@ def without_mark(file: TableFile, copy: Path) -> TableFile:
     return replace(file, copy=copy)
 
 
-def literal(text: str) -> str:
-    """Return a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """Return a quoted SQL name."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _escape_glob(path: str) -> str:
-    """Keep DuckDB from reading * ? [ in a file's name as a pattern."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
-
-
 def _guess_delimiter(path: Path, line: str) -> str:
     if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         return "\t"
@@ -214,12 +209,28 @@ def _guess_delimiter(path: Path, line: str) -> str:
     return max(_DELIMITERS, key=line.count)
 
 
-def _header(line: str, delimiter: str, quote: str) -> list[str]:
-    """Return the names in a header line; a column without one is called `column` and its number, 0.."""
+def _cells(lines: Iterable[str], delimiter: str, quote: str) -> Any:
+    """Return a reader of the cells of lines, which may be as long as DuckDB takes them. It raises csv.Error."""
+    # For the whole process, csv knows no other limit; its own is 128 kB.
+    csv.field_size_limit(_LONGEST_LINE_BYTES)
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote)
+
+
+def _header(path: Path, line: str, delimiter: str, quote: str) -> list[str]:
+    """Return the names in a header line; a column without one is called `column` and its number, 0..
+
+    Raises: BadValueError for one that is too long to be read.
+    """
     if not quote or len(delimiter) > 1:
         names = line.split(delimiter)
     else:
-        names = next(csv.reader([line], delimiter=delimiter, quotechar=quote))
+        try:
+            names = next(_cells([line], delimiter, quote))
+        except csv.Error as problem:
+            raise BadValueError(
+                f"{path}: line 1: {problem}",
+                hint="The names of the columns are wanted there. Check the delimiter and the quotes of the file.",
+            ) from problem
     return [name if name.strip() else f"column{number}" for number, name in enumerate(names)]
 
 

@@ -1,7 +1,8 @@
 """Which column of a stranger's table means what: by the user's word, else by common names."""
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import TableFile, column, identifier, missing_column
+from core.data.readers.files import TableFile, column, missing_column
+from core.data.sql import identifier
 
 _WHAT = {
     "user": "the user's id",

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import TableFile, delimited_file, identifier, literal
+from core.data.readers.files import TableFile, delimited_file
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import check_encoding, existing_folder
+from core.data.sql import identifier, literal
 from core.errors import EncodingError, MissingColumnError, MissingFileError
 
 # (ratings, movies) of each layout

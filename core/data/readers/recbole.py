@@ -4,9 +4,10 @@ from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, delimited_file, identifier
+from core.data.readers.files import TableFile, delimited_file
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_folder
+from core.data.sql import identifier
 from core.errors import MissingFileError
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, any_file, identifier, literal, missing_column
+from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_file
+from core.data.sql import identifier, literal
 
 
 def files(config: IngestConfig) -> dict[str, Path]:

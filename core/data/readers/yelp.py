@@ -4,9 +4,10 @@ from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import any_file, identifier, with_columns
+from core.data.readers.files import any_file, with_columns
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_file, existing_folder
+from core.data.sql import identifier
 from core.errors import MissingFileError
 
 _PREFIX = "yelp_academic_dataset_"

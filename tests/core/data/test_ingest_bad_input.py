@@ -184,6 +184,40 @@ def test_bad_value_deep_in_a_large_file_names_its_line(tmp_path: Path) -> None:
     assert "line 300002" in problem
 
 
+def test_a_very_long_value_does_not_hide_the_line_of_a_bad_one(tmp_path: Path) -> None:
+    long = "word " * 50_000
+    good = [(*row, "t") for row in ROWS[:3]]
+    text = as_csv([*good, ("u", "i", "4", "5", long)], header="user,item,rating,time,title")
+    problem, _ = refused(BadValueError, tmp_path, text + "u,j,five,6,t\n")
+    assert "line 6: column 'rating': 'five' is not a number" in problem
+    assert "line 6: the number of values" in refused(BadValueError, tmp_path, text + "u,j\n")[0]
+
+
+def test_a_header_that_is_none_is_told(tmp_path: Path) -> None:
+    problem, hint = refused(BadValueError, tmp_path, "x" * (3 << 20) + ",user\n")
+    assert "ratings.csv: line 1: field larger than" in problem
+    assert "delimiter" in hint
+
+
+@pytest.mark.parametrize("unit", ["auto", "s", "ms", "us", "ns"])
+def test_the_smallest_integer_is_no_time(tmp_path: Path, unit: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    factor = {"ms": 10**3, "us": 10**6, "ns": 10**9}.get(unit, 1)
+    users, items, values, times = zip(*ROWS, strict=True)
+    # How pandas writes a time that is missing into a column of whole numbers.
+    column = pa.array([int(time) * factor for time in times[:-1]] + [-(2**63)], pa.int64())
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": users, "item": items, "rating": values, "time": column}), path)
+    settings = {"source": "table", "interactions": str(path), "time_unit": unit}
+    with pytest.raises(BadValueError, match="row 30: column 'time': '-9223372036854775808' is not"):
+        run(tmp_path, **settings)
+    report = run(tmp_path, **settings, bad_rows="reject").report
+    assert report["rows"]["rejected_by_reason"] == {"time is before the year 1684": 1}
+    assert report["first_time"] == int(times[0])
+
+
 def test_bad_value_in_json_and_parquet(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

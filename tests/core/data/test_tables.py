@@ -47,3 +47,5 @@ def test_the_nearest_ids_are_named_as_they_are(dataset: Dataset) -> None:
     assert problem.value.hint.startswith("Nearest items: 0001714538, ")
     with pytest.raises(UnknownItemError):
         odd.item_index("--6")
+    with pytest.raises(UnknownItemError):
+        odd.item_index("9" * 5000)

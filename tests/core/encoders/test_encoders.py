@@ -229,6 +229,18 @@ def test_untrained_user_has_the_zero_vector_in_mf(data, tmp_path):
     assert encoder.user_vectors()[8].any()
 
 
+@pytest.mark.parametrize("name", ["mf", "sasrec", "gsasrec"])
+def test_an_item_without_train_rows_is_neither_noise_nor_pushed_down(name, data, tmp_path):
+    item = int(np.bincount(data.item[data.split == 0]).argmax())
+    held = np.where((data.item == item) & (data.split == 0), 2, data.split).astype(np.int8)
+    without = dataclasses.replace(data, split=held)
+    settings = EncodeConfig(encoder=name, **{**SMALL, "weight_decay": 0.0})
+    encoder = make_encoder(settings, without, Histories.of(without))
+    encoder.fit(tmp_path, Silent())
+    assert not encoder.item_vectors()[item].any()
+    assert encoder.item_vectors()[item - 1].any() or encoder.item_vectors()[item + 1].any()
+
+
 @pytest.mark.parametrize("name", ["bias", "sasrec", "gsasrec"])
 def test_strangers_history_scores_like_the_same_history_in_the_data(name, fitted, data, histories):
     encoder, _ = fitted[name]

@@ -167,11 +167,10 @@ def test_table_holds_slices_and_intervals_and_can_be_queried(shop: Shop) -> None
         found["slices"]["warm"]["rows"] + found["slices"].get("cold", {"rows": 0})["rows"]
         == (found["rows"])
     )
-    with shop.store.connect() as connection:
-        rows = connection.execute(
-            "select value from metrics where scorer = 'encoder/mf@1' "
-            "and slice = 'all' and metric = 'ndcg@5'"
-        ).fetchall()
+    _, rows = shop.store.query(
+        "select value from metrics where scorer = 'encoder/mf@1' "
+        "and slice = 'all' and metric = 'ndcg@5'"
+    )
     assert rows == [(found["ndcg@5"],)]
 
 
@@ -193,13 +192,11 @@ def test_every_two_scorers_are_compared_and_can_be_queried(shop: Shop) -> None:
     assert list(found) == names
     for scorer in names:
         assert sorted(found[scorer]["minus"]) == sorted(set(names) - {scorer})
-    with shop.store.connect() as connection:
-        rows = connection.execute(
-            "select scores, other_scores, split, difference, low, high, p from comparisons "
-            "where scorer = 'encoder/mf@1' and other = 'encoder/sasrec@1' "
-            "and slice = 'all' and metric = 'auc'"
-        ).fetchall()
-    (line,) = rows
+    _, (line,) = shop.store.query(
+        "select scores, other_scores, split, difference, low, high, p from comparisons "
+        "where scorer = 'encoder/mf@1' and other = 'encoder/sasrec@1' "
+        "and slice = 'all' and metric = 'auc'"
+    )
     assert line[:3] == ("scores/mf@1", "scores/sasrec@1", "test")
     assert line[3] == found["encoder/mf@1"]["auc"] - found["encoder/sasrec@1"]["auc"]
     assert line[4] <= line[3] <= line[5]

@@ -1,13 +1,18 @@
 """The report of an evaluation: its numbers are those of the table, and nothing in it comes alive."""
 
+import argparse
+import dataclasses
 import re
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from artifacts.errors import CorruptArtifact
 from artifacts.store import Artifact
+from core.config.ingest import IngestConfig
 from core.data.tables import read_rows
 from core.errors import ConfigError
 from core.evaluation.report import svg
@@ -238,6 +243,38 @@ def test_hostile_titles_are_text_in_markdown(evaluation: Artifact) -> None:
     assert not re.search(r"(?<!\\)\[", re.sub(r"`[^`\n]*`", "", text))
 
 
+def test_explanations_that_nobody_named_are_passed_over_where_they_are_damaged(
+    shop: Showroom,
+) -> None:
+    model = shop.fused(traces=False)
+    shop.explained(model, title="A Film That Is Whole")
+    orphan = {
+        "scorer": [model.object_id],
+        "traces": [shop.traces().object_id],
+        "dataset": [shop.dataset_artifact.object_id],
+    }
+    two = shop.explained(model, title="Film Two", name="two", item="i8")
+
+    def write(folder: Path) -> None:
+        for name in ("explanation.json", "explanations.parquet", "influences.parquet"):
+            (folder / name).write_bytes(two.file(name).read_bytes())
+
+    shop.publish("explanation", "orphan", orphan, write)
+    (shop.store.root / "refs/traces/grounded/00000001.json").unlink()
+    path = two.file("explanation.json")
+    path.chmod(0o644)
+    size = path.stat().st_size
+    for seed, damage in enumerate((b"{", b"{" * size)):
+        path.write_bytes(damage)
+        page = html_of(shop.evaluate("scores/thinkrec", seed=seed))
+        assert "A Film That Is Whole" in page
+        assert "Film Two" not in page
+        with pytest.raises(
+            CorruptArtifact, match=r"explanation/two@1: explanation\.json is damaged"
+        ):
+            shop.evaluate("scores/thinkrec", "explanation/two")
+
+
 def test_escaped_markdown_keeps_the_text_on_one_line() -> None:
     assert escape_markdown("a\nb | *c*\u202e <d>") == r"a b \| \*c\*  \<d\>"
 
@@ -368,6 +405,36 @@ def test_a_command_names_what_is_not_the_default() -> None:
     assert command_line("dataset", {"source": "ml-1m", "threshold": 4.0}, {}) == (
         "thinkrec ingest ml-1m --threshold 4.0"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "given"),
+    [
+        ("ml-1m", {}),
+        ("ml-1m", {"train_fraction": 0.7}),
+        ("ml-1m", {"split_by": "user-time", "unrated_items": False}),
+        ("ml-1m", {"valid_from": "2002-05-01", "test_from": "2002-10-01"}),
+        ("yelp", {"train_fraction": 0.6, "min_user_rows": 5}),
+        ("amazon", {}),
+        ("table", {"threshold": 4.0, "valid_from": "2002-05-01", "test_from": "2002-10-01"}),
+    ],
+)
+def test_the_command_of_a_data_set_makes_the_same_data_set(
+    source: Literal["ml-1m", "yelp", "amazon", "table"], given: dict[str, Any]
+) -> None:
+    where = {"interactions": "FILE"} if source == "table" else {"path": "FOLDER"}
+    made = IngestConfig(source=source, **where, **given).parameters()
+    words = shlex.split(command_line("dataset", made, {}, ["file:interactions"]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source")
+    for field in dataclasses.fields(IngestConfig):
+        if field.name == "unrated_items":
+            parser.add_argument("--unrated-items", action=argparse.BooleanOptionalAction)
+        elif field.name != "source":
+            kind = {"float": float, "int": int}.get(str(field.type).partition(" ")[0], str)
+            parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind)
+    typed = {k: v for k, v in vars(parser.parse_args(words[2:])).items() if v is not None}
+    assert IngestConfig(**typed).parameters() == made
 
 
 def test_ticks_are_round_and_enclose_the_values() -> None:

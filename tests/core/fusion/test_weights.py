@@ -39,7 +39,7 @@ def test_a_weight_above_the_threshold_goes_to_that_expert_alone():
     # n = 2: concentrated above 0.5 + 0.6 / 2 = 0.8; a gap of 0.14 gives 1 / (1 + e^-1.4) = 0.802
     routing = _route(0.14)
     assert (routing.route, routing.expert.tolist()) == (["concentrated"], [0])
-    np.testing.assert_allclose(routing.columns(), [[0, 1, 0]])
+    np.testing.assert_allclose(routing.columns, [[0, 1, 0]])
 
 
 def test_a_weight_just_below_the_threshold_is_fused():
@@ -47,15 +47,15 @@ def test_a_weight_just_below_the_threshold_is_fused():
     routing = _route(0.138)
     assert routing.route == ["fused"]
     np.testing.assert_allclose(routing.weights.max(), 1 / (1 + math.exp(-1.38)))
-    np.testing.assert_allclose(routing.columns()[0, 1:], routing.weights[0])
-    assert routing.columns()[0, 0] == 0
+    np.testing.assert_allclose(routing.columns[0, 1:], routing.weights[0])
+    assert routing.columns[0, 0] == 0
 
 
 def test_nearly_even_weights_go_to_the_global_adapter():
     # entropy of (0.63, 0.37) is 0.6590 > 0.95 log 2 = 0.6585; a gap of 0.053 gives 0.62949
     routing = _route(0.053)
     assert routing.route == ["averaged"]
-    np.testing.assert_allclose(routing.columns(), [[1, 0, 0]])
+    np.testing.assert_allclose(routing.columns, [[1, 0, 0]])
 
 
 def test_slightly_less_even_weights_are_fused():
@@ -66,13 +66,13 @@ def test_slightly_less_even_weights_are_fused():
 def test_a_user_without_a_vector_gets_the_global_adapter():
     routing = route_users(np.array([[1.0, 0.0]]), np.array([False]), AXES, Gate())
     assert (routing.route, routing.weights.tolist()) == (["cold"], [[0.0, 0.0]])
-    np.testing.assert_allclose(routing.columns(), [[1, 0, 0]])
+    np.testing.assert_allclose(routing.columns, [[1, 0, 0]])
 
 
 def test_one_expert_takes_everybody_with_a_vector():
     routing = route_users(np.array([[1.0, 2.0]]), np.array([True]), np.array([[2.0, 1.0]]), Gate())
     assert routing.route == ["concentrated"]
-    np.testing.assert_allclose(routing.columns(), [[0, 1]])
+    np.testing.assert_allclose(routing.columns, [[0, 1]])
 
 
 def test_columns_of_every_row_sum_to_one():
@@ -80,4 +80,4 @@ def test_columns_of_every_row_sum_to_one():
     known = rng.random(200) < 0.8
     routing = route_users(rng.normal(size=(200, 4)), known, rng.normal(size=(3, 4)), Gate(tau=1.0))
     assert len(set(routing.route)) >= 3
-    np.testing.assert_allclose(routing.columns().sum(1), 1.0)
+    np.testing.assert_allclose(routing.columns.sum(1), 1.0)

@@ -1,7 +1,12 @@
 """The token budget of a batch, found by itself."""
 
+from pathlib import Path
+
+import pytest
+import torch
+
 from core.llm.decoder import Decoder
-from core.scoring.budget import token_budget
+from core.scoring.budget import _free_bytes, token_budget
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 
@@ -19,6 +24,14 @@ def test_wider_layers_get_fewer_tokens(tiny_folder):  # noqa: F811
     before = token_budget(decoder, free_bytes=10**7)
     decoder.model.config.intermediate_size *= 8
     assert token_budget(decoder, free_bytes=10**7) < before
+
+
+def test_memory_that_holds_read_files_counts_as_free():
+    facts = dict(
+        line.split(":") for line in Path("/proc/meminfo").read_text().splitlines() if ":" in line
+    )
+    available = int(facts["MemAvailable"].split()[0]) * 1024
+    assert _free_bytes(torch.device("cpu")) == pytest.approx(available, rel=0.2)
 
 
 def test_budget_of_this_machine_is_one_that_it_has(tiny_folder):  # noqa: F811

@@ -14,6 +14,7 @@ from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.score import ScoreConfig
+from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainExpertsConfig, TrainGlobalConfig
 from core.data.dataset import Dataset
 from core.data.tables import read_rows
@@ -31,6 +32,7 @@ from core.stages import (
     fuse,
     language,
     score,
+    synthesize,
     train_experts,
     train_global,
 )
@@ -207,6 +209,53 @@ def test_what_does_not_belong_to_the_experts_is_refused(made):
         run_stage(made.context, train_experts.STAGE, config, references=given)
 
 
+def test_experts_to_keep_without_a_group_to_add_are_refused(made):
+    given = {"experts": [made["experts"].reference]}
+    with pytest.raises(ConfigError, match=f"{made['experts'].reference} would not be looked at"):
+        run_stage(made.context, train_experts.STAGE, TrainExpertsConfig(**SHORT), references=given)
+
+
+def test_experts_learn_what_their_adapter_learnt(made, monkeypatch):
+    """Neither the latest reasons of the store nor a mix of losses of their own, unless it is given."""
+    from core.training import finetune
+
+    made.run(synthesize.STAGE, SynthesizeConfig(rows=20, held_out=5))
+    plain = TrainGlobalConfig(base=made.base, theta=0.8, gamma=0.3, max_steps=1, **SHORT)
+    given = {"traces": ["none"], "keywords": ["none"]}
+    adapter = run_stage(
+        made.context, train_global.STAGE, plain, references=given, name="no-reasons"
+    ).artifact
+    seen = []
+    monkeypatch.setattr(
+        finetune.FineTune,
+        "run",
+        lambda tuning, title, run=finetune.FineTune.run: (
+            seen.append((tuning.loss.theta, tuning.loss.gamma, len(tuning.reasons)))
+            or run(tuning, title)
+        ),
+    )
+    for changes in ({}, {"theta": 1.0}):
+        run_stage(
+            made.context,
+            train_experts.STAGE,
+            TrainExpertsConfig(layers=2, only_groups=(0,), max_steps=1, **changes, **SHORT),
+            references={"adapter": [adapter.reference]},
+            name="no-reasons",
+        )
+    assert seen == [(0.8, 0.3, 0), (1.0, 0.3, 0)]
+
+
+def test_an_encoder_is_not_asked_about_another_data_set(made, tmp_path):
+    """Though that has as many users and items: its vectors stand by position."""
+    key = made.store.key(kind="dataset", parameters={"x": 1}, inputs={}, resources={})
+    settings = {"kind": "dataset", "name": "twin", "key": key, "parameters": {"x": 1}}
+    with made.store.publish(**settings, inputs={}, resources={}) as draft:
+        write_dataset(draft.folder)
+    given = {"scorer": [made["encoder"].reference], "dataset": [draft.artifact.reference]}
+    with pytest.raises(MismatchError, match="not of dataset/twin@1"):
+        run_stage(made.context, score.STAGE, ScoreConfig(), references=given)
+
+
 def test_the_projector_stage_trains_only_the_projector_and_scores_with_it(made):
     settings = {"train_rows": 40, "batch_size": 8, "eval_steps": 5, "valid_rows": 20}
     config = FuseConfig(projector="on", dtype="float32", **settings)
@@ -314,6 +363,54 @@ def test_top_items_of_a_user_are_unseen_and_ranked(made):
 
 
 @pytest.mark.parametrize("scorer_of", ["model", "encoder"])
+def test_top_items_of_several_users_are_those_of_each_alone(made, tmp_path, scorer_of):
+    given = {"scorer": [made[scorer_of].reference]}
+    file = tmp_path / "users.csv"
+    file.write_text("user\nu3\nu1\nu3\n")
+    settings = {"top": 4, "candidates": 6, "dtype": "float32", "block_rows": 5}
+
+    def ranked(**changes):
+        config = ScoreConfig(**settings, **changes)
+        artifact = run_stage(made.context, score.STAGE, config, references=given).artifact
+        return {
+            (row["user"], row["item"]): (row["rank"], pytest.approx(row["score"], abs=1e-4))
+            for row in read_rows(artifact.file("scores.parquet"))
+        }
+
+    both = ranked(users=str(file))
+    assert both == ranked(user="u3") | ranked(user="u1")
+    assert len(both) == 8
+
+
+def test_users_of_a_file_that_are_not_there_are_told_with_their_row(made, tmp_path):
+    file = tmp_path / "users.csv"
+    file.write_text("user\nu3\nu333\n")
+    config = ScoreConfig(users=str(file))
+    with pytest.raises(UnknownUserError, match=r"users.csv: row 2: .*u333"):
+        run_stage(made.context, score.STAGE, config, references=made.by_model)
+    with pytest.raises(ConfigError, match="--user and --users exclude each other"):
+        ScoreConfig(user="u3", users=str(file))
+
+
+@pytest.mark.parametrize("scorer_of", ["model", "encoder"])
+def test_a_path_means_itself_whatever_it_spells(made, tmp_path, scorer_of):
+    """Neither a pattern of other files nor a folder that looks like a column."""
+    folder = tmp_path / "user=u9"
+    folder.mkdir()
+    (folder / "pairs[1].csv").write_text("user,item\nu3,i1\n")
+    (folder / "pairs1.csv").write_text("user,item\nu1,i2\n")
+    artifact = run_stage(
+        made.context,
+        score.STAGE,
+        ScoreConfig(pairs=str(folder / "pairs[1].csv"), dtype="float32"),
+        references={"scorer": [made[scorer_of].reference]},
+        name="spelled",
+    ).artifact
+    (row,) = read_rows(artifact.file("scores.parquet"))
+    assert (row["user"], row["item"]) == ("u3", "i1")
+
+
+@pytest.mark.parametrize("scorer_of", ["model", "encoder"])
 @pytest.mark.parametrize("mix", ["both", "rated", "new"])
 def test_pairs_of_a_file_are_asked_as_they_stood_or_as_of_now(made, tmp_path, scorer_of, mix):
     opening = opening_of(made)
@@ -325,8 +422,9 @@ def test_pairs_of_a_file_are_asked_as_they_stood_or_as_of_now(made, tmp_path, sc
     ]
     pairs = {"both": rated + unrated, "rated": rated, "new": unrated}[mix]
     file = tmp_path / "pairs.csv"
-    lines = [f"{data.users[user]},{data.items[item]}" for user, item in pairs]
-    file.write_text("\n".join(["user,item", *lines]) + "\n")
+    lines = [f"{data.users[user]},{data.items[item]},7,7,7" for user, item in pairs]
+    # Files made from the store's own tables have positions, too: they are columns like any other.
+    file.write_text("\n".join(["user,item,user_index,item_index,row", *lines]) + "\n")
     artifact = run_stage(
         made.context,
         score.STAGE,

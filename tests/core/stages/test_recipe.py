@@ -270,6 +270,28 @@ def test_settings_of_all_steps_can_be_changed_at_once(folder):
         load_recipe(path, ["settings.sample_user=0"])
 
 
+def test_a_change_of_all_steps_that_none_would_take_is_refused():
+    with pytest.raises(RecipeError, match=r"train_rows=9 changes nothing: .*tallrec") as caught:
+        load_recipe(TABLE / "tallrec.toml", ["settings.train_rows=9"])
+    assert "--set '*.train_rows=...'" in caught.value.hint
+
+
+def test_a_star_changes_every_step_that_has_the_setting():
+    steps = load_recipe(TABLE / "table.toml", ["*.train-rows=9", "collm.train_rows=8"]).steps
+    rows = {s.id: s.config.train_rows for s in steps if hasattr(s.config, "train_rows")}
+    assert rows.pop("collm") == 8
+    assert len(rows) > 10
+    assert set(rows.values()) == {9}
+    with pytest.raises(RecipeError, match="unknown setting 'train_row'"):
+        load_recipe(TABLE / "table.toml", ["*.train_row=9"])
+
+
+def test_a_recipe_saved_with_a_byte_order_mark_is_read(folder):
+    path = folder / "recipe.toml"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert load_recipe(path).steps
+
+
 @pytest.mark.parametrize("change", ["keywords.limit", "limit=3", "keyword.limit=3", "=", "a.=1"])
 def test_a_change_that_changes_nothing_is_refused(folder, change):
     with pytest.raises(RecipeError):

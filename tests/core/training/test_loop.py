@@ -1,5 +1,7 @@
 """Which weights the training loop calls the best, told by what the valid split says of each."""
 
+import math
+
 import torch
 
 from core.config.training import OptimConfig
@@ -66,6 +68,16 @@ def test_a_start_that_is_seen_but_not_to_be_kept_is_no_candidate(tmp_path):
     ]  # fmt: skip
     assert run.best_auc == 0.65
     assert run.best["weight"].item() > 0
+
+
+def test_where_nothing_can_be_chosen_the_start_stays_if_it_may_be_kept(tmp_path):
+    nothing = [math.nan] * 4
+    kept = _run(tmp_path / "kept", nothing)
+    assert kept.best["weight"].item() == 0
+    assert [v.step for v in kept.validations if v.best] == [0]
+    last = _run(tmp_path / "last", nothing, keep_start=False)
+    assert last.best["weight"].item() == last.parameters["weight"].item() > 0
+    assert [v.step for v in last.validations if v.best] == [1, 2, 3]
 
 
 def test_patience_counts_from_the_start(tmp_path):

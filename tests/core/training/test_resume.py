@@ -16,6 +16,7 @@ from core.text.examples import Examples
 from core.text.prompts import PromptBuilder
 from core.training.checkpoint import load_checkpoint
 from core.training.finetune import FineTune, new_lora, new_soft
+from core.training.language import LanguageLoss
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 
 CONFIG = TrainGlobalConfig(
@@ -179,6 +180,28 @@ def test_kept_activations_change_nothing(tiny_folder, straight, tmp_path):  # no
     assert all(".layers.0." not in name and ".layers.1." not in name for name in runs[0].parameters)
     for run in runs[1:]:
         assert _facts(run) == _facts(runs[0])
+
+
+def test_only_what_comes_again_is_kept_and_given_back_at_the_end(
+    tiny_folder,  # noqa: F811
+    straight,
+    tmp_path,
+    monkeypatch,
+):
+    dataset, _ = straight
+    most = []
+    real = LanguageLoss.forget
+    monkeypatch.setattr(
+        LanguageLoss, "forget", lambda loss: most.append(len(loss._kept)) or real(loss)
+    )
+    for epochs in (1.0, 2.0):
+        config = TrainGlobalConfig(**{**vars(CONFIG), "train_rows": 12, "epochs": epochs})
+        kept = {"first_layer": 2, "cache_bytes": 10**9, "config": config}
+        run = _tuning(tiny_folder, dataset, tmp_path / str(epochs), **kept).run("expert")
+        assert not run.loss._kept
+        counts = np.unique(run.batches, return_counts=True)[1]
+        assert most[-1] == (counts > 1).sum()
+    assert most[0] < most[1]
 
 
 def test_an_expert_with_kept_activations_resumes_bit_for_bit(tiny_folder, straight, tmp_path):  # noqa: F811

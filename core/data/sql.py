@@ -1,0 +1,32 @@
+"""Spelling names, texts and files inside SQL, where no bound parameter is allowed."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_PATTERN = re.compile(r"([*?\[])")
+
+
+def literal(text: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return a quoted SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -> str:
+    """Spell the reading of files whose paths mean nothing but themselves.
+
+    DuckDB takes *, ? and [ in a path for patterns, and a folder `user=anna` on the way for a column `user`.
+
+    Args:
+        reader: read_parquet, read_csv or read_json.
+        files: one or several; the rows of several come one after the other.
+        options: more arguments of the reader.
+    """
+    paths = [files] if isinstance(files, (Path, str)) else files
+    listed = ", ".join(literal(_PATTERN.sub(r"[\1]", str(path))) for path in paths)
+    return f"{reader}({', '.join([f'[{listed}]', *options, 'hive_partitioning = false'])})"

@@ -1,0 +1,77 @@
+"""Which settings belong to a key: those that change the result, each in one spelling."""
+
+import os
+
+import pytest
+
+from core.config.augment import AugmentConfig
+from core.config.cluster import ClusterConfig
+from core.config.encode import EncodeConfig
+from core.config.explain import ExplainConfig
+from core.config.fuse import FuseConfig
+from core.config.score import ScoreConfig
+from core.config.training import TrainGlobalConfig
+from core.errors import ConfigError
+
+PAIR = {"user": "1", "item": "2"}
+
+
+@pytest.mark.parametrize(
+    ("config", "plain", "without_effect"),
+    [
+        (ScoreConfig, {}, {"top": 5}),
+        (ScoreConfig, {}, {"candidates": 50}),
+        (ScoreConfig, {}, {"seen": True}),
+        (ScoreConfig, {}, {"sample_seed": 3}),
+        (ScoreConfig, {"user": "1"}, {"split": "valid"}),
+        (ScoreConfig, {"user": "1"}, {"sample_users": 3, "sample_seed": 4}),
+        (ScoreConfig, {"pairs": "a.csv"}, {"pairs": "./a.csv", "split": "valid", "top": 3}),
+        (ClusterConfig, {"k": 2}, {"k_max": 9}),
+        (FuseConfig, {"projector": "off"}, {"train_rows": 9, "lr_peak": 0.1, "seed": 3}),
+        (ExplainConfig, {"sample": 9}, {"influence": False}),
+        (ExplainConfig, PAIR, {"sample_seed": 3}),
+        (ExplainConfig, {"history": "a", "item": "2"}, {"history": "./a"}),
+    ],
+)
+def test_a_setting_without_effect_does_not_change_the_key(config, plain, without_effect):
+    assert config(**plain).parameters() == config(**{**plain, **without_effect}).parameters()
+
+
+@pytest.mark.parametrize(
+    ("config", "plain", "other"),
+    [
+        (ScoreConfig, {}, {"split": "valid"}),
+        (ScoreConfig, {}, {"limit": 9}),
+        (ScoreConfig, {"limit": 9}, {"sample_seed": 3}),
+        (ScoreConfig, {"sample_users": 9}, {"sample_seed": 3}),
+        (ScoreConfig, {"user": "1"}, {"top": 5}),
+        (ScoreConfig, {"user": "1"}, {"seen": True}),
+        (ClusterConfig, {}, {"k_max": 9}),
+        (FuseConfig, {}, {"lr_peak": 0.1}),
+        (FuseConfig, {"projector": "off"}, {"tau": 0.3}),
+        (ExplainConfig, {"sample": 9}, {"sample_seed": 3}),
+        (ExplainConfig, PAIR, {"influence": False}),
+    ],
+)
+def test_a_setting_with_an_effect_changes_it(config, plain, other):
+    assert config(**plain).parameters() != config(**{**plain, **other}).parameters()
+
+
+def test_a_folder_has_one_spelling(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    spelled = ["model", "./model", f"{tmp_path}/model", f"../{tmp_path.name}/model/"]
+    keys = [TrainGlobalConfig(base=word).parameters()["base"] for word in spelled]
+    assert set(keys) == {os.path.realpath("model")}
+    assert AugmentConfig(model="./model").parameters()["model"] == keys[0]
+    assert TrainGlobalConfig(base="smollm2-135m-instruct").parameters()["base"] == (
+        "smollm2-135m-instruct"
+    )
+    assert TrainGlobalConfig(base="~nobody-of-this-name/x").parameters()["base"].startswith("~")
+
+
+@pytest.mark.parametrize("config", [ClusterConfig, EncodeConfig, TrainGlobalConfig, FuseConfig])
+def test_a_seed_beyond_what_libraries_take_is_refused(config):
+    assert config(seed=2**32 - 1).seed == 2**32 - 1
+    with pytest.raises(ConfigError, match="seed = 4294967296 is above 4294967295"):
+        config(seed=2**32)
