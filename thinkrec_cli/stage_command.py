@@ -134,8 +134,10 @@ def _say_taken(
         if wanted.through and plan.inputs.get(wanted.through):
             latest = store.resolve(f"{taken[0].kind}/{taken[0].name}")
             if latest.version > taken[0].version:
+                asked = hasattr(plan.config, "same_users")
                 session.say(
                     f"{name}: {taken[0].reference}, to which the {wanted.through} belongs; there is {latest.reference}"
+                    + (f": --{name} {latest.name} --same-users" if asked else "")
                 )
             continue
         if len({(a.kind, a.name) for a in store.artifacts() if a.kind in wanted.kinds}) > 1:

@@ -55,6 +55,15 @@ def seed_option(text: str) -> Any:
     return option(0, text, least=0, most=2**32 - 1)
 
 
+def same_users_option() -> Any:
+    """Declare how a scorer is asked about another data set than its own."""
+    return option(
+        False,
+        "With --dataset: it is a later state of the data trained on, where equal ids are the same users and items. "
+        "Experts, vectors, keywords and the prior then serve them; without it all users are strangers.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Base of all settings: strict about names and choices."""

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option, seed_option
+from core.config.base import Config, option, same_users_option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class ExplainConfig(Config):
     sample_seed: int = seed_option(
         "Seed of the sample; apart from the seeds of trainings, so that all explain the same rows."
     )
+    same_users: bool = same_users_option()
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option, seed_option
+from core.config.base import Config, option, same_users_option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class ScoreConfig(Config):
     sample_seed: int = seed_option(
         "Seed of sample_users and limit; apart from the seeds of trainings, so that all are asked the same rows."
     )
+    same_users: bool = same_users_option()
     dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
     max_tokens: int | None = option(

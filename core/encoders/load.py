@@ -51,11 +51,11 @@ def open_encoder(
 
     Args:
         device: where it computes; encoder.json does not say, because it changes no result.
-    Raises: MismatchError if the data set has other users or items.
+    Raises: MismatchError if the data set has other users or items; an encoder of counts knows none of them.
     """
     facts = json.loads((folder / FILE).read_text())
     for what, count in (("users", len(dataset.users)), ("items", len(dataset.items))):
-        if facts[what] != count:
+        if facts["dim"] and facts[what] != count:
             raise MismatchError(
                 f"{folder} was trained on {facts[what]} {what}, the data set has {count}",
                 hint="Use the data set that the encoder was trained on, or train it again.",

@@ -39,6 +39,7 @@ def make(work: Work[ExplainConfig]) -> None:
             device=config.device,
             progress=work.progress,
             keywords=work.optional("keywords"),
+            same_users=config.same_users,
         ),
     )
     length = scorer.builder.config.history_length

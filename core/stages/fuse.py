@@ -160,7 +160,7 @@ def _train_projector(
     contract = Contract.read(source.file("contract.json"))
     base = contract.open_base(config.dtype, config.device, work.progress)
     gates = install_mixture(base.model, open_adapters(store, source), config.fusion)
-    vectors, trained = read_projected(work.input("encoder"))
+    vectors, trained = read_projected(work.input("encoder"), dataset)
     projection = Projection(
         base=base,
         gates=gates,

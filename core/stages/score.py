@@ -37,6 +37,7 @@ def make(work: Work[ScoreConfig]) -> None:
         progress=work.progress,
         keywords=work.optional("keywords"),
         max_tokens=config.max_tokens,
+        same_users=config.same_users,
     )
     asked = _ask(work, opening)
     scorer = open_scorer(scorer_artifact, opening)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from core.config.encode import Device
+    from core.data.dataset import Dataset
     from core.fusion.adapters import LoraWeights
     from core.fusion.weights import Routing
     from core.llm.inject import Injector
@@ -40,6 +41,17 @@ class Opening:
     keywords: Artifact | None = None
     """Keywords of the data set, where it is another one than the scorer was trained on."""
     max_tokens: int | None = None
+    same_users: bool = False
+    """Whether equal ids of another data set are the same users and items."""
+
+    def is_abroad(self, artifact: Artifact) -> bool:
+        """Return whether an artifact was made from another data set."""
+        home = dataset_of(self.store, artifact)
+        return home is not None and home.object_id != self.dataset.object_id
+
+    def is_among_strangers(self, artifact: Artifact) -> bool:
+        """Return whether what an artifact knows of users and items does not hold here, whatever their ids."""
+        return self.is_abroad(artifact) and not self.same_users
 
 
 def open_scorer(artifact: Artifact, opening: Opening) -> "RowOrPairScorer":
@@ -66,20 +78,21 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     injector = _open_injector(artifact, opening, base.device)
     collaborative = None
     if _projector(artifact) is not None:
-        _, collaborative = read_projected(_encoder_of(opening.store, artifact))
+        encoder = _encoder_of(opening.store, artifact)
+        _, collaborative = read_projected(encoder, examples.dataset)
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
         facts = fusion_facts(artifact)
         gates = install_mixture(base.model, open_adapters(opening.store, artifact), facts["fusion"])
         offsets = column_offsets(facts)
-        abroad = _is_abroad(artifact, opening)
+        strangers = opening.is_among_strangers(artifact)
         # Users of another data set are strangers, whatever their ids: all go to the global adapter.
-        routing = read_routing(artifact, examples.dataset.users, cold=abroad)
-        if abroad and collaborative is not None:
+        routing = read_routing(artifact, examples.dataset.users, cold=strangers)
+        if strangers and collaborative is not None:
             raise MismatchError(
                 f"{artifact.reference} reads vectors of its own data set, not of {opening.dataset.reference}",
-                hint="Score with its adapter, or fuse again with --projector off.",
+                hint="Say --same-users if equal ids are the same users and items, else score with its adapter.",
             )
     builder = PromptBuilder(
         base.tokenizer,
@@ -180,14 +193,30 @@ def read_vectors(path: Path) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.b
 
 
 def read_projected(
-    encoder: Artifact,
+    encoder: Artifact, dataset: "Dataset"
 ) -> "tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], Trained]":
-    """Return the vectors of users and items that a projector reads, and which of them were trained."""
+    """Return the vectors that a projector reads of a data set's users and items, and which of them were trained."""
     from core.text.prompts import Trained
 
-    users, known_users = read_vectors(encoder.file("user_vectors.parquet"))
-    items, known_items = read_vectors(encoder.file("item_vectors.parquet"))
+    users, known_users = _vectors_of(encoder, "user", dataset.users)
+    items, known_items = _vectors_of(encoder, "item", dataset.items)
     return (users, items), Trained(users=known_users, items=known_items)
+
+
+def _vectors_of(
+    encoder: Artifact, what: str, ids: Sequence[str]
+) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]":
+    """Return (n, d) vectors of ids and (n,) whether each was trained; zeros for an id that it does not know."""
+    import numpy as np
+
+    from core.data.tables import read_table
+
+    path = encoder.file(f"{what}_vectors.parquet")
+    vectors, trained = read_vectors(path)
+    place = {name: at for at, name in enumerate(read_table(path, [what])[what])}
+    at = np.array([place.get(name, len(place)) for name in ids], dtype=np.int64)
+    vectors = np.vstack([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)])
+    return vectors[at], np.append(trained, False)[at]
 
 
 def _encoder_of(store: Store, model: Artifact) -> Artifact:
@@ -210,21 +239,17 @@ def _open_injector(artifact: Artifact, opening: Opening, device: Any) -> "Inject
     path = _projector(artifact)
     if path is None:
         return Injector.of(soft=soft, device=device)
-    vectors, _ = read_projected(_encoder_of(opening.store, artifact))
+    encoder = _encoder_of(opening.store, artifact)
+    vectors, _ = read_projected(encoder, opening.examples.dataset)
     return Injector.of(soft=soft, projector=Projector.open(path), vectors=vectors, device=device)
 
 
 def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":
     """Add the chance by counts if training had it; on another data set it is left out."""
     prior = prior_of(opening.store, contract)
-    if prior is None or _is_abroad(artifact, opening):
+    if prior is None or opening.is_among_strangers(artifact):
         return opening.examples
     return tell_prior(opening.examples, prior)
-
-
-def _is_abroad(artifact: Artifact, opening: Opening) -> bool:
-    home = dataset_of(opening.store, artifact)
-    return home is not None and home.object_id != opening.dataset.object_id
 
 
 def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artifact | None:
@@ -233,17 +258,19 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
     What comes from the scorer's lineage belongs to items of the data set at home, some of which share their ids.
     """
     trained = keywords_of(opening.store, contract)
-    if trained is None or not _is_abroad(artifact, opening):
+    if trained is None or not opening.is_abroad(artifact):
         return trained
     given = opening.keywords
-    return given if given and is_made_from(opening.store, given, opening.dataset) else None
+    if given and is_made_from(opening.store, given, opening.dataset):
+        return given
+    return trained if opening.same_users else None
 
 
 class _EncoderScorer:
     def __init__(self, artifact: Artifact, opening: Opening) -> None:
         from core.encoders.load import open_encoder
 
-        if _is_abroad(artifact, opening):
+        if opening.is_abroad(artifact):
             # Its vectors stand by position: those of other data, as many as they may be, belong to others.
             raise MismatchError(
                 f"{artifact.reference} knows users and items of its own data set, not of {opening.dataset.reference}",

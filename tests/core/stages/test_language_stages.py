@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from core.config.score import ScoreConfig
 from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainExpertsConfig, TrainGlobalConfig
 from core.data.dataset import Dataset
-from core.data.tables import read_rows
+from core.data.tables import read_rows, write_table
 from core.errors import (
     ConfigError,
     EmptySplitError,
@@ -37,7 +38,7 @@ from core.stages import (
     train_global,
 )
 from core.stages.base import Context, plan_stage, run_stage
-from core.stages.kinds import KINDS
+from core.stages.kinds import DATASET, KINDS
 from core.stages.scorers import column_offsets, open_scorer
 from core.text.examples import Examples
 from core.training.loop import ValidationRecord
@@ -747,6 +748,81 @@ def test_users_of_another_data_set_are_strangers(made, tmp_path):
                 "adapter": [made["adapter"].reference],
             },
         )
+
+
+def _publish_later_state(made):
+    """Publish the data set with one more user, item and test row, and all positions others."""
+    home, facts = made["dataset"].folder, {"kind": "dataset", "name": "later"}
+    key = made.store.key(kind="dataset", parameters={"later": 1}, inputs={}, resources={})
+    with made.store.publish(**facts, key=key, parameters={}, inputs={}, resources={}) as draft:
+        shutil.copytree(home, draft.folder, dirs_exist_ok=True)
+        (draft.folder / "manifest.json").unlink(missing_ok=True)
+        places = {}
+        for what in ("user", "item"):
+            columns = DATASET.payload(f"{what}s.parquet").columns
+            rows = read_rows(home / f"{what}s.parquet")
+            new = {**rows[0], what: f"{what}-new", "train_rows": 0, "rows": 1}
+            rows = [new, *reversed(rows)]
+            places[what] = {row[what]: at for at, row in enumerate(rows)}
+            rows = [{**row, f"{what}_index": at} for at, row in enumerate(rows)]
+            table = {name: [row[name] for row in rows] for name in columns}
+            path = draft.folder / f"{what}s.parquet"
+            path.unlink()
+            write_table(path, table, columns)
+        rows = read_rows(home / "interactions.parquet")
+        last = {"user": "user-new", "item": "item-new", "row": len(rows), "split": "test"}
+        rows.append({**rows[-1], **last, "warm": False})
+        for row in rows:
+            row["user_index"] = places["user"][row["user"]]
+            row["item_index"] = places["item"][row["item"]]
+        columns = DATASET.payload("interactions.parquet").columns
+        path = draft.folder / "interactions.parquet"
+        path.unlink()
+        write_table(path, {name: [row[name] for row in rows] for name in columns}, columns)
+    return draft.artifact
+
+
+@pytest.mark.parametrize("kind", ["experts", "projector", "prior"])
+def test_a_later_state_of_the_data_has_the_same_users_where_that_is_said(made, kind):
+    if kind == "experts":
+        scorer = made["model"]
+    elif kind == "projector":
+        config = FuseConfig(projector="on", dtype="float32", **PROJECTOR)
+        scorer = run_stage(made.context, fuse.STAGE, config, name="projected").artifact
+    else:
+        data = {"dataset": [made["dataset"].reference]}
+        config = EncodeConfig(encoder="bias")
+        bias = run_stage(made.context, encode.STAGE, config, references=data).artifact
+        config = TrainGlobalConfig(base=made.base, history_length=4, max_steps=1, **SHORT)
+        given = {"prior": [bias.reference]}
+        scorer = run_stage(
+            made.context, train_global.STAGE, config, references=given, name="told"
+        ).artifact
+    later = _publish_later_state(made)
+    asked = {"scorer": [scorer.reference]}
+
+    def scores(references, **changes):
+        config = ScoreConfig(split="test", dtype="float32", **changes)
+        found = run_stage(made.context, score.STAGE, config, references=references).artifact
+        return {
+            row["row"]: (row["route"], row["score"])
+            for row in read_rows(found.file("scores.parquet"))
+        }
+
+    home = scores(asked)
+    there = scores({**asked, "dataset": [later.reference]}, same_users=True)
+    new = there.pop(max(there))
+    assert there.keys() == home.keys()
+    for row, (route, value) in home.items():
+        assert there[row] == (route, pytest.approx(value, abs=1e-4)), row
+    assert new[0] == (None if kind == "prior" else "cold")
+    if kind == "projector":
+        with pytest.raises(MismatchError, match="vectors of its own data set") as caught:
+            scores({**asked, "dataset": [later.reference]})
+        assert "--same-users" in caught.value.hint
+    else:
+        strangers = scores({**asked, "dataset": [later.reference]})
+        assert any(abs(strangers[row][1] - value) > 1e-3 for row, (_, value) in home.items())
 
 
 def test_a_history_from_a_file_goes_to_the_global_adapter(made, tmp_path):

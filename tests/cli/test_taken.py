@@ -1,0 +1,78 @@
+"""What a command took that nobody named is said, where it could have been something else."""
+
+import json
+import shlex
+
+from core.stages.recipe import Recipe
+from core.stages.recipe_run import StepOutcome
+from thinkrec_cli.pages.pipeline import _suggestions
+
+
+def test_a_scorer_that_nobody_named_is_told_where_there_are_several(thinkrec, ingested):
+    thinkrec("encode", "--encoder", "bias")
+    alone = thinkrec("score", "--split", "test")
+    assert "for none was named" not in alone.stderr
+    thinkrec("encode", "--encoder", "mf", "--dim", "4", "--epochs", "1")
+    taken = thinkrec("score", "--split", "test")
+    assert "scorer: encoder/mf@1, the latest that fits, for none was named" in taken.stderr
+    named = thinkrec("score", "--split", "test", "--scorer", "bias")
+    assert "for none was named" not in named.stderr
+    assert "for none was named" not in thinkrec("score", "--split", "valid", "--quiet").stderr
+
+
+def test_a_later_state_of_the_data_is_told(thinkrec, ingested, ratings):
+    thinkrec("encode", "--encoder", "bias")
+    table = ratings / "ratings.csv"
+    table.write_text(table.read_text() + "u1,i1,5,1100000000\n")
+    name = json.loads(thinkrec("list", "dataset", "--json").stdout)[0]["reference"]
+    word = name.partition("/")[2].partition("@")[0]
+    thinkrec("ingest", "table", "--interactions", "ratings.csv", "--name", word)
+    told = thinkrec("score", "--split", "test", "--scorer", "bias").stderr
+    assert f"dataset: {name}, to which the scorer belongs; there is dataset/{word}@2" in told
+    assert f"--dataset {word} --same-users" in told
+
+
+def test_an_evaluation_says_where_its_report_lies(thinkrec, ingested):
+    thinkrec("encode", "--encoder", "bias")
+    shown = thinkrec("score", "--split", "test") and thinkrec("eval", "--no-meteor")
+    (line,) = [line for line in shown.stderr.splitlines() if line.startswith("report ")]
+    assert line.endswith("report.html")
+
+
+def test_rows_that_training_knows_nothing_of_are_told(thinkrec, ratings):
+    by_time = thinkrec("ingest", "table", "--interactions", "ratings.csv").stderr
+    assert "warm, with user and item in train: 100% of valid, 100% of test" in by_time
+    table = ratings / "ratings.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *sorted(lines[1:])]) + "\n")
+    # In the order of users, one after the other.
+    users = [
+        f"{line.rpartition(',')[0]},{1_000_000_000 + n}" for n, line in enumerate(sorted(lines[1:]))
+    ]
+    table.write_text("\n".join([lines[0], *users]) + "\n")
+    sitting = thinkrec("ingest", "table", "--interactions", "ratings.csv").stderr
+    assert "--split-by user-time cuts each user's own time line" in sitting
+    own = thinkrec("ingest", "table", "--interactions", "ratings.csv", "--split-by", "user-time")
+    assert "--split-by user-time" not in own.stderr
+
+
+def test_what_a_recipe_suggests_names_a_pair_of_its_data(thinkrec, ingested, ratings):
+    (ratings / "recipe.toml").write_text(
+        'next = ["thinkrec explain --user USER --item ITEM"]\n'
+        '[step.data]\ncommand = "ingest"\nsource = "table"\ninteractions = "ratings.csv"\n'
+    )
+    told = thinkrec("run", "recipe.toml").stderr
+    (line,) = [line for line in told.splitlines() if "thinkrec explain" in line]
+    user, item = shlex.split(line)[-3], shlex.split(line)[-1]
+    rows = json.loads(
+        thinkrec(
+            "sql", "--json", "select \"user\", item from interactions where split = 'test'"
+        ).stdout
+    )
+    assert {"user": user, "item": item} in rows
+
+
+def test_without_data_a_suggestion_stays_as_it_is():
+    recipe = Recipe(name="r", about="", steps=(), next=("thinkrec explain --user USER",))
+    outcomes: list[StepOutcome] = []
+    assert _suggestions(recipe, outcomes) == ["thinkrec explain --user USER"]
