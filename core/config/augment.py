@@ -29,7 +29,10 @@ class AugmentConfig(Config):
     )
     seed: int = seed_option("seed of sampling with a local model")
     endpoint: str | None = option(
-        None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False
+        None,
+        "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]; not part of the key: the model's name "
+        "stands for what answers, wherever it is served",
+        keyed=False,
     )
     concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
     batch_size: int = option(8, "items at a time through a local model")

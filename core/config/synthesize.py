@@ -67,7 +67,10 @@ class SynthesizeConfig(Config):
     seed: int = seed_option("seed of the choice of rows, of wording and of sampling")
     batch_size: int = option(8, "rows at a time through a local model")
     endpoint: str | None = option(
-        None, "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]", keyed=False
+        None,
+        "base URL of the endpoint, ending in /v1 [default: OPENAI_BASE_URL]; not part of the key: the model's name "
+        "stands for what answers, wherever it is served",
+        keyed=False,
     )
     concurrency: int = option(8, "requests to the endpoint at a time", keyed=False)
     request_timeout: float = option(
