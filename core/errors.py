@@ -128,6 +128,11 @@ class DeviceMemoryError(ThinkRecError):
 
     exit_code = 44
 
+    @classmethod
+    def of(cls, problem: Exception, *, hint: str) -> "DeviceMemoryError":
+        """Say in a sentence what torch's error says in many."""
+        return cls(f"the memory of the GPU is full: {str(problem).split('. ')[0]}", hint=hint)
+
 
 class ResourceFetchError(ThinkRecError):
     """A model or data set of the resource table could not be fetched."""

@@ -163,8 +163,8 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
             else "See to that, then run the same again: nothing done is lost. --verbose shows what asked for it.",
         )
     elif type(problem).__name__ == "OutOfMemoryError":  # torch's, which is not imported for that
-        friendly = DeviceMemoryError(
-            f"the memory of the GPU is full: {str(problem).split('. ')[0]}",
+        friendly = DeviceMemoryError.of(
+            problem,
             hint="Lower --batch-size, take a smaller model, or compute with --device cpu.",
         )
     if friendly is not None:

@@ -62,9 +62,7 @@ def full_memory_is_told(hint: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as problem:
-        raise DeviceMemoryError(
-            f"the memory of the GPU is full: {str(problem).split('. ')[0]}", hint=hint
-        ) from problem
+        raise DeviceMemoryError.of(problem, hint=hint) from problem
 
 
 def describe_machine(wanted: str = "auto") -> str:

@@ -127,7 +127,7 @@ def for_user(
     """
     assert config.user is not None
     user = examples.dataset.user_index(config.user)
-    items = _candidates(config, examples, first_pass, user)
+    items = _candidates(config, examples, _liking(examples, first_pass), user)
     if not len(items):
         raise ConfigError(
             f"user {config.user} has rated every item: nothing is left to score",
@@ -159,11 +159,12 @@ def for_users(
     for row, name in enumerate(read_texts(config.users, ("user",))["user"], 1):
         with row_is_told(config.users, row):
             asked[dataset.user_index(name)] = None
+    liking = _liking(examples, first_pass)
     path, scratch = folder / "asked.parquet", folder / "asked.new"
     types = {"user_index": "INTEGER", "item_index": "INTEGER", "row": "BIGINT"}
     with TableWriter(scratch, types) as writer:
         for user in asked:
-            items = _candidates(config, examples, first_pass, user)
+            items = _candidates(config, examples, liking, user)
             columns = {"user_index": np.full(len(items), user), "item_index": items}
             writer.write({**columns, "row": np.full(len(items), -1)})
     scratch.rename(path)
@@ -176,12 +177,22 @@ def for_users(
     return questions
 
 
-def _candidates(
-    config: ScoreConfig,
-    examples: Examples,
-    first_pass: Callable[[Index, Index], Scored] | None,
-    user: int,
-) -> Index:
+Liking = Callable[[int, Index], npt.NDArray[np.float64]]
+"""User and (n,) items -> (n,) how much he is likely to like each."""
+
+
+def _liking(examples: Examples, first_pass: Callable[[Index, Index], Scored] | None) -> Liking:
+    """Return what picks candidates: the scores of an encoder, else how often an item was rated."""
+    if first_pass is not None:
+        return lambda user, items: (
+            first_pass(np.full(len(items), user, dtype=np.int64), items).score
+        )
+    dataset = examples.dataset
+    rated = np.bincount(dataset.item, minlength=len(dataset.items)).astype(float)
+    return lambda user, items: rated[items]
+
+
+def _candidates(config: ScoreConfig, examples: Examples, liking: Liking, user: int) -> Index:
     """Return the items to score for a user, ascending; none if he has rated every item."""
     dataset = examples.dataset
     items = np.arange(len(dataset.items), dtype=np.int64)
@@ -189,11 +200,8 @@ def _candidates(
         items = items[~np.isin(items, dataset.item[examples.histories.latest(user)])]
     if not 0 < config.candidates < len(items):
         return items
-    if first_pass is None:
-        liking = np.bincount(dataset.item, minlength=len(dataset.items))[items].astype(float)
-    else:
-        liking = first_pass(np.full(len(items), user, dtype=np.int64), items).score
-    return items[np.sort(np.argsort(-liking, kind="stable")[: config.candidates])]
+    best = np.argsort(-liking(user, items), kind="stable")[: config.candidates]
+    return items[np.sort(best)]
 
 
 def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:

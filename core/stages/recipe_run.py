@@ -36,6 +36,7 @@ class StepOutcome:
 
 def pair_to_try(outcomes: Sequence[StepOutcome]) -> tuple[str, str] | None:
     """Return user and item of the last test row that training knows both of; None without data or such a row."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     data = [done.outcome.artifact for done in outcomes if done.outcome.artifact.kind == "dataset"]
@@ -43,10 +44,11 @@ def pair_to_try(outcomes: Sequence[StepOutcome]) -> tuple[str, str] | None:
         return None
     file = pq.ParquetFile(data[0].file("interactions.parquet"))
     for group in reversed(range(file.num_row_groups)):
-        rows = file.read_row_group(group, columns=["user", "item", "split", "warm"]).to_pylist()
-        for row in reversed(rows):
-            if row["split"] == "test" and row["warm"]:
-                return row["user"], row["item"]
+        rows = file.read_row_group(group, columns=["user", "item", "split", "warm"])
+        fitting = rows.filter(pc.and_(pc.equal(rows["split"], "test"), rows["warm"]))
+        if len(fitting):
+            (row,) = fitting.slice(len(fitting) - 1).to_pylist()
+            return row["user"], row["item"]
     return None
 
 

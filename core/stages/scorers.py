@@ -75,11 +75,7 @@ def open_language_scorer(artifact: Artifact, opening: Opening) -> "LanguageScore
     examples = _examples(artifact, contract, opening)
     base = contract.open_base(opening.dtype, opening.device, opening.progress)
     gates, routing, offsets = None, None, None
-    injector = _open_injector(artifact, opening, base.device)
-    collaborative = None
-    if _projector(artifact) is not None:
-        encoder = _encoder_of(opening.store, artifact)
-        _, collaborative = read_projected(encoder, examples.dataset)
+    injector, collaborative = _open_injector(artifact, opening, base.device)
     if artifact.kind == "adapter":
         merge_adapter(base.model, LoraWeights.open(adapter.file("best")))
     else:
@@ -211,12 +207,12 @@ def _vectors_of(
 
     from core.data.tables import read_table
 
-    path = encoder.file(f"{what}_vectors.parquet")
-    vectors, trained = read_vectors(path)
-    place = {name: at for at, name in enumerate(read_table(path, [what])[what])}
+    table = read_table(encoder.file(f"{what}_vectors.parquet"), [what, "vector", "trained"])
+    vectors = np.array(table["vector"], dtype=np.float32)
+    place = {name: at for at, name in enumerate(table[what])}
     at = np.array([place.get(name, len(place)) for name in ids], dtype=np.int64)
     vectors = np.vstack([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)])
-    return vectors[at], np.append(trained, False)[at]
+    return vectors[at], np.append(np.asarray(table["trained"]), False)[at]
 
 
 def _encoder_of(store: Store, model: Artifact) -> Artifact:
@@ -231,17 +227,22 @@ def _projector(artifact: Artifact) -> Path | None:
     return path if path.exists() else None
 
 
-def _open_injector(artifact: Artifact, opening: Opening, device: Any) -> "Injector | None":
+def _open_injector(
+    artifact: Artifact, opening: Opening, device: Any
+) -> "tuple[Injector | None, Trained | None]":
+    """Return what a scorer puts into its prompts, and for a projector whose vectors were trained."""
     from core.llm.inject import Injector
     from core.llm.projector import Projector
 
     soft = open_soft(opening.store, artifact)
     path = _projector(artifact)
     if path is None:
-        return Injector.of(soft=soft, device=device)
+        return Injector.of(soft=soft, device=device), None
     encoder = _encoder_of(opening.store, artifact)
-    vectors, _ = read_projected(encoder, opening.examples.dataset)
-    return Injector.of(soft=soft, projector=Projector.open(path), vectors=vectors, device=device)
+    vectors, trained = read_projected(encoder, opening.examples.dataset)
+    projector = Projector.open(path)
+    injector = Injector.of(soft=soft, projector=projector, vectors=vectors, device=device)
+    return injector, trained
 
 
 def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":

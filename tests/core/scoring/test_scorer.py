@@ -88,6 +88,16 @@ def test_layout_places_every_token_once():
     assert layout.starts().tolist() == [0, 3, 4, 6]
 
 
+def test_a_prompt_beyond_the_first_length_of_a_long_rope_is_refused(tiny_folder):  # noqa: F811
+    """One would turn the positions of all its batch mates by other factors."""
+    decoder = Decoder(open_tiny(tiny_folder))
+    facts = {"rope_type": "longrope", "original_max_position_embeddings": 100}
+    decoder.model.config.rope_parameters = {**decoder.model.config.rope_parameters, **facts}
+    decoder.require_room([100])
+    with pytest.raises(MismatchError, match="101 tokens, and the base model sees 100"):
+        decoder.require_room([101])
+
+
 def test_a_prompt_longer_than_the_model_sees_is_refused(tiny_folder):  # noqa: F811
     scorer = Scorer(Decoder(open_tiny(tiny_folder)), ANSWERS)
     fits, long = (Prompt(ids=[50] * count, prefix=0) for count in (2048, 2049))
