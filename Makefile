@@ -14,7 +14,7 @@ WORKERS ?= 2
 .PHONY: quickstart test lint types check bench env clean
 
 quickstart: $(STAMP)
-	$(BIN)/thinkrec run recipes/quickstart.toml
+	$(BIN)/thinkrec run quickstart
 
 test: lint types check
 

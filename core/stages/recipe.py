@@ -17,6 +17,7 @@ recipe resumable: a step whose work was done before is a hit, whoever did it.
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from core.stages.base import Input, Stage
 from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.overrides import apply_override, unknown
 
+_SHIPPED = Path(__file__).parents[2] / "recipes"
 _TOP_KEYS = {"name", "about", "settings", "step", "next"}
 _STEP_KEYS = {"command", "artifact", "after"}
 
@@ -83,14 +85,24 @@ class _Reader:
     ids: list[str] = field(default_factory=list)
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with the program, by the names that stand for them: quickstart, ml-1m/table."""
+    return {
+        path.relative_to(_SHIPPED).with_suffix("").as_posix(): path
+        for path in sorted(_SHIPPED.rglob("*.toml"))
+    }
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
 
     Args:
-        path: the TOML file.
+        path: the TOML file; where there is none, the name of a recipe that comes with the program.
         overrides: settings to change, each `step.key=value` with a TOML value (or a bare word).
     Raises: MissingFileError, EncodingError, RecipeError, UnknownKeyError, ConfigError.
     """
+    if not path.is_file():
+        path = shipped_recipes().get(path.as_posix(), path)
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows mark it
     except OSError as problem:
@@ -340,6 +352,8 @@ def _in_order(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
 
 def _recipes_beside(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path()
-    names = sorted(str(p) for p in [*folder.glob("*.toml"), *Path("recipes").rglob("*.toml")])
-    names = [name for name in names if Path(name).name != "pyproject.toml"]
-    return f"There is {', '.join(names[:5])}." if names else "Name an existing TOML file."
+    there = sorted(str(p) for p in folder.glob("*.toml") if p.name != "pyproject.toml")
+    beside = f"There is {', '.join(there[:5])}. " if there else ""
+    shipped = shipped_recipes()
+    near = get_close_matches(path.with_suffix("").name, shipped, n=3) or list(shipped)
+    return f"{beside}Name a TOML file, or a recipe of the program: {', '.join(near)}."

@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 DETAILS = """
 Checks the whole recipe first, says which steps are cached, then runs the others. After a failure,
-Ctrl-C or a kill the same command continues where it stopped. The recipes of the examples are files
-of a checkout of the project; an installed package has none.
+Ctrl-C or a kill the same command continues where it stopped. RECIPE is a file, or the name of a recipe
+that comes with the program: quickstart, your-ratings, ml-1m/table and the others of ml-1m.
 """
 EXAMPLES = (
-    "thinkrec run recipes/quickstart.toml",
-    "thinkrec run recipes/quickstart.toml --dry-run",
-    "thinkrec run recipes/quickstart.toml --set global.train_rows=500 --until global-scores",
+    "thinkrec run quickstart",
+    "thinkrec run quickstart --dry-run",
+    "thinkrec run quickstart --set global.train_rows=500 --until global-scores",
 )
 
 
 @with_session
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     session: Session,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file of steps.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A TOML file of steps, or a name.")
+    ],
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STEP.KEY=VALUE", help="Change a setting; repeatable."),

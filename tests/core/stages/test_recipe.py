@@ -251,6 +251,31 @@ def test_a_missing_recipe_names_those_that_are_there(folder):
     assert "recipe.toml" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["quickstart", "ml-1m/thinkrec-paper", "ml-1m/studies/experts"])
+def test_recipes_of_the_program_go_by_name(folder, monkeypatch, name):
+    monkeypatch.chdir(folder)
+    assert load_recipe(Path(name)).name == name.rpartition("/")[2]
+
+
+def test_a_file_is_meant_before_a_recipe_of_the_program(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "ml-1m").mkdir()
+    (folder / "ml-1m" / "bias").write_text((folder / "recipe.toml").read_text())
+    assert load_recipe(Path("ml-1m/bias")).steps == load_recipe(Path("recipe.toml")).steps
+    (folder / "quickstart").mkdir()
+    assert load_recipe(Path("quickstart")).name == "quickstart"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("quikstart", "quickstart"), ("films", "ml-1m/studies/grouping")]
+)
+def test_an_unknown_name_is_answered_with_recipes_of_the_program(folder, monkeypatch, name, near):
+    monkeypatch.chdir(folder)
+    with pytest.raises(MissingFileError) as caught:
+        load_recipe(Path(name))
+    assert near in caught.value.hint
+
+
 def test_settings_can_be_changed_from_outside(folder):
     recipe = load_recipe(
         folder / "recipe.toml", ["keywords.limit=2", "reasons.held-out=7", "data.source=table"]
