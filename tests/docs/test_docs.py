@@ -143,7 +143,7 @@ def test_commands_that_are_shown_and_not_run_are_commands():
     for words in shown:
         parameters = check_command(words)
         if words[1] == "run":
-            assert load_recipe(ROOT / parameters["recipe"], parameters["changes"] or ()).steps
+            assert load_recipe(parameters["recipe"], parameters["changes"] or ()).steps
 
 
 def _run_in_bash(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
