@@ -152,7 +152,7 @@ def write_rows(dataset: Dataset, folder: Path) -> None:
     head = "user_id:token\titem_id:token\titem_id_list:token_seq\titem_length:float\tlabel:float"
     for name, rows in splits.items():
         lines = [head]
-        for row, window in zip(rows, histories.windows(rows, dataset.user, HISTORY), strict=True):
+        for row, window in zip(rows, histories.windows(rows, HISTORY), strict=True):
             seen = [f"i{dataset.item[r]}" for r in window if r >= 0] or [NOTHING]
             lines.append(
                 f"u{dataset.user[row]}\ti{dataset.item[row]}\t{' '.join(seen)}\t{len(seen)}"

@@ -1,5 +1,6 @@
 """Settings of `thinkrec augment`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.config.base import Config, option, seed_option
@@ -71,3 +72,9 @@ class AugmentConfig(Config):
             "--with openai: names no model",
             hint="Write for instance --with openai:gpt-5-mini.",
         )
+
+    def unused(self) -> Collection[str]:
+        """Return what only a model uses, where there is none, and what only a local one does, at an endpoint."""
+        if self.model is None:
+            return ("max_tokens", "temperature", "seed", "batch_size")
+        return ("seed", "batch_size") if self.model.startswith("openai:") else ()

@@ -47,4 +47,5 @@ class FuseConfig(OptimConfig):
 
     def unused(self) -> Collection[str]:
         """Return what only the training of a projector needs, where none is trained."""
-        return [field.name for field in fields(OptimConfig)] if self.projector == "off" else ()
+        training = (*(field.name for field in fields(OptimConfig)), "dtype")
+        return training if self.projector == "off" else ()

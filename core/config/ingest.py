@@ -198,7 +198,7 @@ class IngestConfig(Config):
         )
         shares = (self.train_fraction, self.valid_fraction)
         self.check(
-            shares == (None, None) or self.valid_from is None,
+            shares == (None, None) or (self.valid_from is None and self.test_from is None),
             "the splits are cut by shares or by dates, and both were given",
             hint="Leave out --train-fraction and --valid-fraction, or --valid-from and --test-from.",
         )

@@ -1,5 +1,6 @@
 """Settings of `thinkrec synthesize`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,3 +125,10 @@ class SynthesizeConfig(Config):
             f"the teacher grounded uses no model, but model = {self.model!r}",
             hint="Add --teacher local or --teacher openai, or leave --model out.",
         )
+
+    def unused(self) -> Collection[str]:
+        """Return what the teacher does not use: grounded asks no model, an endpoint takes no batches."""
+        local = ("batch_size", "answer_first")
+        asking = ("max_tries", "reason_words", "show_counts", "temperature")
+        length = ("max_tokens", "token_growth", "most_tokens")
+        return {"grounded": (*local, *asking, *length), "openai": local, "local": ()}[self.teacher]

@@ -153,16 +153,11 @@ class Counts:
     """Evidence for any row or pair of a data set, in time proportional to what is asked."""
 
     def __init__(self, dataset: Dataset, histories: Histories) -> None:
-        """Count once over all rows. See `of`."""
-        users, rows = len(dataset.users), len(dataset)
+        """Count once over all rows; `histories` says which rows of a user come before a row."""
         self._dataset = dataset
         self._categories = _Categories(dataset.categories)
         self._year = np.array([np.nan if y is None else y for y in dataset.years], dtype=np.float64)
-        # Rows grouped by user, in time order; a history is a range of positions in this order.
-        self._order = np.argsort(dataset.user, kind="stable").astype(np.int64)
-        self._start = _running(np.bincount(dataset.user, minlength=users))
-        lengths = histories.counts(np.arange(rows), dataset.user)
-        self._end = self._start[dataset.user] + lengths
+        self._order, self._start, self._end = histories.order, histories.start, histories.end
         self._count_crowd()
         label = dataset.label[self._order].astype(np.int64)
         rate = self._rate(dataset.user[self._order], dataset.item[self._order])
@@ -171,11 +166,6 @@ class Counts:
         self._likes = _running(label)
         self._rates = _running(rate)
         self._residuals = _running(self._residual_by_position)
-
-    @classmethod
-    def of(cls, dataset: Dataset, histories: Histories) -> "Counts":
-        """Count over a data set; `histories` says which rows of a user come before a row."""
-        return cls(dataset, histories)
 
     def for_rows(self, rows: IntArray) -> Evidence:
         """Return the evidence of rows as it stood before each of them."""

@@ -24,10 +24,13 @@ class Histories:
             time: (N,) non-decreasing times.
             users: number of users.
         """
-        self._rows = np.argsort(user, kind="stable").astype(np.int64)
-        self._starts = np.zeros(users + 1, dtype=np.int64)
-        np.cumsum(np.bincount(user, minlength=users), out=self._starts[1:])
-        ordered_user, ordered_time = user[self._rows], time[self._rows]
+        self.user = user
+        self.order = np.argsort(user, kind="stable").astype(np.int64)
+        """(N,) rows grouped by user, in time order: a history is a range of positions in this order."""
+        self.start = np.zeros(users + 1, dtype=np.int64)
+        """(U + 1,) position of every user's first row."""
+        np.cumsum(np.bincount(user, minlength=users), out=self.start[1:])
+        ordered_user, ordered_time = user[self.order], time[self.order]
         position = np.arange(len(user))
         first_of_second = np.ones(len(user), dtype=bool)
         first_of_second[1:] = (ordered_user[1:] != ordered_user[:-1]) | (
@@ -35,43 +38,41 @@ class Histories:
         )
         # Position of the first row of the same user and second: everything before it is history.
         bound = np.maximum.accumulate(np.where(first_of_second, position, 0))
-        self._ends = np.empty(len(user), dtype=np.int64)
-        self._ends[self._rows] = bound
+        self.end = np.empty(len(user), dtype=np.int64)
+        """(N,) position at which the history of each row ends."""
+        self.end[self.order] = bound
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Histories":
         """Index a data set."""
         return cls(dataset.user, dataset.time, len(dataset.users))
 
-    def before(self, row: int, user: int, length: int | None = None) -> npt.NDArray[np.int64]:
-        """Return the rows of the user strictly before a row, oldest first, at most the last `length`."""
-        start, end = self._starts[user], self._ends[row]
-        return self._rows[max(start, end - length) if length is not None else start : end]
+    def before(self, row: int, length: int | None = None) -> npt.NDArray[np.int64]:
+        """Return the rows of its user strictly before a row, oldest first, at most the last `length`."""
+        start, end = self.start[self.user[row]], self.end[row]
+        return self.order[max(start, end - length) if length is not None else start : end]
 
     def latest(self, user: int, length: int | None = None) -> npt.NDArray[np.int64]:
         """Return the last rows of a user, oldest first: the history of a question asked now."""
-        start, end = self._starts[user], self._starts[user + 1]
-        return self._rows[max(start, end - length) if length is not None else start : end]
+        start, end = self.start[user], self.start[user + 1]
+        return self.order[max(start, end - length) if length is not None else start : end]
 
-    def windows(
-        self, rows: npt.NDArray[Any], user: npt.NDArray[Any], length: int
-    ) -> npt.NDArray[np.int64]:
+    def windows(self, rows: npt.NDArray[Any], length: int) -> npt.NDArray[np.int64]:
         """Return (n, length) the last rows before each row, oldest first, -1 where there are fewer.
 
         Args:
             rows: (n,) row numbers.
-            user: (N,) user positions of all rows.
             length: how many rows of the history to take.
         """
-        return self._windows(self._starts[user[rows]], self._ends[rows], length)
+        return self._windows(self.start[self.user[rows]], self.end[rows], length)
 
     def latest_windows(self, users: npt.NDArray[Any], length: int) -> npt.NDArray[np.int64]:
         """Return (n, length) the last rows of each of n users, as `windows` does."""
-        return self._windows(self._starts[users], self._starts[users + 1], length)
+        return self._windows(self.start[users], self.start[users + 1], length)
 
     def latest_counts(self, users: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return (n,) how many rows each of n users has."""
-        counts: npt.NDArray[np.int64] = self._starts[users + 1] - self._starts[users]
+        counts: npt.NDArray[np.int64] = self.start[users + 1] - self.start[users]
         return counts
 
     def _windows(
@@ -79,18 +80,13 @@ class Histories:
     ) -> npt.NDArray[np.int64]:
         position = end[:, None] + np.arange(-length, 0)
         inside = position >= start[:, None]
-        if not len(self._rows):
+        if not len(self.order):
             return np.full(position.shape, -1, dtype=np.int64)
-        row = self._rows[np.where(inside, position, 0)]
+        row = self.order[np.where(inside, position, 0)]
         windows: npt.NDArray[np.int64] = np.where(inside, row, -1)
         return windows
 
-    def counts(self, rows: npt.NDArray[np.int64], user: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Return (n,) lengths of the whole histories of rows.
-
-        Args:
-            rows: (n,) row numbers.
-            user: (N,) user positions of all rows.
-        """
-        counts: npt.NDArray[np.int64] = self._ends[rows] - self._starts[user[rows]]
+    def counts(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return (n,) lengths of the whole histories of n rows."""
+        counts: npt.NDArray[np.int64] = self.end[rows] - self.start[self.user[rows]]
         return counts

@@ -111,7 +111,7 @@ class TimeLine:
 
     connection: Any
     first: int
-    """Seconds of the first row of the file."""
+    """Seconds of the earliest row that can be used."""
     rows: int
     """Rows of the file."""
 

@@ -36,11 +36,6 @@ class Encoder(Protocol):
     def score_pairs(self, users: IntArray, items: IntArray) -> Logits:
         """Return (n,) logits of pairs asked now, with all that the users did so far."""
 
-    def score_history(
-        self, history_items: IntArray, history_labels: IntArray, items: IntArray
-    ) -> Logits:
-        """Return (n,) logits of items for a person not in the data, oldest history row first."""
-
     def user_vectors(self) -> Vectors:
         """Return (U, dim) what train says of users; meaningless for those without train rows."""
 

@@ -37,7 +37,7 @@ class BiasEncoder:
         """Count; nothing is fitted yet."""
         self.config = config
         self._dataset = dataset
-        self._counts = Counts.of(dataset, histories)
+        self._counts = Counts(dataset, histories)
         self._weights: dict[str, npt.NDArray[np.float64]] = {}
 
     @property

@@ -132,13 +132,6 @@ class FactorEncoder(NeuralEncoder):
         return np.concatenate(pieces) if pieces else np.zeros(0)
 
     @torch.no_grad()
-    def score_history(
-        self, history_items: IntArray, history_labels: IntArray, items: IntArray
-    ) -> Logits:
-        """See Encoder; knows nothing of a stranger, so it scores items by their bias."""
-        return as_logits(self.module.item_bias[self.tensor(items)] + self.module.bias)
-
-    @torch.no_grad()
     def user_vectors(self) -> Vectors:
         """See Encoder."""
         return as_vectors(self.module.vectors()[0])

@@ -164,7 +164,7 @@ class SasRecEncoder(NeuralEncoder):
     @torch.no_grad()
     def score_rows(self, rows: IntArray) -> Logits:
         """See Encoder."""
-        windows = self.histories.windows(rows, self.dataset.user, self.config.history_length)
+        windows = self.histories.windows(rows, self.config.history_length)
         # Rows of one user in the same second share their history.
         unique, inverse = np.unique(windows, axis=0, return_inverse=True)
         score = self._score(self._ends(unique), inverse.reshape(-1), self.dataset.item[rows])
@@ -176,20 +176,6 @@ class SasRecEncoder(NeuralEncoder):
         unique, inverse = np.unique(users, return_inverse=True)
         windows = self.histories.latest_windows(unique, self.config.history_length)
         return self._score(self._ends(windows), inverse, items) + self._bias_of(users)
-
-    @torch.no_grad()
-    def score_history(
-        self, history_items: IntArray, history_labels: IntArray, items: IntArray
-    ) -> Logits:
-        """See Encoder; a stranger has no bias."""
-        length = self.config.history_length
-        window, labels = np.full((1, length), -1), np.zeros((1, length), dtype=np.int64)
-        if size := min(len(history_items), length):
-            window[0, -size:], labels[0, -size:] = history_items[-size:], history_labels[-size:]
-            user = self.module(self.tensor(window), self.tensor(labels))[:, -1]
-        else:
-            user = self.module.nothing[None]
-        return self._score(user, np.zeros(len(items), dtype=np.int64), items)
 
     @torch.no_grad()
     def user_vectors(self) -> Vectors:

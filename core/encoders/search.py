@@ -21,6 +21,7 @@ from core.encoders.course import Epoch, Training
 from core.encoders.load import make_encoder, open_encoder, save_encoder
 from core.encoders.metric import has_both_labels, valid_uauc
 from core.errors import EmptySplitError, TrainingDivergedError
+from core.files import sync
 from core.progress import Progress
 
 JOURNAL = "trials.json"
@@ -145,8 +146,7 @@ class _Search:
         save_encoder(folder, encoder, self._dataset, course)
         _write(folder / COURSE, asdict(course))
         for path in folder.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync(path)
 
     def _model_folder(self, trial: Trial) -> Path:
         return self._folder / f"best-{trial.trial}"

@@ -35,11 +35,10 @@ class TrainSequences:
         """Order train rows by user and time."""
         rows = dataset.rows("train")
         user = dataset.user[rows]
-        before = Histories(user, dataset.time[rows], len(dataset.users)).counts(
-            np.arange(len(rows)), user
-        )
-        by_user = np.argsort(user, kind="stable")
-        self._row, self._user, self._before = rows[by_user], user[by_user], before[by_user]
+        histories = Histories(user, dataset.time[rows], len(dataset.users))
+        by_user = histories.order
+        self._row, self._user = rows[by_user], user[by_user]
+        self._before = histories.counts(by_user)
         count = np.bincount(user, minlength=len(dataset.users))
         self._count = count
         self._position = np.arange(len(rows)) - (np.cumsum(count) - count)[self._user]

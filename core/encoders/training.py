@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from core.config.encode import EncodeConfig
 from core.encoders.course import Epoch, Training
 from core.errors import TrainingDivergedError
+from core.files import sync
 from core.progress import Bar, Progress
 
 CHECKPOINT = "encoder-checkpoint.safetensors"
@@ -179,8 +180,7 @@ class _Run:
         scratch = path.with_suffix(".partial")
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, scratch, metadata={"course": json.dumps(course)})
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(scratch)
         os.replace(scratch, path)  # noqa: PTH105  (the atomic form, spelled as in the store)
 
     def resume(self, path: Path) -> None:

@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from core.evaluation.rows import Floats, ScoredRows, Statistic, divide, value_of
-
-
-def auc(rows: ScoredRows) -> float | None:
-    """Return the AUC; None unless both labels occur."""
-    return value_of(auc_statistic(rows), rows.users)
+from core.evaluation.rows import Floats, ScoredRows, Statistic, divide
 
 
 def auc_statistic(rows: ScoredRows) -> Statistic:
-    """Prepare the AUC for weighted users: sorting happens once, for any number of weightings."""
+    """Prepare the AUC for weighted users: sorting happens once, for any number of weightings.
+
+    It is undefined unless both labels occur.
+    """
     liked = rows.label == 1
     order = np.argsort(rows.score[~liked], kind="stable")
     disliked_score, disliked_user = rows.score[~liked][order], rows.user[~liked][order]

@@ -33,14 +33,13 @@ def bias_scores(scores: Scores, dataset: Dataset, progress: Progress) -> Scores:
     """Fit the bias encoder with its default settings on train, and score the rows with it.
 
     Args:
-        scores: rows of the data set (`row` is not None).
+        scores: rows of the data set.
     Raises: EmptySplitError if train does not hold both labels.
     """
     from core.config.encode import EncodeConfig
     from core.data.histories import Histories
     from core.encoders.bias import BiasEncoder
 
-    assert scores.row is not None  # pairs outside the data set have no history to count
     encoder = BiasEncoder(EncodeConfig(encoder="bias"), dataset, Histories.of(dataset))
     with tempfile.TemporaryDirectory() as scratch:
         encoder.fit(Path(scratch), progress)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,10 +18,9 @@ OnDifferentRows = Literal["refuse", "intersect"]
 class Scores:
     """Labelled rows that one scorer scored, in the order of the data set."""
 
-    row: Integers | None
-    """(n,) rows of the data set; None if they are pairs that need not be in it."""
+    row: Integers
+    """(n,) rows of the data set."""
     user: Sequence[str]
-    item: Sequence[str]
     label: Integers
     score: Floats
     probability: Floats
@@ -31,18 +30,11 @@ class Scores:
     def __len__(self) -> int:
         return len(self.user)
 
-    def identity(self) -> list[Any]:
-        """Return what names each row: the row of the data set, else user and item."""
-        if self.row is not None:
-            return list(self.row.tolist())
-        return list(zip(self.user, self.item, strict=True))
-
     def take(self, index: Integers) -> "Scores":
         """Return the rows at these positions, in this order."""
         return Scores(
-            row=None if self.row is None else self.row[index],
+            row=self.row[index],
             user=[self.user[i] for i in index],
-            item=[self.item[i] for i in index],
             label=self.label[index],
             score=self.score[index],
             probability=self.probability[index],
@@ -54,7 +46,6 @@ class Scores:
         return Scores(
             row=self.row,
             user=self.user,
-            item=self.item,
             label=self.label,
             score=score,
             probability=probability,
@@ -73,7 +64,7 @@ def read_scores(path: Path, name: str) -> Scores:
         name: what to call it in messages.
     Raises: EmptySplitError if no row has a label.
     """
-    columns = ["row", "user", "item", "label", "score", "probability", "route"]
+    columns = ["row", "user", "label", "score", "probability", "route"]
     table = read_table(path, columns)
     label = table["label"].astype(np.float64)
     labelled = np.flatnonzero(~np.isnan(label))
@@ -82,20 +73,15 @@ def read_scores(path: Path, name: str) -> Scores:
             f"{name} has no row with a known label, so there is nothing to measure it by",
             hint="Score a split of the data set: thinkrec score --split test.",
         )
-    row = table["row"].astype(np.float64)[labelled]
-    known = not np.isnan(row).any()
     route = [table["route"][i] for i in labelled]
     scores = Scores(
-        row=row.astype(np.int64) if known else None,
+        row=table["row"][labelled].astype(np.int64),
         user=[table["user"][i] for i in labelled],
-        item=[table["item"][i] for i in labelled],
         label=label[labelled].astype(np.int64),
         score=table["score"][labelled],
         probability=table["probability"][labelled],
         route=route if any(route) else None,
     )
-    if scores.row is None:
-        return scores
     # In order, and once each: a file of pairs may name one twice.
     _, places = np.unique(scores.row, return_index=True)
     return scores.take(places)
@@ -104,30 +90,28 @@ def read_scores(path: Path, name: str) -> Scores:
 def on_same_rows(
     scores: Mapping[str, Scores], on_different_rows: OnDifferentRows
 ) -> dict[str, Scores]:
-    """Bring scores onto the same rows in the same order.
+    """Bring scores onto the same rows in the order of the data set.
 
     Raises: MismatchError if the rows differ and `on_different_rows` is refuse, EmptySplitError if no
         row is common to all.
     """
-    identities = {name: table.identity() for name, table in scores.items()}
-    first_name, first = next(iter(identities.items()))
-    common = set(first).intersection(*identities.values())
-    for name, identity in identities.items():
-        shared = len(set(first).intersection(identity))
-        if on_different_rows == "refuse" and not len(first) == len(identity) == shared:
+    first_name, first = next(iter(scores.items()))
+    common = first.row
+    for name, table in scores.items():
+        shared = len(np.intersect1d(first.row, table.row))
+        if on_different_rows == "refuse" and not len(first) == len(table) == shared:
             raise MismatchError(
-                f"{first_name} has {len(first)} rows and {name} has {len(identity)}, {shared} of "
+                f"{first_name} has {len(first)} rows and {name} has {len(table)}, {shared} of "
                 "them the same: figures over different rows do not compare",
                 hint="Score the same split with each, or use --on-different-rows intersect.",
             )
-    if not common:
+        common = np.intersect1d(common, table.row)
+    if not len(common):
         raise EmptySplitError(
             f"no row was scored by all of {', '.join(scores)}",
             hint="Score the same split of the same data set with each.",
         )
-    order = [key for key in dict.fromkeys(first) if key in common]
-    aligned = {}
-    for name, table in scores.items():
-        place = {key: index for index, key in reversed(list(enumerate(identities[name])))}
-        aligned[name] = table.take(np.array([place[key] for key in order], dtype=np.int64))
-    return aligned
+    return {
+        name: table.take(np.intersect1d(table.row, common, return_indices=True)[1])
+        for name, table in scores.items()
+    }

@@ -32,14 +32,13 @@ def slices_of(
         routes: scorer -> (n,) route of its gate, where there is one.
     """
     found: dict[str, Mask] = {"all": np.ones(len(scores), dtype=bool)}
-    warm = _warm(scores, dataset)
+    warm = dataset.warm[scores.row].astype(bool)
     found |= {"warm": warm, "cold": ~warm}
-    if scores.row is not None:
-        lengths = Histories.of(dataset).counts(scores.row, dataset.user)
-        for start, after in zip(HISTORY_STARTS, (*HISTORY_STARTS[1:], None), strict=True):
-            name = f"history={start}+" if after is None else f"history={start}-{after - 1}"
-            inside = lengths >= start if after is None else (lengths >= start) & (lengths < after)
-            found[name] = inside
+    lengths = Histories.of(dataset).counts(scores.row)
+    for start, after in zip(HISTORY_STARTS, (*HISTORY_STARTS[1:], None), strict=True):
+        name = f"history={start}+" if after is None else f"history={start}-{after - 1}"
+        inside = lengths >= start if after is None else (lengths >= start) & (lengths < after)
+        found[name] = inside
     grouped = {
         name: [None if (own := of_user.get(user)) is None else str(own) for user in scores.user]
         for name, of_user in (groups or {}).items()
@@ -67,13 +66,3 @@ def _partitions(kind: str, values: Mapping[str, Sequence[str | None]]) -> dict[s
         for part in sorted({part for part in parts if part}):
             found[f"{kind}={part} by {name}"] = np.array([one == part for one in parts], dtype=bool)
     return found
-
-
-def _warm(scores: Scores, dataset: Dataset) -> Mask:
-    if scores.row is not None:
-        return dataset.warm[scores.row].astype(bool)
-    train = dataset.rows("train")
-    users = {dataset.users[index] for index in np.unique(dataset.user[train])}
-    items = {dataset.items[index] for index in np.unique(dataset.item[train])}
-    pairs = zip(scores.user, scores.item, strict=True)
-    return np.array([user in users and item in items for user, item in pairs])

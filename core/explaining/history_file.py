@@ -1,5 +1,8 @@
 """The history of somebody who is not in the data, from a file."""
 
+import math
+from contextlib import suppress
+
 from core.data.dataset import Dataset
 from core.errors import BadValueError, MissingColumnError
 from core.scoring.questions import read_texts, row_is_told
@@ -37,9 +40,8 @@ def _label(value: str, column: str, threshold: float, where: str) -> int:
     if column == "label" and word in _YES | _NO:
         return int(word in _YES)
     if column == "rating":
-        try:
-            return int(float(word) > threshold)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            if math.isfinite(rating := float(word)):
+                return int(rating > threshold)
     wanted = "yes or no" if column == "label" else "a number"
     raise BadValueError(f"{where}: {column} {value!r} is not {wanted}", hint=f"Write {wanted}.")

@@ -113,8 +113,8 @@ def cohens_d(values: Floats, group: npt.NDArray[np.int32]) -> float | None:
     """Return the separation of groups: |mean difference| / pooled standard deviation, averaged.
 
     The average is over dimensions and pairs of groups. The pooled variance weighs each group's unbiased variance by
-    its size less one. Pairs without two users in all beyond one per group, and dimensions in which a
-    pair does not vary, are left out; None if nothing remains.
+    its size less one. Pairs of groups of one user each, and dimensions in which a pair does not vary, are left
+    out; None if nothing remains.
 
     Args:
         values: (n, d) vectors.

@@ -99,20 +99,20 @@ class MixtureLinear(nn.Module):
         mixed = (low * root).sum(-2, keepdim=True) * root
         return out + mixed.flatten(-2) @ self.stack_b
 
-    def add_to(self, out: Tensor, x: Tensor, spread: Tensor | None = None) -> None:
+    def add_to(self, out: Tensor, x: Tensor, spread: Tensor) -> None:
         """Add the weighted LoRAs of (T, in) x to (T, out), in place; rule exact only.
 
         Args:
-            spread: weights as spread() gives them; those of the running batch if None.
+            spread: weights as spread() gives them.
         """
         low = x @ self.stack_a.T
-        low *= self.spread() if spread is None else spread
+        low *= spread
         out.addmm_(low, self.stack_b)
 
-    def add_backward_to(self, d_x: Tensor, grad: Tensor, spread: Tensor | None) -> None:
+    def add_backward_to(self, d_x: Tensor, grad: Tensor, spread: Tensor) -> None:
         """Add the gradient through the weighted LoRAs to that of x, in place; rule exact only."""
         d_low = grad @ self.stack_b.T
-        d_low *= self.spread() if spread is None else spread
+        d_low *= spread
         d_x.addmm_(d_low, self.stack_a)
 
     def spread(self) -> Tensor:

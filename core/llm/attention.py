@@ -29,11 +29,11 @@ class Block:
     """(queries, own) 0 or -inf, in the number format of the scores."""
 
 
-def causal_blocks(start: int, length: int, like: Tensor, size: int = BLOCK_QUERIES) -> list[Block]:
+def causal_blocks(start: int, length: int, like: Tensor) -> list[Block]:
     """Return the blocks of a sequence of `length` tokens that begins at `start` of the flat batch."""
     blocks = []
-    for first in range(start, start + length, size):
-        own = slice(first, min(first + size, start + length))
+    for first in range(start, start + length, BLOCK_QUERIES):
+        own = slice(first, min(first + BLOCK_QUERIES, start + length))
         mask = _causal(own.stop - own.start, like)
         blocks.append(Block(queries=own, keys=slice(start, first), own=own, mask=mask))
     return blocks
@@ -49,7 +49,7 @@ def branch_blocks(
     blocks, at = [], 0
     while at < len(lengths):
         count, total = 1, lengths[at]
-        while at + count < len(lengths) and total + lengths[at + count] <= size:
+        while at + count < len(lengths) and total + lengths[at + count] <= BLOCK_QUERIES:
             total += lengths[at + count]
             count += 1
         owner = torch.repeat_interleave(

@@ -24,7 +24,7 @@ model was never trained."""
 _USABLE = "Use a model built like Llama, for instance Llama, Mistral, Qwen, SmolLM, Granite, Phi-3 or OLMo 2."
 _TRIAL = 9
 """Tokens on which the loop here is tried against the stock one: one short sequence, as every opening pays for it."""
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25}
 """Share of the logits' spread by which rounding may move them. With bfloat16 transformers itself is .15 away from its
 own logits in float32 (SmolLM2-135M, emulated instructions); another computation moves them by tens of per cent."""
 

@@ -29,6 +29,8 @@ def pick_device(wanted: str = "auto") -> torch.device:
         raise ConfigError(
             f"device {wanted!r} is no device", hint="Use auto, cpu, cuda or cuda:N."
         ) from problem
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"nothing here runs on {wanted!r}", hint="Use auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"no device {wanted!r}: this machine has {torch.cuda.device_count()} GPUs",

@@ -67,10 +67,11 @@ class Adapted:
             return None
         return lane_mask(x, drop.p)
 
-    def forward(self, x: Tensor, factor: Tensor | None = None) -> Tensor:
-        """Return (T, out) for (T, in); without a factor there is no dropout, and gates are those of the batch."""
+    def forward(self, x: Tensor, factor: Tensor | None) -> Tensor:
+        """Return (T, out) for (T, in) and what draw_factor gave for it."""
         out = linear(x, self._weight, self._bias)
         if self._mixture is not None:
+            assert factor is not None
             self._mixture.add_to(out, x, factor)
         elif self._lora is not None:
             down, up = self._factors(x.dtype)
@@ -90,6 +91,7 @@ class Adapted:
         """
         d_x = grad @ self._weight
         if self._mixture is not None:
+            assert factor is not None
             self._mixture.add_backward_to(d_x, grad, factor)
         if self._lora is None:
             return d_x, ()

@@ -14,8 +14,6 @@ from core.llm.memory import keep_freed_memory
 from core.llm.quiet import quiet_transformers
 from core.progress import Progress
 
-__all__ = ["Base", "base_digest", "base_folder", "load_base"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
@@ -29,7 +27,6 @@ class Base:
     """Sha256 that stands for weights, configuration and tokenizer in keys and contracts."""
     spec: str
     """How to ask for it again from anywhere: a resource's name, the full path of a folder, or a hub id."""
-    folder: Path
     device: torch.device
     dtype: torch.dtype
 
@@ -62,7 +59,6 @@ def load_base(
         tokenizer=tokenizer,
         digest=base_digest(spec, progress),
         spec=str(folder.resolve()) if named else spec,
-        folder=folder,
         device=place,
         dtype=number_format,
     )

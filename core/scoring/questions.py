@@ -1,6 +1,6 @@
 """Which pairs to score: rows of a split, pairs of a file, or candidates of a user."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from core.config.score import ScoreConfig
 from core.data import spill
 from core.data.dataset import Dataset
+from core.data.readers.files import any_file
 from core.data.sql import identifier, literal, scan
 from core.data.tables import TableWriter
 from core.errors import (
@@ -21,7 +22,6 @@ from core.errors import (
     EmptySplitError,
     EncodingError,
     MissingColumnError,
-    MissingFileError,
     ThinkRecError,
 )
 from core.scoring.language import Scored
@@ -271,39 +271,25 @@ def row_is_told(path: str, row: int) -> Iterator[None]:
         raise type(problem)(f"{path}: row {row}: {problem}", hint=problem.hint) from None
 
 
-def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[str]:
-    """Make a view `given` of a CSV, TSV, JSONL or Parquet file: row number n from 1, and all columns as text.
+def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> Sequence[str]:
+    """Make a table `given` of a file of any format that ingest reads: row number n from 1, and all columns as text.
 
     Returns: the names of its columns.
-    Raises: MissingFileError, MissingColumnError, BadValueError.
+    Raises: MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError.
     """
     import duckdb
 
-    if not Path(path).is_file():
-        raise MissingFileError(f"no file {path}", hint="Check the path.")
-    if not Path(path).stat().st_size:
-        raise EmptyFileError(f"{path} is empty", hint=f"Give rows of {', '.join(columns)}.")
-    suffixes = Path(path).suffixes
-    reader = scan("read_csv", path, "all_varchar = true")
-    if ".parquet" in suffixes:
-        reader = scan("read_parquet", path)
-    elif ".jsonl" in suffixes or ".json" in suffixes:
-        reader = scan("read_json", path, "format = 'newline_delimited'")
+    file = any_file(Path(path))
+    for column in columns:
+        if column not in file.columns:
+            raise MissingColumnError(
+                f"{path} has no column '{column}' (it has {', '.join(file.columns)})",
+                hint=f"Name its columns {', '.join(columns)}.",
+            )
+    texts = ", ".join(f"{identifier(name)}::varchar as {identifier(name)}" for name in file.columns)
     try:
-        names = [
-            row[0] for row in connection.execute(f"describe select * from {reader}").fetchall()
-        ]
-        for column in columns:
-            if column not in names:
-                raise MissingColumnError(
-                    f"{path} has no column '{column}' (it has {', '.join(names)})",
-                    hint=f"Name its columns {', '.join(columns)}.",
-                )
-        texts = ", ".join(
-            f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in names
-        )
         connection.execute(
-            f"create table given as select row_number() over () as n, {texts} from {reader}"
+            f"create table given as select row_number() over () as n, {texts} from {file.relation()}"
         )
     except duckdb.Error as problem:
         if "utf-8" in str(problem).lower() or "utf8" in str(problem).lower():
@@ -314,7 +300,7 @@ def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> list[st
             f"{path} cannot be read: {str(problem).splitlines()[0]}",
             hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
         ) from problem
-    return names
+    return file.columns
 
 
 def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:

@@ -123,7 +123,7 @@ def _name(config: AugmentConfig, inputs: Mapping[str, Sequence[Artifact]]) -> st
 def _resources(config: AugmentConfig) -> Mapping[str, str]:
     if config.model is None or config.model.startswith(_REMOTE):
         return {}
-    from core.llm.load import base_digest
+    from core.llm.identity import base_digest
 
     return {"model": base_digest(config.model)}
 

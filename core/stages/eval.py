@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.errors import ConfigError
-from core.stages.ancestry import ancestor, is_made_from, require_same_dataset
+from core.stages.ancestry import ancestor, is_made_from
 from core.stages.base import Input, Stage, Work
 
 if TYPE_CHECKING:
@@ -27,14 +27,12 @@ def make(work: Work[EvalConfig]) -> None:
     from core.evaluation.baselines import CONSTANT
     from core.stages.eval_report import write_report
 
-    store = work.context.store
     if work.config.bleurt and not work.inputs["explanations"]:
         raise ConfigError(
             "--bleurt measures reasons, and no explanation was named",
             hint="Name explanations, too: thinkrec explain --sample 200 makes some.",
         )
     scored, explained = scores_measured(work.inputs), work.inputs["explanations"]
-    require_same_dataset(store, *scored, *explained, work.input("dataset"))
     dataset = Dataset.open(work.input("dataset").folder)
     measured = _measure_scores(work, dataset)
     told, differ = _measure_explanations(work, dataset)
@@ -186,7 +184,7 @@ def _scorers(
     scorers = {baselines.CONSTANT: baselines.constant_scores(first, dataset)}
     names = dict(zip(scorer_names(store, given), given, strict=True))
     counts = [name for name, artifact in names.items() if is_bias(scorer_of(store, artifact))]
-    if not counts and first.row is not None:
+    if not counts:
         scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, work.progress)
         counts = [baselines.BIAS]
     scorers |= {name: aligned[artifact.reference] for name, artifact in names.items()}
@@ -221,13 +219,11 @@ def _groups(work: Work[EvalConfig]) -> dict[str, dict[str, int]]:
 
 
 def _split(scores: "Scores", dataset: "Dataset") -> str:
-    """Return the split that all rows are of; `mixed` for several, `pairs` outside the data set."""
+    """Return the split that all rows are of; `mixed` for several."""
     import numpy as np
 
     from core.data.dataset import SPLITS
 
-    if scores.row is None:
-        return "pairs"
     found = np.unique(dataset.split[scores.row])
     return SPLITS[found[0]] if len(found) == 1 else "mixed"
 

@@ -80,7 +80,6 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         machine=_machine(),
         program_version=store.program_version,
         seed=config.seed,
-        k=config.k,
         samples=config.bootstrap_samples,
         lines=measured.lines,
         comparisons=measured.comparisons,

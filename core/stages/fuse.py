@@ -1,5 +1,6 @@
 """fuse: experts or an adapter, encoder -> model. Weights and route of every user, the projector, plain adapters."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,7 +48,7 @@ def make(work: Work[FuseConfig]) -> None:
 
     config = work.config
     dataset = Dataset.open(work.input("dataset").folder)
-    routing = _route(work)
+    routing = _route(work, dataset.users)
     _write_weights(work.draft.folder / "weights.parquet", dataset.users, routing)
     facts: dict[str, Any] = {
         "fusion": config.fusion,
@@ -81,7 +82,7 @@ def _source(work: Work[FuseConfig]) -> Artifact:
     return source
 
 
-def _route(work: Work[FuseConfig]) -> "Routing":
+def _route(work: Work[FuseConfig], ids: Sequence[str]) -> "Routing":
     """Weigh the experts for every user; without experts all users go the same way."""
     import numpy as np
 
@@ -92,7 +93,7 @@ def _route(work: Work[FuseConfig]) -> "Routing":
     if source.kind == "experts":
         # Cosines between the vectors of two encoders mean nothing, whatever their width.
         require_descent(work.context.store, source, work.input("encoder"), has_vectors)
-    users, trained = read_vectors(work.input("encoder").file("user_vectors.parquet"))
+    users, trained = read_vectors(work.input("encoder"), "user", ids)
     if source.kind == "adapter":
         return route_alike(len(users))
     table = read_rows(source.file("representations.parquet"))

@@ -1,7 +1,6 @@
 """What stands behind an artifact: all it was made from, each with the command that makes it again."""
 
 import dataclasses
-import importlib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from artifacts.store import Artifact, Store
 from core.config.base import Config
 from core.config.ingest import implied_rules
 from core.stages.base import Stage
-from core.stages.commands import STAGE_COMMANDS
+from core.stages.commands import STAGE_COMMANDS, load_stage
 
 if TYPE_CHECKING:
     from core.evaluation.report.material import Origin
@@ -54,7 +53,6 @@ def origin(store: Store, artifact: Artifact) -> "Origin":
     dtype = f", {summary['dtype']}" if summary.get("dtype") else ""
     return Origin(
         reference=artifact.reference,
-        kind=artifact.kind,
         key=artifact.key,
         command=command_line(artifact.kind, manifest.parameters, inputs, manifest.resources),
         inputs=tuple(reference for references in inputs.values() for reference in references),
@@ -126,12 +124,7 @@ def _left_out(stage: Stage[Any], name: str, typed: Mapping[str, Any]) -> tuple[s
 
 
 def _stage_of(kind: str) -> Stage[Any] | None:
-    for command in STAGE_COMMANDS:
-        module = importlib.import_module(f"core.stages.{command.replace('-', '_')}")
-        if module.STAGE.kind == kind:
-            found: Stage[Any] = module.STAGE
-            return found
-    return None
+    return next((stage for stage in map(load_stage, STAGE_COMMANDS) if stage.kind == kind), None)
 
 
 def _flag(field: "dataclasses.Field[Config]", value: Any) -> list[str]:

@@ -16,7 +16,7 @@ recipe resumable: a step whose work was done before is a hit, whoever did it.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,6 @@ class Recipe:
     def depends_on(self, step: Step) -> list[str]:
         """Return the ids of the steps that must be done before a step."""
         return _depends_on(step, self.steps)
-
-
-@dataclass(kw_only=True)
-class _Reader:
-    """What reading needs to know: where the recipe came from, and the ids of its steps."""
-
-    where: str
-    ids: list[str] = field(default_factory=list)
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -150,37 +142,38 @@ def read_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
             f"{where}: next = {suggested!r} is no list of commands",
             hint='Put them into brackets: next = ["thinkrec list"].',
         )
-    reader = _Reader(where=where, ids=list(tables))
-    shared = _shared_settings(reader, settings, tables)
-    steps = [_read_step(reader, step_id, table, shared) for step_id, table in tables.items()]
-    steps = _check_inputs(reader, steps)
+    shared = _shared_settings(where, settings, tables)
+    steps = [
+        _read_step(f"{where} [step.{step_id}]", step_id, table, shared)
+        for step_id, table in tables.items()
+    ]
+    steps = _check_inputs(where, steps)
     return Recipe(
         name=str(content.get("name", where)),
         about=str(content.get("about", "")),
-        steps=tuple(_in_order(reader, steps)),
+        steps=tuple(_in_order(where, steps)),
         next=tuple(suggested),
     )
 
 
 def _shared_settings(
-    reader: _Reader, settings: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]
+    where: str, settings: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return [settings] with underscores; each must be a setting of at least one step."""
     known: set[str] = set()
     for table in tables.values():
         if table.get("command") in STAGE_COMMANDS:
             known |= {f.name for f in fields(load_stage(table["command"]).config)}
-    shared = with_underscores(settings, where=f"{reader.where} [settings]")
+    shared = with_underscores(settings, where=f"{where} [settings]")
     for key in shared:
         if key not in known:
-            raise unknown(f"{reader.where} [settings]", "setting", key, known)
+            raise unknown(f"{where} [settings]", "setting", key, known)
     return shared
 
 
 def _read_step(
-    reader: _Reader, step_id: str, table: Mapping[str, Any], shared: Mapping[str, Any]
+    where: str, step_id: str, table: Mapping[str, Any], shared: Mapping[str, Any]
 ) -> Step:
-    where = f"{reader.where} [step.{step_id}]"
     command = table.get("command")
     if command not in STAGE_COMMANDS:
         if command is None:
@@ -234,12 +227,12 @@ def _origins(where: str, key: str, value: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _check_inputs(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
+def _check_inputs(recipe: str, steps: Sequence[Step]) -> list[Step]:
     """Check every named input and settle the ones nobody named from the earlier steps."""
     by_id = {step.id: step for step in steps}
     settled = []
     for position, step in enumerate(steps):
-        where = f"{reader.where} [step.{step.id}]"
+        where = f"{recipe} [step.{step.id}]"
         for other in step.after:
             if other not in by_id:
                 raise unknown(where, "step", other, by_id)
@@ -332,7 +325,7 @@ def _depends_on(step: Step, steps: Sequence[Step]) -> list[str]:
     return [origin for origin in dict.fromkeys([*named, *step.after]) if origin in ids]
 
 
-def _in_order(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
+def _in_order(where: str, steps: Sequence[Step]) -> list[Step]:
     """Sort so that every step stands after those it needs, else in the order of the file."""
     ordered: list[Step] = []
     waiting = list(steps)
@@ -342,7 +335,7 @@ def _in_order(reader: _Reader, steps: Sequence[Step]) -> list[Step]:
         if ready is None:
             names = ", ".join(step.id for step in waiting)
             raise RecipeError(
-                f"{reader.where}: steps wait for each other: {names}",
+                f"{where}: steps wait for each other: {names}",
                 hint="Remove one of the inputs or `after` entries that close the circle.",
             )
         waiting.remove(ready)

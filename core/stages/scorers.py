@@ -178,28 +178,18 @@ def read_routing(model: Artifact, users: Sequence[str], *, cold: bool = False) -
     )
 
 
-def read_vectors(path: Path) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]":
-    """Return (n, d) vectors of a vector table and (n,) whether each was trained."""
-    import numpy as np
-
-    from core.data.tables import read_table
-
-    table = read_table(path, ["vector", "trained"])
-    return np.array(table["vector"], dtype=np.float32), np.asarray(table["trained"])
-
-
 def read_projected(
     encoder: Artifact, dataset: "Dataset"
 ) -> "tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], Trained]":
     """Return the vectors that a projector reads of a data set's users and items, and which of them were trained."""
     from core.text.prompts import Trained
 
-    users, known_users = _vectors_of(encoder, "user", dataset.users)
-    items, known_items = _vectors_of(encoder, "item", dataset.items)
+    users, known_users = read_vectors(encoder, "user", dataset.users)
+    items, known_items = read_vectors(encoder, "item", dataset.items)
     return (users, items), Trained(users=known_users, items=known_items)
 
 
-def _vectors_of(
+def read_vectors(
     encoder: Artifact, what: str, ids: Sequence[str]
 ) -> "tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]":
     """Return (n, d) vectors of ids and (n,) whether each was trained; zeros for an id that it does not know."""

@@ -20,16 +20,14 @@ JOURNAL = "replies.jsonl"
 def make(work: Work[SynthesizeConfig]) -> None:
     """Choose rows, have them explained, write the traces."""
     from core.data.dataset import Dataset
-    from core.stages.ancestry import require_same_dataset
+    from core.stages.language import open_keywords
     from core.text.cases import build_cases
     from core.text.traces import count_statuses
 
     config = work.config
-    keywords = work.optional("keywords")
-    require_same_dataset(work.context.store, work.input("dataset"), keywords)
     dataset = Dataset.open(work.input("dataset").folder)
     rows = _sampled(dataset, config)
-    words = _keywords(keywords.file("keywords.parquet") if keywords else None, dataset)
+    words = open_keywords(work.optional("keywords"), dataset) or [[] for _ in dataset.items]
     cases = build_cases(dataset, rows, keywords=words, history_length=config.history_length)
     traces, facts = _explained(work, cases)
     counts = count_statuses(traces)
@@ -67,18 +65,6 @@ def _sampled(dataset: "Dataset", config: SynthesizeConfig) -> list[int]:
         )
         rows += sample_rows(dataset, split, sampling).tolist()
     return sorted(rows)
-
-
-def _keywords(path: Any, dataset: "Dataset") -> list[list[str]]:
-    """Return the keywords of every item; empty lists where there are none."""
-    from core.data.tables import read_table
-
-    words: list[list[str]] = [[] for _ in dataset.items]
-    if path is not None:
-        table = read_table(path, ["item_index", "keywords"])
-        for index, listed in zip(table["item_index"], table["keywords"], strict=True):
-            words[index] = list(listed or ())
-    return words
 
 
 def _explained(
@@ -180,7 +166,7 @@ def _write(work: Work[SynthesizeConfig], traces: "Sequence[Trace]") -> None:
 def _resources(config: SynthesizeConfig) -> Mapping[str, str]:
     if config.teacher != "local":
         return {}
-    from core.llm.load import base_digest
+    from core.llm.identity import base_digest
 
     return {"teacher": base_digest(config.model or DEFAULT_LOCAL_MODEL)}
 

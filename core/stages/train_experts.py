@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.config.training import LossConfig, MixConfig, TrainExpertsConfig
-from core.stages.ancestry import ancestor, require_descent, require_same_dataset
+from core.stages.ancestry import ancestor, require_descent
 from core.stages.base import Input, Stage, Work
 from core.stages.encode import has_vectors
 from core.stages.language import (
@@ -51,7 +51,6 @@ def make(work: Work[TrainExpertsConfig]) -> None:
         )
     only = config.only_groups if config.add_group is None else (config.add_group,)
     members = members_of(groups, only)
-    require_same_dataset(work.context.store, work.input("dataset"), work.input("adapter"))
     representations = []
     if kept is not None:
         require_descent(work.context.store, kept, work.input("adapter"))

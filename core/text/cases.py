@@ -75,7 +75,7 @@ def build_cases(
     """
     histories = Histories.of(dataset)
     asked = np.asarray(rows, dtype=np.int64)
-    evidence = Counts.of(dataset, histories).for_rows(asked)
+    evidence = Counts(dataset, histories).for_rows(asked)
     facts = [
         ItemFacts(
             title=" ".join(dataset.titles[index].split()),
@@ -99,7 +99,7 @@ def build_cases(
                 label=int(dataset.label[row]),
                 history=tuple(
                     Seen(facts=facts[dataset.item[past]], liked=bool(dataset.label[past]))
-                    for past in histories.before(row, user, history_length)
+                    for past in histories.before(row, history_length)
                 ),
                 target=facts[item],
                 liked_so_far=int(evidence.user_likes[place]),
@@ -136,7 +136,7 @@ def sample_rows(dataset: Dataset, split: SplitName, sampling: Sampling) -> npt.N
     wanted = min(sampling.count, len(rows))
     generator = np.random.default_rng([sampling.seed, SPLITS.index(split)])
     shuffled = generator.permutation(rows)
-    lengths = Histories.of(dataset).counts(shuffled, dataset.user)
+    lengths = Histories.of(dataset).counts(shuffled)
     shuffled = shuffled[np.argsort(lengths < sampling.least_history, kind="stable")]
     liked = shuffled[dataset.label[shuffled] == 1]
     others = shuffled[dataset.label[shuffled] == 0]

@@ -6,9 +6,9 @@ is replayed from a journal.
 """
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 Finish = Literal["stop", "length", "refused", "rejected", "unanswered"]
@@ -46,13 +46,6 @@ class Reply:
 
 
 Conversation = Generator[Request, Reply, T]
-
-
-class Chat(Protocol):
-    """A model that holds conversations."""
-
-    def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
-        """Return the results in the order given; `done` is called after each conversation."""
 
 
 def without_thinking(text: str) -> str:

@@ -93,7 +93,7 @@ class EndpointChat:
         self._length_name = _LENGTH_NAMES[0]
 
     def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
-        """Hold all conversations; see core.text.chat.Chat.
+        """Return the results of conversations in the order given; `done` is called after each.
 
         Raises: TeacherError as soon as the endpoint is of no use; replies that are under way still
             reach the journal.

@@ -57,16 +57,16 @@ class Prior(Protocol):
 class Examples:
     """Makes examples from rows, from pairs asked now, or from a history given as it is."""
 
-    def __init__(self, dataset: Dataset, histories: Histories | None = None) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         """Index a data set once."""
         self.dataset = dataset
-        self.histories = histories or Histories.of(dataset)
+        self.histories = Histories.of(dataset)
         self.prior: Prior | None = None
 
     @cached_property
     def counts(self) -> Counts:
         """The counts before every row; an encoder that scores needs none."""
-        return Counts.of(self.dataset, self.histories)
+        return Counts(self.dataset, self.histories)
 
     def told(self, prior: Prior) -> Self:
         """Return examples over the same data that tell the chance by counts, too."""
@@ -77,8 +77,8 @@ class Examples:
     def of_rows(self, rows: npt.NDArray[Any], length: int) -> list[Example]:
         """Make one example per row, with the last `length` items before it."""
         users = self.dataset.user[rows]
-        longest = int(self.histories.counts(rows, self.dataset.user).max(initial=0))
-        windows = self.histories.windows(rows, self.dataset.user, min(length, longest))
+        longest = int(self.histories.counts(rows).max(initial=0))
+        windows = self.histories.windows(rows, min(length, longest))
         prior = None if self.prior is None else self.prior.score_rows(rows)
         evidence = self.counts.for_rows(rows)
         return self._assemble(users, self.dataset.item[rows], windows, evidence, prior)

@@ -55,7 +55,7 @@ class LocalChat:
         self._control = re.compile("|".join(map(re.escape, added))) if added else None
 
     def run(self, conversations: Sequence[Conversation[T]], done: Callable[[], None]) -> list[T]:
-        """Hold all conversations; see core.text.chat.Chat."""
+        """Return the results of conversations in the order given; `done` is called after each."""
         results: dict[int, T] = {}
         pending: dict[int, Request] = {}
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import TrainingDivergedError
 from core.evaluation.intervals import resample
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
@@ -47,11 +48,15 @@ class Validator:
         }
 
     def scored(self) -> ScoredRows:
-        """Score the rows with the weights as they are."""
+        """Score the rows with the weights as they are. Raises: TrainingDivergedError if a score is not finite."""
         if not len(self.prompts):
             return ScoredRows.of([], [], [], [])
         with NoDropout(self.model):
             score = self.scorer.score(self.prompts, self.columns).score(self.relevance)
+        if not np.isfinite(score).all():
+            raise TrainingDivergedError(
+                "the scores of valid rows are not finite numbers", hint="Lower --lr-peak."
+            )
         return ScoredRows.of(self.users, self.labels, score, 1 / (1 + np.exp(-score)))
 
 

@@ -16,7 +16,7 @@ from core.data.readers.files import (
 )
 from core.data.readers.markup import plain, whole
 from core.data.readers.source import ItemSource, Source
-from core.data.readers.streams import existing_file, existing_folder
+from core.data.readers.streams import existing_folder
 from core.data.sql import identifier
 from core.errors import MissingFileError
 
@@ -28,9 +28,6 @@ _PRODUCT = ("asin", "title", "brand", "category", "description")
 
 def files(config: IngestConfig) -> dict[str, Path]:
     """Return role -> file; in a folder, metadata is the file named meta_*. Raises: MissingFileError."""
-    if config.interactions is not None:
-        named = {"interactions": config.interactions, "items": config.items}
-        return {role: existing_file(Path(path)) for role, path in named.items() if path is not None}
     folder = existing_folder(Path(config.path or "."))
     names = sorted(path for path in folder.iterdir() if path.name.endswith(_JSON + _RATINGS_ONLY))
     items = [path for path in names if path.name.startswith(_META)]

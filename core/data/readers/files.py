@@ -312,7 +312,7 @@ def broken_json(path: Path, line: int, what: str) -> BadValueError:
     """Build the error for a line that is not a JSON object."""
     return BadValueError(
         f"{path}: line {line}: broken JSON ({what})",
-        hint="Correct the line, one object is wanted on each, or leave such rows out with --bad-rows reject.",
+        hint="Correct the line, one object is wanted on each; ingest leaves such rows out with --bad-rows reject.",
     )
 
 

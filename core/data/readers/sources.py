@@ -7,6 +7,7 @@ from types import ModuleType
 from core.config.ingest import IngestConfig
 from core.data.readers import amazon, movielens, recbole, table, yelp
 from core.data.readers.source import Source
+from core.data.readers.streams import existing_file
 
 _READERS: Mapping[str, ModuleType] = {
     "amazon": amazon,
@@ -19,7 +20,10 @@ _READERS: Mapping[str, ModuleType] = {
 
 
 def source_files(config: IngestConfig) -> dict[str, Path]:
-    """Return role -> file of a source that lies on disk. Raises: MissingFileError."""
+    """Return role -> file of a source: those that are named, or those of its folder. Raises: MissingFileError."""
+    if config.interactions is not None:
+        named = {"interactions": config.interactions, "items": config.items}
+        return {role: existing_file(Path(path)) for role, path in named.items() if path is not None}
     found: dict[str, Path] = _reader(config).files(config)
     return found
 
@@ -29,8 +33,7 @@ def open_source(config: IngestConfig) -> Source:
 
     Raises: MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError.
     """
-    reader = _reader(config)
-    source: Source = reader.read(config, reader.files(config))
+    source: Source = _reader(config).read(config, source_files(config))
     return source
 
 

@@ -7,17 +7,7 @@ from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
-from core.data.readers.streams import existing_file
 from core.data.sql import identifier, literal
-
-
-def files(config: IngestConfig) -> dict[str, Path]:
-    """Return role -> file. Raises: MissingFileError."""
-    assert config.interactions is not None  # IngestConfig sees to it
-    found = {"interactions": existing_file(Path(config.interactions))}
-    if config.items is not None:
-        found["items"] = existing_file(Path(config.items))
-    return found
 
 
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
@@ -82,7 +72,7 @@ def _categories(file: TableFile, name: str | None, separator: str | None) -> str
     if name is None:
         return "[]::VARCHAR[]"
     if name in file.lists:
-        return identifier(name)
+        return _named(f"from_json(to_json({identifier(name)}), '[\"VARCHAR\"]')")
     text = f"({identifier(name)})::VARCHAR"
     listed = (
         f"CASE WHEN json_valid({text}) THEN from_json({text}, '[\"VARCHAR\"]') "
@@ -100,6 +90,8 @@ def _categories(file: TableFile, name: str | None, separator: str | None) -> str
 
 def _named(listed: str) -> str:
     """Return SQL for a list with objects replaced by their names."""
-    pattern = literal("""["']?name["']?\\s*:\\s*["']?([^"',}]*)""")
-    name = f"regexp_extract(entry, {pattern}, 1)"
+    begins = r"""[{,\s]["']?name["']?\s*:\s*"""
+    spelled = literal(begins + r"""(?:"([^"]*)"|'([^']*)'|([^"',}\]]+))""")
+    found = " || ".join(f"regexp_extract(entry, {spelled}, {group})" for group in (1, 2, 3))
+    name = f"CASE WHEN json_valid(entry) THEN entry->>'$.name' ELSE {found} END"
     return f"list_transform({listed}, lambda entry: CASE WHEN entry LIKE '{{%' THEN {name} ELSE entry END)"

@@ -6,7 +6,7 @@ from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import any_file, with_columns
 from core.data.readers.source import ItemSource, Source
-from core.data.readers.streams import existing_file, existing_folder
+from core.data.readers.streams import existing_folder
 from core.data.sql import identifier
 from core.errors import MissingFileError
 
@@ -18,9 +18,6 @@ _BUSINESS = ("business_id", "name", "city", "state", "categories")
 
 def files(config: IngestConfig) -> dict[str, Path]:
     """Return role -> file. Raises: MissingFileError."""
-    if config.interactions is not None:
-        named = {"interactions": config.interactions, "items": config.items}
-        return {role: existing_file(Path(path)) for role, path in named.items() if path is not None}
     folder = existing_folder(Path(config.path or "."))
     found = {}
     for role, name in _NAMES.items():

@@ -16,7 +16,6 @@ class Origin:
     """One artifact that the numbers come from."""
 
     reference: str
-    kind: str
     key: str
     command: str
     """That makes it again."""
@@ -93,7 +92,6 @@ class Material:
     machine: str
     program_version: str
     seed: int
-    k: int
     samples: int
     """Draws of the bootstrap."""
     lines: Rows

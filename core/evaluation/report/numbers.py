@@ -54,13 +54,13 @@ def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
     return f"{low:{shape}} to {high:{shape}}".replace("-", "−")
 
 
-def metric_cell(line: Mapping[str, Any] | None, *, signed: bool = False, **more: Any) -> Cell:
+def metric_cell(line: Mapping[str, Any] | None, **more: Any) -> Cell:
     """Return a row of the metrics table as a cell: the value over its interval."""
     if line is None:
         return Cell(text=NONE)
     return Cell(
-        text=figure(line["value"], signed=signed),
-        note=span(line["low"], line["high"], signed=signed),
+        text=figure(line["value"]),
+        note=span(line["low"], line["high"]),
         value=line["value"],
         **more,
     )

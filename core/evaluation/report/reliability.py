@@ -38,13 +38,10 @@ def calibration_section(material: Material) -> Section | None:
 def _panels(
     curves: Mapping[str, Sequence[CalibrationBin]], errors: Mapping[str, float | None]
 ) -> str:
-    return "".join(
-        _panel(scorer, bins, errors[scorer], index)
-        for index, (scorer, bins) in enumerate(curves.items())
-    )
+    return "".join(_panel(scorer, bins, errors[scorer]) for scorer, bins in curves.items())
 
 
-def _panel(scorer: str, bins: Sequence[CalibrationBin], error: float | None, index: int) -> str:
+def _panel(scorer: str, bins: Sequence[CalibrationBin], error: float | None) -> str:
     x_scale = svg.Scale(low=0, high=1, start=LEFT, end=LEFT + SIDE)
     y_scale = svg.Scale(low=0, high=1, start=TOP + SIDE, end=TOP)
     content = [

@@ -10,9 +10,11 @@ from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.score import ScoreConfig
+from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainGlobalConfig
 from core.errors import ConfigError
 
+OPENAI = {"teacher": "openai", "model": "m"}
 PAIR = {"user": "1", "item": "2"}
 
 
@@ -28,6 +30,11 @@ PAIR = {"user": "1", "item": "2"}
         (ScoreConfig, {"pairs": "a.csv"}, {"pairs": "./a.csv", "split": "valid", "top": 3}),
         (ClusterConfig, {"k": 2}, {"k_max": 9}),
         (FuseConfig, {"projector": "off"}, {"train_rows": 9, "lr_peak": 0.1, "seed": 3}),
+        (FuseConfig, {"projector": "off"}, {"dtype": "float32"}),
+        (AugmentConfig, {}, {"seed": 3, "max_tokens": 9, "temperature": 1.0, "batch_size": 2}),
+        (AugmentConfig, {"model": "openai:m"}, {"seed": 3, "batch_size": 2}),
+        (SynthesizeConfig, {}, {"max_tries": 2, "reason_words": 9, "show_counts": False}),
+        (SynthesizeConfig, OPENAI, {"batch_size": 2, "answer_first": False}),
         (ExplainConfig, {"sample": 9}, {"influence": False}),
         (ExplainConfig, PAIR, {"sample_seed": 3}),
         (ExplainConfig, {"history": "a", "item": "2"}, {"history": "./a"}),
@@ -48,6 +55,12 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
         (ScoreConfig, {"user": "1"}, {"seen": True}),
         (ClusterConfig, {}, {"k_max": 9}),
         (FuseConfig, {}, {"lr_peak": 0.1}),
+        (FuseConfig, {}, {"dtype": "float32"}),
+        (AugmentConfig, {"model": "m"}, {"seed": 3}),
+        (AugmentConfig, {"model": "openai:m"}, {"temperature": 1.0}),
+        (SynthesizeConfig, {}, {"seed": 3}),
+        (SynthesizeConfig, {"teacher": "local"}, {"batch_size": 2}),
+        (SynthesizeConfig, OPENAI, {"max_tries": 2}),
         (FuseConfig, {"projector": "off"}, {"tau": 0.3}),
         (ExplainConfig, {"sample": 9}, {"sample_seed": 3}),
         (ExplainConfig, PAIR, {"influence": False}),

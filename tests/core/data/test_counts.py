@@ -32,7 +32,7 @@ def log(rows, *, users=None, items=None, categories=None, years=None):
 
 
 def counts_of(data):
-    return Counts.of(data, Histories.of(data))
+    return Counts(data, Histories.of(data))
 
 
 def slow(data: Dataset, history, user, item) -> dict[str, object]:
@@ -139,7 +139,7 @@ def test_recent_rows_are_the_last_ten():
 @given(logs())
 def test_every_row_equals_a_slow_recount(data):
     histories = Histories.of(data)
-    evidence = Counts.of(data, histories).for_rows(np.arange(len(data)))
+    evidence = Counts(data, histories).for_rows(np.arange(len(data)))
     for row in range(len(data)):
         user = int(data.user[row])
         history = [
@@ -203,10 +203,10 @@ def test_train_row_is_left_out_of_its_own_items_counts(dataset):
 
 def test_given_history_of_a_known_user_equals_his_row(dataset):
     histories = Histories.of(dataset)
-    counts = Counts.of(dataset, histories)
+    counts = Counts(dataset, histories)
     for row in (0, 250, 599):
         user = int(dataset.user[row])
-        history = histories.before(row, user)
+        history = histories.before(row)
         given = counts.for_history(
             dataset.item[history], dataset.label[history], dataset.item[row : row + 1], user=user
         )

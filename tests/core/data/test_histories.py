@@ -21,7 +21,7 @@ def test_history_is_what_the_user_did_strictly_before(
     for row, (mine, now) in enumerate(log):
         before = [k for k, (other, then) in enumerate(log) if other == mine and then < now]
         wanted = before if length is None else before[len(before) - min(length, len(before)) :]
-        history = histories.before(row, mine, length)
+        history = histories.before(row, length)
         assert history.tolist() == wanted
         assert row not in history
         assert all(time[k] < now for k in history)
@@ -33,7 +33,7 @@ def test_rows_of_one_second_are_in_neithers_history(log: list[tuple[int, int]]) 
     histories = Histories(user, time, users=5)
     for row, (mine, now) in enumerate(log):
         ties = {k for k, entry in enumerate(log) if entry == (mine, now)}
-        assert not ties & set(histories.before(row, mine).tolist())
+        assert not ties & set(histories.before(row).tolist())
 
 
 @given(log=LOGS)
@@ -41,9 +41,7 @@ def test_counts_are_the_lengths_of_whole_histories(log: list[tuple[int, int]]) -
     user, time = np.array([u for u, _ in log]), np.array([t for _, t in log])
     histories = Histories(user, time, users=5)
     rows = np.arange(len(log))
-    assert histories.counts(rows, user).tolist() == [
-        len(histories.before(row, user[row])) for row in rows
-    ]
+    assert histories.counts(rows).tolist() == [len(histories.before(row)) for row in rows]
 
 
 def test_latest_history_holds_everything_of_the_user(dataset: Dataset) -> None:

@@ -1,5 +1,6 @@
 """Tables of strangers: every format, column mapping, splits, duplicates, k-core, and the account of rows."""
 
+import csv
 import gzip
 import json
 import random
@@ -203,6 +204,30 @@ def test_parquet_lists_are_categories_as_they_are(tmp_path: Path) -> None:
     items = tmp_path / "items.parquet"
     pq.write_table(pa.table({"item": ["i0"], "title": ["T"], "categories": [["a, b", "c"]]}), items)
     assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["categories"] == ["a, b", "c"]
+
+
+def test_parquet_lists_of_objects_are_their_names(tmp_path: Path) -> None:
+    names = ["Drama", "Kids' TV", "Sci-Fi, Fantasy", 'The "Best"']
+    objects = [{"id": 18, "name": name} for name in names]
+    items = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item": ["i0"], "title": ["T"], "categories": [objects]}), items)
+    assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["categories"] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('[{"id": 1, "name": "Kids\' TV"}]', ["Kids' TV"]),
+        ('[{"name": "Sci-Fi, Fantasy"}, {"name": "Drama"}]', ["Sci-Fi, Fantasy", "Drama"]),
+        ('[{"surname": "x", "name": "y"}]', ["y"]),
+        ("[{'id': 1, 'name': 'Drama'}, {'id': 2, 'name': 'Action'}]", ["Drama", "Action"]),
+    ],
+)
+def test_names_of_listed_objects_are_whole(tmp_path: Path, text: str, names: list[str]) -> None:
+    items = tmp_path / "items.csv"
+    with items.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["item", "title", "genres"], ["i0", "T", text]])
+    assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["categories"] == names
 
 
 def test_times_in_every_unit_are_the_same_seconds(tmp_path: Path) -> None:
@@ -592,6 +617,7 @@ def test_items_may_call_their_id_otherwise_than_the_interactions(tmp_path: Path)
             {"train_fraction": 0.5, "valid_from": "2001-01-01", "test_from": "2002-01-01"},
             "by shares or by dates",
         ),
+        ("ml-1m", {"train_fraction": 0.5, "test_from": "2002-10-01"}, "by shares or by dates"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(

@@ -214,3 +214,12 @@ def test_artifact_holds_every_trial_and_sql_finds_the_best(tmp_path):
 def test_a_search_that_cannot_be_is_refused(settings, problem):
     with pytest.raises(ConfigError, match=problem):
         EncodeConfig(**settings)
+
+
+@pytest.mark.parametrize("encoder", ["bias", "mf", "lightgcn"])
+def test_heads_are_nothing_to_encoders_without_attention(encoder):
+    assert EncodeConfig(encoder=encoder, dim=50, heads=4).parameters() == (
+        EncodeConfig(encoder=encoder, dim=50).parameters()
+    )
+    with pytest.raises(ConfigError, match="cannot be divided"):
+        EncodeConfig(encoder="sasrec", dim=50, heads=4)

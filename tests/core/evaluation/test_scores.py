@@ -66,7 +66,6 @@ def scores_of(dataset: Dataset, rows: list[int], score: float = 0.0) -> Scores:
     return Scores(
         row=index,
         user=[dataset.users[dataset.user[r]] for r in rows],
-        item=[dataset.items[dataset.item[r]] for r in rows],
         label=dataset.label[index].astype(np.int64),
         score=index + score,
         probability=np.full(len(rows), 0.5),
@@ -110,7 +109,7 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     assert np.array_equal(found["warm"], dataset.warm[rows])
     assert np.array_equal(found["group=1 by g"], dataset.user[rows] % 2 == 1)
     assert np.array_equal(found["route=fused by m"], np.array(rows) % 2 == 1)
-    lengths = [len(Histories.of(dataset).before(row, dataset.user[row])) for row in rows]
+    lengths = [len(Histories.of(dataset).before(row)) for row in rows]
     assert np.array_equal(found["history=25+"], np.array(lengths) >= 25)
     buckets = [mask for name, mask in found.items() if name.startswith("history=")]
     assert (np.sum(buckets, axis=0) == 1).all()
@@ -162,18 +161,9 @@ def test_cold_rows_and_short_histories_are_slices(dataset: Dataset) -> None:
     assert 0 < cold.sum() < len(rows)
     assert np.array_equal(found["cold"], cold)
     assert np.array_equal(found["warm"], ~cold)
-    lengths = np.array([len(Histories.of(strange).before(r, strange.user[r])) for r in rows])
+    lengths = np.array([len(Histories.of(strange).before(r)) for r in rows])
     assert np.array_equal(found["history=0-4"], lengths < 5)
     assert np.array_equal(found["history=5-9"], (lengths >= 5) & (lengths < 10))
-
-
-def test_pairs_outside_the_data_set_are_warm_by_name(dataset: Dataset) -> None:
-    strange = with_strangers(dataset)
-    known = scores_of(strange, strange.rows("test").tolist())
-    pairs = Scores(**{**known.__dict__, "row": None})
-    cold = slices_of(pairs, strange)["cold"]
-    assert cold.any()
-    assert np.array_equal(cold, slices_of(known, strange)["cold"])
 
 
 def test_constant_baseline_is_the_like_rate_of_train(dataset: Dataset) -> None:

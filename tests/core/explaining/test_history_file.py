@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.config.explain import ExplainConfig
-from core.errors import UnknownItemError
+from core.errors import BadValueError, UnknownItemError
 from core.explaining.history_file import read_history
 from core.stages.explain import _asked
 from core.text.examples import Examples
@@ -56,3 +56,10 @@ def test_an_unknown_item_is_told_with_file_and_row(dataset, written):
         read_history(path, dataset, 3.0)
     assert str(problem.value) == f"{path}: row 2: no item 'nothing' in the data"
     assert problem.value.hint
+
+
+@pytest.mark.parametrize("rating", ["nan", "NaN", "inf", "-inf", "good"])
+def test_a_rating_that_is_no_number_is_neither_a_like_nor_a_dislike(dataset, written, rating):
+    path = written("i1,5", f"i2,{rating}")
+    with pytest.raises(BadValueError, match=rf"row 2: rating '{rating}' is not a number"):
+        read_history(path, dataset, 3.0)

@@ -188,10 +188,9 @@ def test_loading_prints_nothing_and_restores_the_verbosity_of_transformers(
 
 
 def test_device_that_is_not_here_is_refused() -> None:
-    with pytest.raises(ConfigError):
-        pick_device("cuda:99")
-    with pytest.raises(ConfigError):
-        pick_device("toaster")
+    for name in ("cuda:99", "toaster", "mps", "meta"):
+        with pytest.raises(ConfigError, match=name):
+            pick_device(name)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -534,7 +534,7 @@ def test_a_pair_of_the_data_is_explained_as_it_stood_before(made):
     config = ExplainConfig(user=user, item=item, max_new_tokens=2, influence=False, dtype="float32")
     artifact = run_stage(made.context, explain.STAGE, config, references=made.by_model).artifact
     found = json.loads(artifact.file("explanation.json").read_text())
-    before = Examples(data).histories.before(row, int(data.user[row]), 4)
+    before = Examples(data).histories.before(row, 4)
     assert found["row"] == row
     assert [h["item"] for h in found["history"]] == [data.items[i] for i in data.item[before]]
 

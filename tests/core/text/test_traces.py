@@ -87,7 +87,7 @@ def test_sample_is_fixed_by_its_seed(dataset):
 
 
 def test_sample_prefers_rows_with_a_history_and_takes_others_only_when_it_must(dataset):
-    lengths = Histories.of(dataset).counts(np.arange(len(dataset)), dataset.user)
+    lengths = Histories.of(dataset).counts(np.arange(len(dataset)))
     train = dataset.rows("train")
     short = int((lengths[train] < 3).sum())
     assert short > 0
