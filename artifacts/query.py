@@ -117,7 +117,7 @@ def _require_reading(sql: str) -> None:
             f"one statement is wanted, {len(statements)} were given", hint="Run them one by one."
         )
     kind = statements[0].type.name
-    reads = r"\s*explain\s+(analyze\s+)?(select|with|from|values)\b"
+    reads = r"(\s|--.*\n|/\*[\s\S]*?\*/)*explain\s+(analyze\s+|\([\w\s,]*\)\s*)?(select|with|from|values)\b"
     explained = kind == "EXPLAIN" and re.match(reads, sql, re.IGNORECASE)
     if kind not in ("SELECT", "RELATION") and not explained:
         raise BadQuery(

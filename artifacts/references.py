@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 
 from artifacts.errors import AmbiguousReference, ArtifactNotFound, CorruptArtifact, StoreError
-from artifacts.index import Index
+from artifacts.index import Damaged, Index
 from artifacts.manifest import Artifact
 
 MIN_PREFIX = 6
@@ -67,13 +67,16 @@ def by_object(index: Index, object_id: str) -> Artifact:
 
 def _by_name(index: Index, kind: str, name: str, version: int | None) -> Artifact:
     latest = index.latest.get((kind, name))
-    if version is not None:
-        lost = next((d for d in index.damaged if d.reference == f"{kind}/{name}@{version}"), None)
-        if lost:
-            raise CorruptArtifact(
-                f"{lost.reference} {lost.problem}",
-                hint="Make it again, then thinkrec remove takes this version away.",
-            )
+    damaged = {number: d for d in index.damaged if (number := _version_of(d, kind, name))}
+    # Without a version the newest is meant, and an older one is not taken for it.
+    wanted = version or max(damaged, default=0)
+    if wanted in damaged and (version or latest is None or wanted > latest.version):
+        lost = damaged[wanted]
+        older = f" The one before is {latest.reference}." if not version and latest else ""
+        raise CorruptArtifact(
+            f"{lost.reference} {lost.problem}",
+            hint=f"Make it again, then thinkrec remove takes this version away.{older}",
+        )
     if latest is None:
         raise ArtifactNotFound(
             f"there is no artifact {kind}/{name}", hint=_nearest(index, kind, name)
@@ -89,18 +92,25 @@ def _by_name(index: Index, kind: str, name: str, version: int | None) -> Artifac
     return found
 
 
+def _version_of(damaged: Damaged, kind: str, name: str) -> int | None:
+    """Return the version of a name that is damaged, None if it is one of another name."""
+    of, _, version = damaged.reference.rpartition("@")
+    return int(version) if of == f"{kind}/{name}" else None
+
+
 def _by_key(index: Index, prefix: str) -> Artifact:
     if not _KEY.fullmatch(prefix):
         raise ArtifactNotFound(
             f"there is no artifact {prefix}",
-            hint=_nearest(index, "", prefix)
+            hint=_nearest(index, "", prefix.partition("@")[0])
             if len(prefix) >= MIN_PREFIX or not re.fullmatch("[0-9a-f]+", prefix)
             else f"The beginning of a key needs at least {MIN_PREFIX} characters.",
         )
     objects = [object_id for object_id in index.by_object if object_id.startswith(prefix)]
     if not objects:
         raise ArtifactNotFound(
-            f"no artifact has a key that begins with {prefix}", hint="List the keys: thinkrec list"
+            f"there is no artifact {prefix}, and none whose key begins so",
+            hint=_nearest(index, "", prefix),
         )
     newest = [index.by_object[object_id][-1] for object_id in objects]
     if len({artifact.key for artifact in newest}) > 1:

@@ -99,6 +99,10 @@ class Store:
         found = self._index.by_object.get(object_id)
         return found[-1] if found else references.by_object(self._index.refresh(), object_id)
 
+    def latest(self, artifact: Artifact) -> Artifact:
+        """Return the newest version of an artifact's name that can be read."""
+        return self._index.refresh().latest[artifact.kind, artifact.name]
+
     def artifacts(self, kind: str | None = None) -> list[Artifact]:
         """Return every version of every name, oldest first."""
         return [a for a in self._index.refresh().artifacts if kind in (None, a.kind)]

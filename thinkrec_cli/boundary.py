@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from types import FrameType, TracebackType
 
 import typer
@@ -48,7 +49,13 @@ def install() -> None:
     """Let Ctrl-C and SIGTERM unwind the program alike, and let bugs ask to be reported."""
     signal.signal(signal.SIGINT, _unwind)
     sys.excepthook = report_bug
+    sys.unraisablehook = _try_again
     signal.signal(signal.SIGTERM, _unwind)
+
+
+def was_stopped() -> bool:
+    """Whether a signal came: DuckDB turns the interruption into an error of its own."""
+    return bool(_SIGNALS)
 
 
 def leave_if_stopped() -> None:
@@ -76,7 +83,8 @@ def error_boundary() -> Iterator[None]:
     except (ThinkRecError, StoreError) as problem:
         raise _told(problem) from problem
     except KeyboardInterrupt as interrupt:
-        raise _stopped(by_signal=_SIGNALS[-1] if _SIGNALS else signal.SIGINT) from interrupt
+        number = _SIGNALS[-1] if _SIGNALS else signal.SIGINT
+        raise _stopped(interrupt, by_signal=number) from interrupt
     except BrokenPipeError as problem:
         write_or_drop()
         raise typer.Exit(EXIT_BROKEN_PIPE) from problem
@@ -87,8 +95,8 @@ def error_boundary() -> Iterator[None]:
         write_or_drop()
         raise typer.Exit(EXIT_BROKEN_PIPE) from end
     except Exception as problem:
-        if _SIGNALS:  # DuckDB turns the interruption into an error of its own
-            raise _stopped(by_signal=_SIGNALS[-1]) from problem
+        if was_stopped():
+            raise _stopped(problem, by_signal=_SIGNALS[-1]) from problem
         if friendly := _friendly(problem):
             # For --verbose.
             _log.info("%s came from here:", type(problem).__name__, exc_info=problem)
@@ -125,9 +133,9 @@ def print_usage_error(problem: typer.TyperException) -> None:
     console.print_error(said, hint=hint)
 
 
-def _stopped(*, by_signal: int) -> typer.Exit:
+def _stopped(problem: BaseException, *, by_signal: int) -> typer.Exit:
     word = "terminated" if by_signal == signal.SIGTERM else "interrupted"
-    console.say(f"{word}; the same command continues where it stopped")
+    console.say("; ".join([word, *getattr(problem, "__notes__", ())]))
     write_or_drop()
     return typer.Exit(_exit_code(by_signal))
 
@@ -176,3 +184,13 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
 def _unwind(number: int, frame: FrameType | None) -> None:
     _SIGNALS.append(number)
     raise KeyboardInterrupt
+
+
+def _try_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again that came while Python could not unwind: in a callback of its own it drops exceptions."""
+    if not (isinstance(lost.exc_value, KeyboardInterrupt) and _SIGNALS):
+        sys.__unraisablehook__(lost)
+        return
+    sender = Timer(0.02, os.kill, (os.getpid(), _SIGNALS.pop()))
+    sender.daemon = True
+    sender.start()

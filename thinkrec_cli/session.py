@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
 
 from thinkrec_cli import console
+from thinkrec_cli.boundary import was_stopped
 
 if TYPE_CHECKING:
+    from artifacts.errors import StoreError
     from artifacts.store import Store
     from core.stages.base import Context
 
@@ -91,28 +94,56 @@ class Session:
 
         Raises: StoreError if there is none.
         """
-        from artifacts.errors import StoreError
-
         if not self.has_store:
-            raise StoreError(
-                f"there is no store at {self.root}",
-                hint="Check --store and the folder you are in; thinkrec ingest makes a store.",
-            )
+            raise self.no_store()
         return self.store
 
+    def no_store(self) -> "StoreError":
+        """Return what to raise where a store has to be and is none."""
+        from artifacts.errors import StoreError
+
+        return StoreError(
+            f"there is no store at {self.root}",
+            hint="Check --store and the folder you are in; thinkrec ingest makes a store.",
+        )
+
     @contextmanager
-    def context(self, *, force: bool = False) -> Iterator["Context"]:
-        """Yield what stages need; when it closes, the catalog file shows what they made."""
+    def context(self, *, force: bool = False, new: bool = True) -> Iterator["Context"]:
+        """Yield what stages need; when it closes, the catalog file shows what they made.
+
+        Args:
+            new: whether to make a store where there is none. Raises: StoreError, without it.
+        """
         from core.stages.base import Context
         from thinkrec_cli.progress import make_progress
 
+        store = self.store if new else self.store_there
         progress = make_progress(quiet=self.switches.quiet)
         try:
-            yield Context(store=self.store, progress=progress, force=force)
-        except (Exception, KeyboardInterrupt):
-            self.store.export_catalog()  # what the failure has to say is not drowned in warnings
+            yield Context(store=store, progress=progress, force=force)
+        except (Exception, KeyboardInterrupt) as problem:
+            if isinstance(problem, KeyboardInterrupt) or was_stopped():
+                problem.add_note("the same command continues where it stopped")
+            store.export_catalog()  # what the failure has to say is not drowned in warnings
             raise
         self.export_catalog()
+
+    @contextmanager
+    def looking(self, *, force: bool = False) -> Iterator["Context"]:
+        """Yield what planning needs; it changes no store and makes none."""
+        from artifacts.store import Store
+        from core.stages.base import Context
+        from core.stages.kinds import KINDS
+        from core.version import version
+        from thinkrec_cli.progress import make_progress
+
+        progress = make_progress(quiet=self.switches.quiet)
+        if self.has_store:
+            yield Context(store=self.store, progress=progress, force=force)
+            return
+        with TemporaryDirectory() as folder:
+            empty = Store.open(Path(folder), KINDS, version())
+            yield Context(store=empty, progress=progress, force=force)
 
     def export_catalog(self) -> None:
         """Bring catalog.duckdb up to date; whoever holds that file open only delays it."""

@@ -81,10 +81,14 @@ def _run(
         for name in stage.inputs
         if values[f"input_{name}"] is not None
     }
-    piped = read_piped_references()
+    words = read_piped_references()
     named = as_list(values.get("references"))
     started = perf_counter()
-    with session.context(force=values["run_force"]) as context:
+    # What takes an artifact finds none in a store that a typing error would make.
+    makes_store = not any(wanted.required for wanted in stage.inputs.values())
+    with session.context(force=values["run_force"], new=makes_store) as context:
+        # In full: what is passed on means to the next command what it meant here.
+        piped = [context.store.resolve(word).reference for word in words]
         named = _resolve_named(context, stage, named)
         chosen = {**typed(values, ctx, "set_"), **references, **_run_choices(values)}
         outcome = (
@@ -132,7 +136,7 @@ def _say_taken(
         if name in inputs or not wanted.required or not taken or taken[0].reference in given:
             continue
         if wanted.through and plan.inputs.get(wanted.through):
-            latest = store.resolve(f"{taken[0].kind}/{taken[0].name}")
+            latest = store.latest(taken[0])
             if latest.version > taken[0].version:
                 asked = hasattr(plan.config, "same_users")
                 session.say(
@@ -162,7 +166,7 @@ def _finish(session: Session, shape: Shape, done: Done) -> None:
     artifact = done.outcome.artifact
     if done.outcome.hit:
         session.say(f"cached: {artifact.reference} was made before")
-        latest = session.store.resolve(f"{artifact.kind}/{artifact.name}")
+        latest = session.store.latest(artifact)
         if latest.object_id != artifact.object_id:
             session.say(
                 f"the latest is {latest.reference}: say {artifact.reference} to use this one"

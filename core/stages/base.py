@@ -252,6 +252,8 @@ def resolve_inputs(
     for name, wanted in stage.inputs.items():
         if given := list(references.get(name, ())):
             chosen[name] = _named_input(store, name, wanted, given)
+        elif _is_served(wanted, chosen):
+            chosen[name] = []
         elif not wanted.by_option and (
             fitting := [
                 *(a for a in from_pipe if a.kind in wanted.kinds and wanted.fits(a)),
@@ -275,6 +277,12 @@ def resolve_inputs(
             chosen[name] = _default_input(store, stage, wanted, chosen, dataset, unnamed.latest)
             dataset = dataset or _dataset_of(store, chosen)
     return {name: chosen[name] for name in stage.inputs}
+
+
+def _is_served(wanted: Input, chosen: Mapping[str, Sequence[Artifact]]) -> bool:
+    """Return whether what an input would be found through is of its kind itself, as an encoder that scores."""
+    through = chosen.get(wanted.through, ()) if wanted.through else ()
+    return any(artifact.kind in wanted.kinds for artifact in through)
 
 
 def _dataset_of(store: Store, chosen: Mapping[str, Sequence[Artifact]]) -> Artifact | None:
@@ -337,24 +345,13 @@ def _default_input(
     of += f" (an input of {orphans[0].reference} is missing)" if orphans else ""
     kinds = " or ".join(wanted.kinds)
     raise ArtifactNotFound(
-        f"thinkrec {stage.command} needs an artifact of kind {kinds}, and the store has none{of}",
+        f"thinkrec {stage.command} needs an artifact of kind {kinds}, and the store {store.root} has none{of}",
         hint=f"Make one first ({_maker_hint(wanted.kinds)}), or list what there is: thinkrec list",
     )
 
 
-_MAKERS = {
-    "dataset": "thinkrec ingest",
-    "keywords": "thinkrec augment",
-    "traces": "thinkrec synthesize",
-    "encoder": "thinkrec encode",
-    "adapter": "thinkrec train-global",
-    "groups": "thinkrec cluster",
-    "experts": "thinkrec train-experts",
-    "model": "thinkrec fuse",
-    "scores": "thinkrec score",
-    "explanation": "thinkrec explain",
-}
-
-
 def _maker_hint(kinds: Sequence[str]) -> str:
-    return " or ".join(_MAKERS[kind] for kind in kinds if kind in _MAKERS)
+    from core.stages.commands import stage_of  # which reads the stages, and they this file
+
+    makers = [stage for kind in kinds if (stage := stage_of(kind))]
+    return " or ".join(f"thinkrec {stage.command}" for stage in makers)

@@ -25,3 +25,8 @@ def load_stage(command: str) -> Stage[Any]:
     module = importlib.import_module(f"core.stages.{command.replace('-', '_')}")
     stage: Stage[Any] = module.STAGE
     return stage
+
+
+def stage_of(kind: str) -> Stage[Any] | None:
+    """Return the stage that makes artifacts of a kind, None if no command does."""
+    return next((stage for stage in map(load_stage, STAGE_COMMANDS) if stage.kind == kind), None)

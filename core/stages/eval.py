@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from core.evaluation.scores import Scores
     from core.stages.eval_report import Measured
 
-SCORER_KINDS = ("model", "experts", "adapter", "encoder")
-
 
 def make(work: Work[EvalConfig]) -> None:
     """Measure scores and explanations; write one row per figure and per difference, and the report."""
@@ -87,15 +85,8 @@ def scorer_names(store: Store, artifacts: Sequence[Artifact]) -> list[str]:
 
 
 def scorer_of(store: Store, artifact: Artifact) -> Artifact | None:
-    """Return what scored, or explained: the input named so, else the first of a kind that can."""
-    inputs = artifact.manifest.inputs
-    named = [store.by_object(one) for one in inputs.get("scorer", ())]
-    others = [store.by_object(one) for ids in inputs.values() for one in ids]
-    fitting = sorted(
-        (one for one in others if one.kind in SCORER_KINDS),
-        key=lambda one: SCORER_KINDS.index(one.kind),
-    )
-    return next(iter([*named, *fitting]), None)
+    """Return what scored, or explained."""
+    return next(map(store.by_object, artifact.manifest.inputs.get("scorer", ())), None)
 
 
 def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":

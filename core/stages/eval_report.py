@@ -76,7 +76,9 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
     return Material(
         dataset=origin(store, dataset),
         facts=dataset.manifest.summary,
-        command=command_line("evaluation", config.parameters(), inputs),
+        command=command_line(
+            "evaluation", config.parameters(), inputs, ["bleurt"] if config.bleurt else []
+        ),
         machine=_machine(),
         program_version=store.program_version,
         seed=config.seed,

@@ -3,16 +3,14 @@
 import hashlib
 from pathlib import Path
 
+from core.data.readers.streams import existing_file
 from core.errors import ConfigError, MissingFileError
 from core.files import file_sha256
 
 
 def file_digest(path: str) -> str:
     """Return the sha256 of a file. Raises: MissingFileError."""
-    file = Path(path)
-    if not file.is_file():
-        raise MissingFileError(f"no file {path}", hint="Check the path.")
-    return file_sha256(file)
+    return file_sha256(existing_file(Path(path)))
 
 
 def folder_files_digest(path: str) -> str:

@@ -10,12 +10,14 @@ from artifacts.store import Artifact, Store
 from core.config.base import Config
 from core.config.ingest import implied_rules
 from core.stages.base import Stage
-from core.stages.commands import STAGE_COMMANDS, load_stage
+from core.stages.commands import stage_of
 
 if TYPE_CHECKING:
     from core.evaluation.report.material import Origin
 
 _ARGUMENTS = ("source",)
+_NAMED_FILES = {"pairs": "FILE", "users": "FILE", "history": "FILE", "bleurt": "FOLDER"}
+"""What users name beside settings, and the word that stands in its place."""
 """Settings that are written as arguments, without their name."""
 
 
@@ -78,7 +80,7 @@ def command_line(
         resources: names of what else it was made from; files of the user are not part of the settings, so a word
             stands in their place.
     """
-    stage = _stage_of(kind)
+    stage = stage_of(kind)
     if stage is None:
         return ""
     words = ["thinkrec", stage.command]
@@ -100,8 +102,8 @@ def command_line(
 
 
 def _files(kind: str, parameters: Mapping[str, Any], resources: Iterable[str]) -> list[str]:
-    if typed := sorted({"pairs", "users", "history"} & set(resources)):
-        return [word for name in typed for word in (f"--{name}", "FILE")]
+    if typed := sorted(_NAMED_FILES.keys() & set(resources)):
+        return [word for name in typed for word in (f"--{name}", _NAMED_FILES[name])]
     roles = [name.removeprefix("file:") for name in resources if name.startswith("file:")]
     if kind != "dataset" or not roles:
         return []
@@ -121,10 +123,6 @@ def _left_out(stage: Stage[Any], name: str, typed: Mapping[str, Any]) -> tuple[s
         return ()
     unset = dict.fromkeys(field.name for field in dataclasses.fields(stage.config))
     return ("none",) if wanted.wanted(SimpleNamespace(**{**unset, **typed})) else ()
-
-
-def _stage_of(kind: str) -> Stage[Any] | None:
-    return next((stage for stage in map(load_stage, STAGE_COMMANDS) if stage.kind == kind), None)
 
 
 def _flag(field: "dataclasses.Field[Config]", value: Any) -> list[str]:

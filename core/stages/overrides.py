@@ -73,7 +73,10 @@ def _settings_of(table: Any) -> Mapping[str, Any]:
 
 
 def _is_text(table: Mapping[str, Any], key: str) -> bool:
-    """Return whether a setting of a step is a text and nothing else."""
+    """Return whether what a step says there is a text and nothing else: a setting, an input, or its name."""
+    command = table.get("command")
+    if key == "artifact" or (command in STAGE_COMMANDS and key in load_stage(command).inputs):
+        return True
     wanted = _settings_of(table).get(key)
     return wanted is not None and set(get_args(wanted) or (wanted,)) <= {str, NoneType}
 

@@ -14,7 +14,6 @@ An input nobody names comes from the one earlier step that makes a fitting artif
 recipe resumable: a step whose work was done before is a hit, whoever did it.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -24,7 +23,8 @@ from typing import Any
 from artifacts.errors import StoreError
 from artifacts.keys import check_name
 from core.config.base import Config, with_underscores
-from core.errors import EncodingError, MissingFileError, RecipeError
+from core.config.toml import read_toml
+from core.errors import RecipeError
 from core.stages.base import Input, Stage
 from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.overrides import apply_override, unknown
@@ -95,23 +95,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     if not path.is_file():
         path = shipped_recipes().get(path.as_posix(), path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows mark it
-    except OSError as problem:
-        raise MissingFileError(
-            f"recipe {path} cannot be read: {problem.strerror}", hint=_recipes_beside(path)
-        ) from problem
-    except UnicodeDecodeError as problem:
-        raise EncodingError(
-            f"recipe {path} is not UTF-8 text: {problem.reason} at byte {problem.start}",
-            hint="Save it as UTF-8; TOML knows no other encoding.",
-        ) from problem
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise RecipeError(
-            f"{path} is not TOML: {problem}", hint="Correct that line; strings need quotes."
-        ) from problem
+    content = read_toml(path, what="recipe", missing=_recipes_beside(path), broken=RecipeError)
     for override in overrides:
         apply_override(content, override)
     return read_recipe(content, where=path.name)
@@ -348,5 +332,5 @@ def _recipes_beside(path: Path) -> str:
     there = sorted(str(p) for p in folder.glob("*.toml") if p.name != "pyproject.toml")
     beside = f"There is {', '.join(there[:5])}. " if there else ""
     shipped = shipped_recipes()
-    near = get_close_matches(path.with_suffix("").name, shipped, n=3) or list(shipped)
+    near = get_close_matches(path.with_suffix("").as_posix(), shipped, n=3) or list(shipped)
     return f"{beside}Name a TOML file, or a recipe of the program: {', '.join(near)}."

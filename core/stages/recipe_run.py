@@ -70,6 +70,8 @@ def plan_recipe(
             continue
         with _named(recipe, step):
             plan = _plan_step(context, recipe, step, made)
+            if only and step.id not in only:
+                _done_before(context, step, plan)
         again = context.force and (not only or step.id in only)
         found = None if again else context.store.find(step.stage.kind, plan.key)
         if found:
@@ -101,7 +103,8 @@ def run_recipe(
         with _named(recipe, step):
             plan = _plan_step(context, recipe, step, made)
             if only and step.id not in only:
-                made[step.id] = _done_before(context, step, plan)
+                found = _done_before(context, step, plan)
+                made[step.id] = context.store.name_object(found, plan.name)
                 continue
             starting(step)
             outcome = run_plan(context, plan)
@@ -164,7 +167,7 @@ def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[S
 
 def _done_before(context: Context, step: Step, plan: Plan) -> Artifact:
     if found := context.store.find(step.stage.kind, plan.key):
-        return context.store.name_object(found, plan.name)
+        return found
     raise RecipeError(
         f"step '{step.id}' was not run yet, and the steps you chose need it",
         hint=f"Add --only {step.id}, or leave --only out.",

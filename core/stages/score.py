@@ -81,7 +81,7 @@ def _ask(work: Work[ScoreConfig], opening: "Opening") -> "Questions | FiledQuest
     config, examples = work.config, opening.examples
     if config.ranks:
         scorer = work.input("scorer")
-        picker = scorer if scorer.kind == "encoder" else work.optional("encoder")
+        picker = work.optional("encoder") or (scorer if scorer.kind == "encoder" else None)
         first_pass = open_scorer(picker, opening).score_pairs if picker is not None else None
         if config.user is not None:
             return questions.for_user(config, examples, first_pass)
@@ -111,7 +111,7 @@ STAGE = Stage(
         "dataset": Input(kinds=("dataset",), text="Data set to score on.", through="scorer"),
         "encoder": Input(
             kinds=("encoder",),
-            text="With --user and --users: the encoder that picks the candidates.",
+            text="With --user and --users: the encoder that picks the candidates; a scorer that is one picks its own.",
             required=False,
             through="scorer",
             wanted=lambda config: bool(config.user or config.users),

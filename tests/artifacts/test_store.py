@@ -182,7 +182,7 @@ def test_references(store: Store) -> None:
         ("alpha", "there is no artifact alpha", "note/alpha"),
         ("note/alpha@9", "has no version 9", "note/alpha@1"),
         ("nothing/like-it@1", "there is no artifact nothing/like-it", "thinkrec list"),
-        ("ffffffffffff", "no artifact has a key", "thinkrec list"),
+        ("ffffffffffff", "none whose key begins so", "thinkrec list"),
         ("abc", "there is no artifact abc", "at least 6"),
     ],
 )

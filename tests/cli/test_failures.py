@@ -45,7 +45,7 @@ def lines_of(stderr: str) -> list[str]:
         (["show", "dataset/none"], 3, "there is no artifact dataset/none", "thinkrec list"),
         (["list", "datset"], 3, "there is no kind 'datset'", "Did you mean 'dataset'?"),
         (["sql", "select * from nothing_here"], 8, "nothing_here", "show tables"),
-        (["run", "none.toml"], 10, "recipe none.toml cannot be read", "existing TOML"),
+        (["run", "none.toml"], 10, "recipe none.toml cannot be read", "a TOML file"),
         (["ingest", "table", "--interactions", "none.csv"], 10, "none.csv", ""),
         (["augment", "--config", "none.toml"], 10, "none.toml", "existing TOML file"),
         (["augment", "--limit", "0"], 30, "limit = 0", "1 or more"),
@@ -230,8 +230,25 @@ def test_a_signal_ends_the_program_with_one_line(ratings, store, ingested, numbe
         out, err = process.communicate()
     assert process.returncode == code, err
     assert out == ""
-    assert lines_of(err)[-1] == f"{word}; the same command continues where it stopped"
+    assert lines_of(err)[-1] == word
     assert "Traceback" not in err
+
+
+def test_a_signal_that_python_drops_comes_again():
+    lost = (
+        "import signal, time, weakref\n"
+        "from thinkrec_cli import boundary\n"
+        "boundary.install()\n"
+        "class Thing: pass\n"
+        "thing = Thing()\n"
+        "seen = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "try:\n    del thing\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    print('unwound')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", lost], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("unwound\n", "")
 
 
 @pytest.mark.parametrize("arguments", ["list", "list --json", "--version", "--help", "list --help"])

@@ -9,10 +9,11 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from artifacts.errors import BadQuery, CorruptArtifact, StoreError
+from artifacts.errors import ArtifactNotFound, BadQuery, CorruptArtifact, StoreError
 from artifacts.kinds import Kind, Kinds, Payload
 from artifacts.store import Store
 from core.data.tables import write_table
+from core.errors import ConfigError, RecipeError
 from core.stages.kinds import KEYWORDS, KINDS
 from thinkrec_cli.app import app
 from thinkrec_cli.commands import sql
@@ -78,6 +79,19 @@ def test_list_of_an_empty_store_says_how_to_begin(thinkrec):
     assert "thinkrec ingest" in done.stderr
 
 
+def test_list_of_what_is_no_store_is_refused(thinkrec, ratings):
+    for place in (ratings, ratings / "ratings.csv"):
+        done = thinkrec("list", "--store", str(place))
+        assert done.returncode == StoreError.exit_code
+        assert f"there is no store at {place}" in done.stderr
+
+
+def test_list_of_two_kinds_at_once_is_refused(thinkrec, ingested):
+    done = thinkrec("list", "dataset", "--kind", "encoder")
+    assert done.returncode == ConfigError.exit_code
+    assert thinkrec("list", "dataset", "--kind", "dataset").returncode == 0
+
+
 def test_show_tells_settings_files_and_lineage_both_ways(stocked):
     page = stocked("show", "keywords/tfidf").stdout
     assert "keywords/tfidf@1" in page
@@ -133,6 +147,37 @@ def test_sql_in_a_terminal_shows_the_first_rows_and_asks_for_no_more(capsys):
     assert len(printed.out.splitlines()) == 1 + sql.SHOWN_ROWS
     assert "the first 1,000 rows; --csv and --json print all" in printed.err
     assert "1,000 rows" in sql.DETAILS
+
+
+def test_sql_in_a_terminal_shows_what_is_too_wide_row_by_row(capsys):
+    columns, row = ["name", "note"], ("heat", "a long word " * 50)
+    sql._show(Session(Switches()), columns, [row, row])
+    block = ["name  heat", f"note  {row[1]}".rstrip()]
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed == [*block, "", *block]
+    sql._show(Session(Switches()), ["name", "n"], [("heat", 3)])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["heat", "3"]
+
+
+def test_sql_keeps_the_digits_before_the_point(thinkrec, ingested):
+    query = "select 123456789.5::double a, 1000000001.0::double b, 1/3 c, true d"
+    assert thinkrec("sql", query).stdout.splitlines()[1].split() == [
+        "123456789.5", "1000000001", "0.333333", "True",
+    ]  # fmt: skip
+    assert thinkrec("sql", "--csv", query).stdout.splitlines()[1].endswith(",true")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "explain select 1",
+        "-- why\n/* and\nhow */ explain select 1",
+        "explain (format json) select 1",
+    ],
+)
+def test_sql_explains_a_query(thinkrec, ingested, query):
+    done = thinkrec("sql", "--json", "--", query)
+    assert done.returncode == 0, done.stderr
 
 
 def test_sql_does_not_let_values_command_the_terminal(thinkrec, ingested):
@@ -316,6 +361,31 @@ def test_sql_that_is_not_utf_8_is_refused(shell, stocked):
     assert "not UTF-8" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["augment", "score --split test", "explain --user 1 --item 2"])
+def test_what_takes_an_artifact_makes_no_store(thinkrec, tmp_path, command):
+    done = thinkrec(*command.split(), "--store", str(tmp_path / "typo"))
+    assert done.returncode == StoreError.exit_code
+    assert f"there is no store at {tmp_path / 'typo'}" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_dry_run_makes_no_store_and_changes_none(thinkrec, ratings, store):
+    (ratings / "r.toml").write_text(
+        '[step.data]\ncommand = "ingest"\nsource = "table"\ninteractions = "ratings.csv"\n'
+        '[step.words]\ncommand = "augment"\n'
+    )
+    assert "2 to run" in thinkrec("run", "r.toml", "--dry-run").stdout.replace(
+        "1 to run, 1", "2 to run"
+    )
+    assert not store.exists()
+    done = thinkrec("run", "r.toml", "--only", "words", "--dry-run")
+    assert done.returncode == RecipeError.exit_code
+    assert "step 'data' was not run yet" in done.stderr
+    assert thinkrec("run", "r.toml", "--until", "data").returncode == 0
+    planned = thinkrec("run", "r.toml", "--only", "words", "--dry-run").stdout
+    assert "1 cached, 1 to run" in planned
+
+
 @pytest.mark.parametrize(
     "command", ["verify", "gc", "rebuild", "show dataset/a", "sql artifacts", "list", "list scores"]
 )
@@ -356,6 +426,28 @@ def test_a_damaged_version_that_is_named_is_said_to_be_damaged(stocked, store):
         done = stocked(command, "keywords/tfidf@1")
         assert done.returncode == CorruptArtifact.exit_code
         assert "keywords/tfidf@1 cannot be read" in done.stderr
+
+
+def test_an_older_version_is_not_taken_for_one_that_is_damaged(stocked, store):
+    assert stocked("augment", "--limit", "3").returncode == 0
+    artifact = Store.open(store, KINDS, program_version="test").resolve("keywords/tfidf@2")
+    manifest = artifact.folder / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_text("{")
+    done = stocked("show", "keywords/tfidf")
+    assert done.returncode == CorruptArtifact.exit_code
+    assert "keywords/tfidf@2 cannot be read" in done.stderr
+    assert "The one before is keywords/tfidf@1." in done.stderr
+    assert stocked("show", "keywords/tfidf@1").returncode == 0
+    assert stocked("augment").stdout == "keywords/tfidf@1\n"
+
+
+@pytest.mark.parametrize("word", ["deadbeef", "deadbeef@2"])
+def test_a_name_that_looks_like_a_key_is_suggested(stocked, word):
+    assert stocked("augment", "--name", "deadbeef").returncode == 0
+    done = stocked("show", word)
+    assert done.returncode == ArtifactNotFound.exit_code
+    assert "Did you mean keywords/deadbeef?" in done.stderr
 
 
 def test_a_hit_that_is_not_the_latest_is_told(stocked):

@@ -18,17 +18,19 @@ def settings(shell_or_run, reference: str) -> dict:
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(
     thinkrec, ingested, ratings
 ):
-    (ratings / "settings.toml").write_text("limit = 4\nbatch-size = 2\n")
-    thinkrec("augment", "--config", "settings.toml", "--limit", "3")
-    parameters = settings(thinkrec, "keywords/tfidf")
-    assert (parameters["limit"], parameters["batch_size"], parameters["seed"]) == (3, 2, 0)
+    (ratings / "settings.toml").write_text("rows = 40\nhistory-length = 2\n")
+    thinkrec("synthesize", "--config", "settings.toml", "--rows", "30")
+    parameters = settings(thinkrec, "traces/grounded")
+    assert (parameters["rows"], parameters["history_length"], parameters["seed"]) == (30, 2, 0)
 
 
 def test_one_file_may_hold_settings_of_several_commands(thinkrec, ingested, ratings):
-    (ratings / "settings.toml").write_text("seed = 7\n[augment]\nlimit = 4\n[encode]\ndim = 8\n")
-    assert thinkrec("augment", "--config", "settings.toml").returncode == 0
-    parameters = settings(thinkrec, "keywords/tfidf")
-    assert (parameters["limit"], parameters["seed"]) == (4, 7)
+    (ratings / "settings.toml").write_text(
+        "seed = 7\n[synthesize]\nrows = 40\n[train_global]\nrank = 8\n"
+    )
+    assert thinkrec("synthesize", "--config", "settings.toml").returncode == 0
+    parameters = settings(thinkrec, "traces/grounded")
+    assert (parameters["rows"], parameters["seed"]) == (40, 7)
 
 
 def test_a_setting_of_a_file_stands_there_in_one_spelling(tmp_path):

@@ -8,7 +8,7 @@ from core.stages.recipe_run import StepOutcome
 from thinkrec_cli.pages.pipeline import _suggestions
 
 
-def test_a_scorer_that_nobody_named_is_told_where_there_are_several(thinkrec, ingested):
+def test_a_scorer_that_nobody_named_is_told_where_there_are_several(thinkrec, shell, ingested):
     thinkrec("encode", "--encoder", "bias")
     alone = thinkrec("score", "--split", "test")
     assert "for none was named" not in alone.stderr
@@ -17,7 +17,25 @@ def test_a_scorer_that_nobody_named_is_told_where_there_are_several(thinkrec, in
     assert "scorer: encoder/mf@1, the latest that fits, for none was named" in taken.stderr
     named = thinkrec("score", "--split", "test", "--scorer", "bias")
     assert "for none was named" not in named.stderr
+    piped = shell("echo encoder/bias | thinkrec score --split test")
+    assert "for none was named" not in piped.stderr
+    assert piped.stdout == "encoder/bias@1\nscores/bias-test@1\n"
     assert "for none was named" not in thinkrec("score", "--split", "valid", "--quiet").stderr
+
+
+def test_an_encoder_that_scores_takes_no_other_to_pick_candidates(thinkrec, shell, ingested):
+    thinkrec("encode", "--encoder", "bias", "--name", "a")
+    ask = ("score", "--user", "u1", "--top", "3", "--seen")
+    first = thinkrec(*ask, "--scorer", "encoder/a").stdout
+    assert first == "scores/a-user-u1@1\n"
+    thinkrec("encode", "--encoder", "bias", "--weight-decay", "2", "--name", "b")
+    assert thinkrec(*ask, "--scorer", "encoder/a").stdout == first
+    assert shell(f"echo encoder/a | thinkrec {' '.join(ask)}").stdout.splitlines()[-1:] == [
+        first.strip()
+    ]
+    lineage = "select parent from lineage where child = 'scores/a-user-u1@1' order by all"
+    assert thinkrec("sql", lineage).stdout.split() == ["parent", "dataset/table@1", "encoder/a@1"]
+    assert thinkrec(*ask, "--scorer", "encoder/a", "--encoder", "b").stdout != first
 
 
 def test_a_later_state_of_the_data_is_told(thinkrec, ingested, ratings):

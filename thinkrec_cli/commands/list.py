@@ -7,6 +7,7 @@ import typer
 
 from artifacts.errors import ArtifactNotFound
 from core.config.base import suggestion
+from core.errors import ConfigError
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.session import Session
@@ -34,10 +35,17 @@ def command(
     limit: Annotated[int, typer.Option(help="Only the newest so many; 0 lists all.")] = 100,
 ) -> None:
     """List artifacts."""
+    if kind and of_kind and kind != of_kind:
+        raise ConfigError(
+            f"two kinds were given: {kind} and --kind {of_kind}", hint="Give one, or none for all."
+        )
     kind = kind or of_kind
     if kind is not None:
         _check_kind(kind)
-    # Where there is no store, to list it makes none.
+    # Where there is nothing yet, to list it makes no store; where other things are, it is the wrong place.
+    root = session.root
+    if not session.has_store and root.exists() and not (root.is_dir() and not any(root.iterdir())):
+        raise session.no_store()
     artifacts = session.store.artifacts(kind) if session.has_store else []
     shown = artifacts[-limit:] if limit > 0 else artifacts
     if session.as_json:
@@ -99,7 +107,7 @@ def _show(store: "Store", artifacts: "list[Artifact]") -> None:
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(COLUMNS[0], overflow="fold")
+    table.add_column(COLUMNS[0], overflow="fold", min_width=20)
     for column in COLUMNS[1:4]:
         table.add_column(column, no_wrap=True, justify="left" if column == "made" else "right")
     table.add_column(COLUMNS[4], overflow="fold")

@@ -53,15 +53,18 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from thinkrec_cli.pages import pipeline
 
     pipe = load_recipe(recipe, changes or ())
+    if dry_run:
+        with session.looking(force=force) as context:
+            states = plan_recipe(context, pipe, only=only or (), until=until or ())
+        if session.as_json:
+            console.out_json(pipeline.plan_json(states))
+        else:
+            pipeline.show_plan(console.results(), pipe, states)
+        return
     with session.context(force=force) as context:
         states = plan_recipe(context, pipe, only=only or (), until=until or ())
-        if dry_run and session.as_json:
-            console.out_json(pipeline.plan_json(states))
-            return
-        if dry_run or not session.switches.quiet:
-            pipeline.show_plan(console.results() if dry_run else console.errors(), pipe, states)
-        if dry_run:
-            return
+        if not session.switches.quiet:
+            pipeline.show_plan(console.errors(), pipe, states)
         outcomes = []
         for done in run_recipe(
             context,

@@ -21,15 +21,16 @@ from thinkrec_cli.session import Session
 from thinkrec_cli.words import visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 DETAILS = """
 Tables: artifacts, lineage, parameters, summary, resources, files. Views over what artifacts hold,
 latest versions: interactions, items, users, keywords, traces, user_vectors, weights, scores,
-explanations, metrics and more; `show tables` names them all, and each has a twin `..._all` with
-every version.
+explanations, metrics and more; `show tables` names them all. Most have a twin `..._all` with every version.
 
-A terminal gets the first 1,000 rows; --csv, --json, a pipe and a file get all.
+A terminal gets the first 1,000 rows, each as a block of lines where the columns do not fit; --csv, --json, a pipe
+and a file get all. Only --csv and --json have all digits of numbers.
 """
 EXAMPLES = (
     'thinkrec sql "select scorer, metric, value from metrics"',
@@ -128,11 +129,29 @@ def _wait(found: "Queue[Any]") -> Any:
 def _show(session: Session, columns: list[str], rows: Rows) -> None:
     """Print a table in a terminal."""
     shown = list(islice(rows, SHOWN_ROWS + 1))
-    console.results().print(_table(columns, shown[:SHOWN_ROWS]))
+    page = console.results()
+    table = _table(columns, shown[:SHOWN_ROWS])
+    if page.measure(table, options=page.options.update(max_width=100_000)).maximum <= page.width:
+        page.print(table)
+    else:
+        _show_below(page, columns, shown[:SHOWN_ROWS])
     if len(shown) > SHOWN_ROWS:
         session.say(f"the first {SHOWN_ROWS:,} rows; --csv and --json print all")
     else:
         session.say(f"{len(shown):,} row{'s' if len(shown) != 1 else ''}")
+
+
+def _show_below(page: "Console", columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Print a row as a block, one line a column: what is too wide beside each other."""
+    from rich.text import Text
+
+    width = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            page.print()
+        for column, value in zip(columns, row, strict=True):
+            name = Text(f"{column:{width}}  ", "bold")
+            page.print(name.append(_cell(value), "not bold"), soft_wrap=True)
 
 
 def _write_json(columns: list[str], rows: Rows) -> None:
@@ -175,14 +194,14 @@ def _json_value(value: Any) -> Any:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(_json_value(value), ensure_ascii=False, default=str)
-    return value
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.15g}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_cell(v) for v in value)}]"
     return visible(" ".join(str(value).splitlines()))

@@ -51,4 +51,5 @@ def command(
             hint="Make them again with --force, then thinkrec remove takes the damaged ones away; "
             "what was made from them may be wrong, too.",
         )
-    session.say(f"{len(chosen)} artifacts, {total:,} bytes: all as published")
+    artifacts = f"{len(chosen)} artifact{'s' if len(chosen) != 1 else ''}"
+    session.say(f"{artifacts}, {total:,} bytes: all as published")

@@ -67,7 +67,7 @@ def show_end(
     cached = sum(done.outcome.hit for done in outcomes)
     target.print(
         Text(
-            f"{len(outcomes)} steps in {duration(seconds)}, {cached} cached; "
+            f"{len(outcomes)} {'step' if len(outcomes) == 1 else 'steps'} in {duration(seconds)}, {cached} cached; "
             f"store {store.root}: {byte_size(store.usage())}"
         ),
         soft_wrap=True,

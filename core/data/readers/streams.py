@@ -30,6 +30,11 @@ def existing_file(path: Path) -> Path:
         ) from None
     if path.is_dir():
         raise MissingFileError(f"{path} is a folder, not a file", hint="Give the path of a file.")
+    if path.exists() and not path.is_file():
+        raise MissingFileError(
+            f"{path} is a pipe or a device, and files are read more than once",
+            hint="Write it to a file, and give that.",
+        )
     if not path.is_file():
         near = nearest_name(path)
         raise MissingFileError(

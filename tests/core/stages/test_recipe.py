@@ -267,7 +267,8 @@ def test_a_file_is_meant_before_a_recipe_of_the_program(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("quikstart", "quickstart"), ("films", "ml-1m/studies/grouping")]
+    ("name", "near"),
+    [("quikstart", "quickstart"), ("ml-1m/tabel", "ml-1m/table"), ("films", "your-ratings")],
 )
 def test_an_unknown_name_is_answered_with_recipes_of_the_program(folder, monkeypatch, name, near):
     monkeypatch.chdir(folder)
