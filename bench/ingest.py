@@ -74,8 +74,10 @@ def _lines_of(root: Path, file: Path, rows: int) -> list[Line]:
         ours=ours.peak_gb,
         peer=Beside(words[engines[0]], first.peak_gb),
         smaller_is_better=True,
-        at_least=6,
+        at_least=6 if rows >= ROWS else None,
     )
+    if rows < ROWS:  # they fit under the cap
+        return [*found, memory]
     capped = _ingest(root / f"capped-{suffix}", file, "--memory-limit", CAP)
     spilled = Line(
         work=f"{work}: peak memory with --memory-limit {CAP}",

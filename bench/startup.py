@@ -32,14 +32,14 @@ def measure(times: int) -> list[Line]:
         limit = Beside("python -c 'import typer'", bare)
         return [
             Line(
-                work=f"thinkrec {command}, whole process, median of {times}",
+                work=f"thinkrec {command}{of}, whole process, median of {times}",
                 unit="s",
                 ours=_median(times, lambda c=command: thinkrec(store, c).seconds),  # type: ignore[misc]
                 limit=limit,
                 smaller_is_better=True,
                 at_least=floor,
             )
-            for command, floor in (("--help", 0.3), ("list", 0.6))
+            for command, of, floor in (("--help", "", 0.3), ("list", " of an empty store", 0.6))
         ]
 
 

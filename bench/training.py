@@ -49,7 +49,7 @@ def measure(steps: int, batch: int = BATCH) -> list[Line]:
     """Return the lines for so many steps of each kind with so many rows."""
     with tempfile.TemporaryDirectory() as root:
         bench = _Bench(prepare(Path(root)), steps, batch, Path(root))
-        return [bench.everywhere(), bench.top(), bench.projector()]
+        return [bench.everywhere(), bench.top(1), bench.top(EPOCHS, 3.0), bench.projector()]
 
 
 class _Bench:
@@ -78,19 +78,20 @@ class _Bench:
         # Twice forwards: the products of the weights' own gradients are left out by LoRA.
         return self._line("train-global, one step", ours, theirs, 2.0, 1.5)
 
-    def top(self) -> Line:
-        """A LoRA whose last layers train, over a few epochs."""
+    def top(self, epochs: int, wanted: float | None = None) -> Line:
+        """A LoRA whose last layers train; over several epochs the frozen ones run in the first."""
         model = attach(fresh_base().model, LORA, 0)
         first = self._layers - TOP_LAYERS
         parameters = select_layers(model, first)
         loss = self._loss(model, first, cache_bytes=4_000_000_000)
-        ours = self._ours(parameters, loss, epochs=EPOCHS)
+        ours = self._ours(parameters, loss, epochs=epochs)
         peer = attach(fresh_base().model, LORA, 0)
         select_layers(peer, first)
         theirs = _typical(step_seconds(peer, self.instances, self.batches))
         share = TOP_LAYERS / self._layers
-        work = f"train-experts, one step of {EPOCHS} epochs, last {TOP_LAYERS} layers"
-        return self._line(work, ours, theirs, 2 * share + (1 - share) / EPOCHS, 3.0)
+        of = "one epoch" if epochs == 1 else f"{epochs} epochs"
+        work = f"train-experts, one step of {of}, last {TOP_LAYERS} layers"
+        return self._line(work, ours, theirs, 2 * share + (1 - share) / epochs, wanted)
 
     def projector(self) -> Line:
         """The projector before a frozen mixture of LoRAs; the peer has one LoRA merged."""
@@ -106,7 +107,14 @@ class _Bench:
             collaborative=Trained(users=np.ones(counts[0], bool), items=np.ones(counts[1], bool)),
         )
         instances = self._instances(builder, len(self.batches), reasons=False)
-        batches = np.arange(self.batches.size).reshape(self.batches.shape)
+        batches = plan_batches(
+            steps=len(self.batches),
+            batch_size=self._rows,
+            recommendation=len(instances),
+            lengths=[one.prompt_tokens for one in instances],
+            reason_share=0.0,
+            seed=0,
+        )
         base = fresh_base()
         gates = install_mixture(base.model, setting.adapters(), "exact")
         decoder = Decoder(base.model)
@@ -180,7 +188,7 @@ class _Bench:
         ours: float,
         theirs: float,
         products: float,
-        wanted: float,
+        wanted: float | None,
         tokens: float | None = None,
     ) -> Line:
         tokens = tokens or _tokens(self.instances, self.batches)

@@ -95,7 +95,7 @@ class BiasEncoder:
         *,
         user: int | None = None,
     ) -> Logits:
-        """See Encoder; with `user` his own train rows do not count as the crowd's."""
+        """Return (n,) logits of items for a history, oldest first; train rows of `user` are not the crowd's."""
         counts = self._counts.for_history(history_items, history_labels, items, user=user)
         return self._logits(counts)
 

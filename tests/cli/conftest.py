@@ -3,6 +3,7 @@
 import os
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,9 +119,33 @@ def shell(store: Path, ratings: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def ingested(thinkrec: Run) -> str:
-    """Reference of the ingested ratings."""
-    done = thinkrec("ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv")
+@pytest.fixture(scope="session")
+def ingested_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the ingested ratings, one for the whole test session: copy it."""
+    folder = tmp_path_factory.mktemp("ingested")
+    write_ratings(folder)
+    make(folder, "ingest", "table", "--interactions", "ratings.csv", "--items", "movies.csv")
+    return folder / "store"
+
+
+def make(folder: Path, *arguments: str) -> None:
+    """Run `thinkrec ARGUMENTS` in a folder, on the store there."""
+    command = [sys.executable, "-m", "thinkrec_cli", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder / "store"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+
+
+@pytest.fixture
+def ingested(ingested_store: Path, store: Path) -> str:
+    """Reference of the ingested ratings."""
+    shutil.copytree(ingested_store, store)
+    return "dataset/table@1"

@@ -102,9 +102,22 @@ def test_readme_covers_every_exit_code():
 def test_links_between_pages_lead_somewhere():
     for page in [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", text):
-            if target and not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, place in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
+            if target.startswith("http"):
+                continue
+            led_to = page.parent / target if target else page
+            assert led_to.exists(), f"{page.name}: {target}"
+            assert not place or place in anchors(led_to), f"{page.name}: {target}#{place}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page are called in links."""
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "]", one)) for one in headings)
+    return {one.lower().replace(" ", "-") for one in plain}
 
 
 def test_what_is_shown_runs(tiny_folder, tmp_path):  # noqa: F811

@@ -170,10 +170,10 @@ def test_training_stopped_by_a_signal_goes_on_and_ends_as_if_it_had_not_been(wor
     assert thinkrec(work, *TRAIN, store="straight")[0] == 0
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = start(work, *TRAIN, store="stopped")
-        before = checkpoints(work / "stopped")
+        before = newest_checkpoint(work / "stopped")
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            if checkpoints(work / "stopped") > before:
+            if newest_checkpoint(work / "stopped") > before:
                 process.send_signal(number)
                 break
             time.sleep(0.002)
@@ -183,6 +183,7 @@ def test_training_stopped_by_a_signal_goes_on_and_ends_as_if_it_had_not_been(wor
         assert "Traceback" not in err
     code, out, err = thinkrec(work, *TRAIN, store="stopped")
     assert (code, out) == (0, "adapter/global@1\n"), err
+    assert "train global: resumed at step" in err
     assert weights(work, "stopped") == weights(work, "straight")
     code, problem, _ = told(
         work, "explain", "--item", "i1", "--history", "history.csv", store="stopped"
@@ -191,12 +192,10 @@ def test_training_stopped_by_a_signal_goes_on_and_ends_as_if_it_had_not_been(wor
     assert "no item 'film 2'" in problem
 
 
-def checkpoints(store: Path) -> float:
-    """Time of the newest checkpoint; 0 if there is none."""
-    try:
-        return max((p.stat().st_mtime for p in store.glob("runs/adapter-*/**/*")), default=0)
-    except FileNotFoundError:  # swept up meanwhile
-        return 0
+def newest_checkpoint(store: Path) -> int:
+    """Step of the newest whole checkpoint of an adapter; 0 if there is none."""
+    found = store.glob("runs/adapter-*/checkpoint-*")
+    return max((int(folder.name.partition("-")[2]) for folder in found), default=0)
 
 
 def weights(work: Path, store: str) -> list[str]:
@@ -258,10 +257,13 @@ def test_a_store_to_read_from_can_be_read_and_is_not_written(work: Path, tmp_pat
         path.chmod(0o755)
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_no_harm(work: Path, tmp_path: Path, closed: str) -> None:
+@pytest.mark.parametrize(
+    ("closed", "decay"), [("<&-", 5), (">&-", 6), ("2>&-", 7), ("<&- >&- 2>&-", 8)]
+)
+def test_closed_streams_do_no_harm(work: Path, tmp_path: Path, closed: str, decay: int) -> None:
+    settings = f"--weight-decay {decay} --name closed"  # another each time: no hit, but real work
     done = subprocess.run(
-        ["bash", "-c", f"thinkrec encode --encoder bias --weight-decay 5 --name closed {closed}"],
+        ["bash", "-c", f"thinkrec encode --encoder bias {settings} {closed}"],
         cwd=work,
         env=environment(tmp_path / "store", THINKREC_STORE=str(work / "store")),
         capture_output=True,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core.config.ingest import IngestConfig
 from core.data import ingest
 from core.errors import (
     BadValueError,
@@ -461,20 +460,6 @@ def test_memory_limit_is_kept_by_spilling(tmp_path: Path, monkeypatch: pytest.Mo
         report = table(tmp_path, text, memory_limit=limit, threads=2).report
         assert report["rows"]["read"] == 300_000
         assert (spilled.pop() > 1_000_000) == spills
-
-
-def test_exit_codes_differ() -> None:
-    kinds = [
-        MissingFileError,
-        EmptyFileError,
-        EncodingError,
-        MissingColumnError,
-        BadValueError,
-        TimeUnitError,
-        EmptySplitError,
-    ]
-    assert len({kind.exit_code for kind in kinds}) == len(kinds)
-    assert IngestConfig().source == "ml-100k"
 
 
 def test_the_line_of_a_ragged_row_counts_line_breaks_in_quotes(tmp_path: Path) -> None:

@@ -201,11 +201,13 @@ def _recbole(folder: Path, *, item_header: str) -> Path:
     return folder
 
 
-def test_recbole_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["recbole", "ml-100k"])
+def test_recbole_files(tmp_path: Path, source: str) -> None:
     header = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
-    result = run(
-        tmp_path, source="recbole", path=str(_recbole(tmp_path / "toys", item_header=header))
-    )
+    files = _recbole(tmp_path / "toys", item_header=header)
+    result = run(tmp_path, source=source, path=str(files))
+    by_user = result.report["split_rule"].startswith("each user's own")
+    assert by_user == (source == "ml-100k")
     assert result.items[-1] == {
         "item": "20", "item_index": 9, "title": 'Toy "Story"', "year": 1995,
         "categories": ["Animation", "Children's", "Comedy"], "description": "",

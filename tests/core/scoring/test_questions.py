@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.config.score import ScoreConfig
+from core.data.dataset import Dataset
 from core.errors import BadValueError, EmptyFileError, MissingColumnError, MissingFileError
-from core.scoring.questions import read_texts
+from core.scoring.questions import of_split, read_texts
 
 UUID, TIME = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "2001-01-01T00:00:00Z"
 
@@ -67,3 +70,27 @@ def test_what_cannot_be_read_is_told(
         path.write_text(text)
     with pytest.raises(kind, match=said):
         read_texts(str(path), ("user", "item"))
+
+
+def test_a_sample_of_users_has_all_their_rows_and_another_seed_draws_others(
+    dataset: Dataset,
+) -> None:
+    one, same, other = (
+        of_split(ScoreConfig(split="test", sample_users=5, sample_seed=seed), dataset)
+        for seed in (0, 0, 1)
+    )
+    test, chosen = dataset.rows("test"), np.unique(one.users)
+    assert len(chosen) == 5 < len(np.unique(dataset.user[test]))
+    assert set(one.rows.tolist()) == set(test[np.isin(dataset.user[test], chosen)].tolist())
+    assert one.rows.tolist() == same.rows.tolist()
+    assert set(np.unique(other.users)) != set(chosen)
+
+
+def test_a_limit_draws_single_rows(dataset: Dataset) -> None:
+    rows = [
+        set(of_split(ScoreConfig(split="test", limit=9, sample_seed=seed), dataset).rows.tolist())
+        for seed in (0, 1)
+    ]
+    assert [len(drawn) for drawn in rows] == [9, 9]
+    assert all(drawn < set(dataset.rows("test").tolist()) for drawn in rows)
+    assert rows[0] != rows[1]

@@ -19,7 +19,7 @@ class Killed(Exception):
 
 
 class Watched(Silent):
-    """Notes what was done when a training began, and kills the training of one title in its n-th step."""
+    """Notes what was done when a training began, and kills the work of one title in its n-th step."""
 
     def __init__(self, title="", steps=0):
         self.title, self.left = title, steps

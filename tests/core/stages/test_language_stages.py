@@ -107,6 +107,56 @@ def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
         assert row["probability"] == pytest.approx(1 / (1 + np.exp(-row["score"])))
 
 
+def test_the_authors_rule_of_fusion_goes_through_to_the_scores(made, tiny_folder, tmp_path):  # noqa: F811
+    settings = {"projector": "off", "tau": 0.8, "averaged_share": 0.999, "centre": False}
+    exact, linear = (
+        run_stage(made.context, fuse.STAGE, FuseConfig(fusion=rule, dtype="float32", **settings))
+        for rule in ("exact", "peft-linear")
+    )
+    by_exact, by_linear = (opened(made, outcome.artifact) for outcome in (exact, linear))
+    rows = by_linear.examples.dataset.rows("test")
+    found, plain = by_linear.score_rows(rows), by_exact.score_rows(rows)
+    fused = [n for n, route in enumerate(found.route) if route == "fused"]
+    alone = [n for n, route in enumerate(found.route) if route == "concentrated"]
+    np.testing.assert_allclose(found.yes[alone], plain.yes[alone], atol=1e-4)
+    assert np.abs(found.yes[fused] - plain.yes[fused]).max() > 1e-3
+    # The same as PEFT's own combination for one of the fused users.
+    row = fused[0]
+    dataset = by_linear.examples.dataset
+    weights = {r["user"]: r["weights"] for r in read_rows(linear.artifact.file("weights.parquet"))}
+    user = dataset.users[dataset.user[rows[row]]]
+    experts = made["experts"].file("experts")
+    peft = PeftModel.from_pretrained(open_tiny(tiny_folder), experts / "0", adapter_name="0")
+    names, shares = [], []
+    for name, weight in enumerate(weights[user]):
+        if name:
+            peft.load_adapter(experts / str(name), str(name))
+        names.append(str(name))
+        shares.append(weight)
+    peft.add_weighted_adapter(names, shares, "user", combination_type="linear")
+    peft.set_adapter("user")
+    example = by_linear.examples.of_rows(rows[row : row + 1], 4)[0]
+    prompt, answers = by_linear.builder.build(example), by_linear.builder.answers
+    with torch.inference_mode():
+        logits = peft.eval()(torch.tensor([prompt.ids])).logits[0, -1]
+    assert found.yes[row] == pytest.approx(float(logits[answers.yes]), abs=1e-4)
+    with pytest.raises(ConfigError, match="peft-linear"):
+        fuse.export_user(made.context, linear.artifact, user, tmp_path / "user")
+
+
+def test_the_score_of_the_paper_is_the_logit_of_yes(made):
+    config = TrainGlobalConfig(base=made.base, relevance="yes", history_length=4, **SHORT)
+    adapter = run_stage(made.context, train_global.STAGE, config, name="as-the-paper").artifact
+    scores = run_stage(
+        made.context,
+        score.STAGE,
+        ScoreConfig(split="test", limit=20, dtype="float32"),
+        references={"scorer": [adapter.reference]},
+    ).artifact
+    for row in read_rows(scores.file("scores.parquet")):
+        assert row["score"] == row["yes_logit"] != row["yes_logit"] - row["no_logit"]
+
+
 def test_experts_are_centred_on_the_adapter_they_started_from(made):
     """Over a group's valid rows the mean score of its expert is that of the global adapter."""
     plain = run_stage(
@@ -461,28 +511,9 @@ def test_a_killed_scoring_continues_after_its_last_block(made, tmp_path, monkeyp
     )
     config = ScoreConfig(split="valid", limit=40, block_rows=16, dtype="float32")
 
-    class Killed(Exception):
-        pass
-
-    class KillAfterTwo:
-        def say(self, line): ...
-
-        def bar(self, title, total, unit, **kept):
-            class Bar:
-                def __enter__(self):
-                    return self
-
-                def __exit__(self, *exc): ...
-
-                def advance(self, amount=1, **figures):
-                    if title.startswith("score") and len(done) == 2:
-                        raise Killed
-
-            return Bar()
-
     with pytest.raises(Killed):
         run_stage(
-            Context(store=made.store, progress=KillAfterTwo()),
+            Context(store=made.store, progress=Watched("score valid, 40 of 60 rows", steps=32)),
             score.STAGE,
             config,
             references=made.by_model,
