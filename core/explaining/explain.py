@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.explaining.claims import unread_claims
 from core.explaining.generate import generate_reasons
 from core.explaining.influence import influences
 from core.scoring.language import LanguageScorer
@@ -115,6 +116,7 @@ def _facts(
     scorer: LanguageScorer, answered: _Answered, reason: str, manner: Manner
 ) -> dict[str, Any]:
     question, prompt = answered.question, answered.prompt
+    text = scorer.builder.decode(prompt.ids)
     example, dataset = question.example, scorer.examples.dataset
     moved = (
         influences(scorer, example, question.full)
@@ -139,13 +141,14 @@ def _facts(
         "yes_logit": answered.yes,
         "no_logit": answered.no,
         "reason": reason,
+        "unread": unread_claims(reason, text),
         "reference": question.reference,
         "route": routes[0] if routes else None,
         "weights": [float(w) for w in weights],
         "experts": 0 if scorer.routing is None else scorer.routing.weights.shape[1],
         "evidence": _evidence(scorer, example),
         "history": _history(scorer, example, moved),
-        "prompt": scorer.builder.decode(prompt.ids),
+        "prompt": text,
         "token_ids": prompt.ids,
         "prompt_token_count": len(prompt.ids),
         "slots": [[slot.position, slot.kind] for slot in prompt.slots],

@@ -85,6 +85,9 @@ def _parts(content: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [_answer(content)]
     if reason := content.get("reason"):
         parts += [Text(), Text(printable(str(reason)))]
+    if unread := content.get("unread"):
+        told = printable(", ".join(map(str, unread)))
+        parts.append(Text(f"! not in what the model read: {told}", style="yellow"))
     for sentence in content.get("evidence") or []:
         parts.append(Text(printable(f"· {sentence}"), style="dim"))
     if content.get("route") or content.get("weights"):
