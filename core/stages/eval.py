@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,10 +269,18 @@ def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
         probability=np.array([row["probability"] for row in rows], dtype=np.float64),
         reason=[row["reason"] or "" for row in rows],
         reference=[row["reference"] for row in rows],
+        unread=_unread(artifact),
     )
     splits = {None if r["row"] is None else SPLITS[dataset.split[r["row"]]] for r in rows}
     only = splits.pop() if len(splits) == 1 else "mixed"
     return reasons, only or "pairs"
+
+
+def _unread(artifact: Artifact) -> list[int] | None:
+    """Return how many claims of each reason its prompt does not hold; None for explanations that do not say."""
+    content = json.loads(artifact.file("explanation.json").read_text(encoding="utf-8"))
+    told = content.get("explanations") or [content]
+    return [len(one["unread"]) for one in told] if all("unread" in one for one in told) else None
 
 
 def _lines(facts: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ REASON_FAMILIES = {
     "chrf": "chrF",
     "rouge_l": "ROUGE-L",
     "agreement": "agrees with score",
+    "grounded": "grounded",
 }
 LESS_IS_BETTER = {"log_loss"}
 GAP = 2  # columns between two of the table's

@@ -16,6 +16,7 @@ _NAMES = {
     "brier": "Brier",
     "ece": "ECE",
     "agreement": "agrees with score",
+    "grounded": "grounded",
     "distinct_1": "distinct-1",
     "distinct_2": "distinct-2",
     "meteor": "METEOR",

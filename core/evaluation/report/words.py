@@ -8,6 +8,7 @@ from core.evaluation.report.numbers import count, figure, metric_cell, name_of
 
 METRICS = (
     "agreement",
+    "grounded",
     "distinct_1",
     "distinct_2",
     "meteor",
@@ -38,7 +39,8 @@ def reasons_section(material: Material) -> Section | None:
     columns += [Column(text=name_of(metric)) for metric in metrics]
     notes = [
         "agrees with score: the first word is the answer that the score gives; by construction always where the "
-        "score is Yes minus No, as the word is the likelier of the two. METEOR, ROUGE-L (0 to 1), "
+        "score is Yes minus No, as the word is the likelier of the two. grounded: the counts and titles of the reason "
+        "are all in its prompt. METEOR, ROUGE-L (0 to 1), "
         "BLEURT (about 0 to 1), BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. "
         "distinct-n: share of different n-grams; it falls with the number of reasons, so compare equal numbers.",
         *_different_rows(material),

@@ -119,6 +119,11 @@ def test_agreement_is_between_the_first_word_and_the_score() -> None:
     assert measured(some_reasons(answer=["Yes", "No", "No"]))["agreement"] == 1
 
 
+def test_grounded_is_the_share_without_claims_that_the_prompt_does_not_hold() -> None:
+    assert measured(some_reasons(unread=[0, 2, 0]))["grounded"] == pytest.approx(2 / 3)
+    assert "grounded" not in measured(some_reasons())
+
+
 def test_only_reasons_with_a_reference_are_compared() -> None:
     figures = measure_reasons(
         some_reasons(), wordnet=None, drawing=Drawing(samples=50), progress=Silent()
