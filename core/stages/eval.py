@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,18 +268,19 @@ def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
         probability=np.array([row["probability"] for row in rows], dtype=np.float64),
         reason=[row["reason"] or "" for row in rows],
         reference=[row["reference"] for row in rows],
-        unread=_unread(artifact),
+        unread=_unread(artifact, len(rows)),
     )
     splits = {None if r["row"] is None else SPLITS[dataset.split[r["row"]]] for r in rows}
     only = splits.pop() if len(splits) == 1 else "mixed"
     return reasons, only or "pairs"
 
 
-def _unread(artifact: Artifact) -> list[int] | None:
+def _unread(artifact: Artifact, pairs: int) -> list[int] | None:
     """Return how many claims of each reason its prompt does not hold; None for explanations that do not say."""
-    content = json.loads(artifact.file("explanation.json").read_text(encoding="utf-8"))
-    told = content.get("explanations") or [content]
-    return [len(one["unread"]) for one in told] if all("unread" in one for one in told) else None
+    from core.stages.eval_report import told_of
+
+    told = [one.facts["unread"] for one in told_of(artifact) if "unread" in one.facts]
+    return [len(claims) for claims in told] if len(told) == pairs else None
 
 
 def _lines(facts: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> list[dict[str, Any]]:
