@@ -70,11 +70,14 @@ class Session:
     @cached_property
     def store(self) -> "Store":
         """The store, opened (and made if it is not there)."""
+        return self._open(self.switches.store or DEFAULT_STORE)
+
+    def _open(self, folder: Path) -> "Store":
         from artifacts.store import Store
         from core.stages.kinds import KINDS
         from core.version import version
 
-        store = Store.open(self.switches.store or DEFAULT_STORE, KINDS, version())
+        store = Store.open(folder, KINDS, version())
         store.say = self.say
         return store
 
@@ -131,19 +134,13 @@ class Session:
     @contextmanager
     def looking(self, *, force: bool = False) -> Iterator["Context"]:
         """Yield what planning needs; it changes no store and makes none."""
-        from artifacts.store import Store
         from core.stages.base import Context
-        from core.stages.kinds import KINDS
-        from core.version import version
         from thinkrec_cli.progress import make_progress
 
         progress = make_progress(quiet=self.switches.quiet)
-        if self.has_store:
-            yield Context(store=self.store, progress=progress, force=force)
-            return
         with TemporaryDirectory() as folder:
-            empty = Store.open(Path(folder), KINDS, version())
-            yield Context(store=empty, progress=progress, force=force)
+            store = self.store if self.has_store else self._open(Path(folder))
+            yield Context(store=store, progress=progress, force=force)
 
     def export_catalog(self) -> None:
         """Bring catalog.duckdb up to date; whoever holds that file open only delays it."""

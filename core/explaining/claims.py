@@ -43,5 +43,6 @@ def unread_claims(reason: str, prompt: str) -> list[str]:
 
 
 def _letters(text: str) -> str:
-    """Return letters and digits alone: titles reach prompts with other marks around and inside them."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+    """Return the words alone, a blank around each: titles reach prompts with other marks, "Her" is not in "others"."""
+    words = re.findall(r"\w+", text.lower())
+    return f" {' '.join(words)} "

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from core.evaluation.report.material import Origin
 
 _ARGUMENTS = ("source",)
+"""Settings that are written as arguments, without their name."""
 _NAMED_FILES = {"pairs": "FILE", "users": "FILE", "history": "FILE", "bleurt": "FOLDER"}
 """What users name beside settings, and the word that stands in its place."""
-"""Settings that are written as arguments, without their name."""
 
 
 def lineage(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:

@@ -71,9 +71,9 @@ def plan_recipe(
         with _named(recipe, step):
             plan = _plan_step(context, recipe, step, made)
             if only and step.id not in only:
-                _done_before(context, step, plan)
-        again = context.force and (not only or step.id in only)
-        found = None if again else context.store.find(step.stage.kind, plan.key)
+                found: Artifact | None = _done_before(context, step, plan)
+            else:
+                found = None if context.force else context.store.find(step.stage.kind, plan.key)
         if found:
             made[step.id] = found
         state: State = "cached" if found else "to run"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,23 @@ def ratings(tmp_path: Path) -> Path:
 def thinkrec(store: Path, ratings: Path) -> Run:
     """Run `thinkrec ARGUMENTS` in the folder of the ratings; nothing on standard input."""
 
-    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "thinkrec_cli", *arguments],
-            cwd=ratings,
-            env=environment(store, **more),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+    return partial(run_thinkrec, ratings, store)
 
-    return run
+
+def run_thinkrec(
+    folder: Path, store: Path, *arguments: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `thinkrec ARGUMENTS` in a folder on a store, with more variables; nothing on standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "thinkrec_cli", *arguments],
+        cwd=folder,
+        env=environment(store, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 @pytest.fixture
@@ -130,17 +135,7 @@ def ingested_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(folder: Path, *arguments: str) -> None:
     """Run `thinkrec ARGUMENTS` in a folder, on the store there."""
-    command = [sys.executable, "-m", "thinkrec_cli", *arguments]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder / "store"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = run_thinkrec(folder, folder / "store", *arguments)
     assert done.returncode == 0, done.stderr
 
 

@@ -73,9 +73,8 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
     scorers = list(dict.fromkeys(figure.scorer for figure in figures))
     room = (width - max(len(scorer) for scorer in scorers)) // len(metrics)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    table.add_column(
-        "scorer", overflow="fold", min_width=10
-    )  # figures are shown in full, names may go on below
+    # Figures are shown in full, names may go on below.
+    table.add_column("scorer", overflow="fold", min_width=10)
     for metric in metrics:
         table.add_column(_heading(metric, families), justify="right", no_wrap=True)
     values = {(figure.scorer, figure.metric): figure for figure in figures}

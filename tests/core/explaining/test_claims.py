@@ -35,6 +35,7 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 31 of 60 other people.", ["31 of 60 other"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
+        ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
     ],
 )
 def test_what_it_does_not_say_is_named_once(reason: str, claims: list[str]) -> None:
