@@ -13,9 +13,10 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import openai
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _UNANSWERED_IN_A_ROW = 3  # requests given up one after the other before the endpoint counts as down
 _REJECTED_IN_A_ROW = 20  # and one per thread: then it is not the rows that are at fault
+_LOOKS_UP = 0.2  # seconds; how late an interrupt is heard at most while replies are awaited
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server asks for more
 _LONGEST_CONNECT = 10.0  # seconds; the time-out of a reply is far too long for a wrong address
 _SPREAD = 0.25  # of a pause asked for: threads that wake together are refused together
@@ -100,9 +102,11 @@ class EndpointChat:
         """
         self._stop.clear()
         pool = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="teacher")
+        futures: list[Future[T]] = []
         try:
-            futures = [pool.submit(self._hold, conversation) for conversation in conversations]
-            for future in as_completed(futures):
+            for conversation in conversations:
+                futures.append(pool.submit(self._hold, conversation))  # noqa: PERF401 - an interrupt must know them
+            for future in _as_completed(futures):
                 if not isinstance(future.exception(), _Stopped):
                     future.result()
                     done()
@@ -110,7 +114,9 @@ class EndpointChat:
         except KeyboardInterrupt:
             self._stop.set()  # not in `finally`: a second interrupt leaves at once from here on
             _log.info("waiting for the replies under way; Ctrl-C again leaves without them")
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for _ in _as_completed(futures):
+                pass
             raise
         except Exception:
             self._stop.set()
@@ -265,6 +271,23 @@ class EndpointChat:
                 if len(body) > _MOST_BYTES:
                     break  # not JSON any more, so it will count as no completion
         return bytes(body)
+
+
+def _as_completed(futures: Sequence["Future[T]"]) -> Iterator["Future[T]"]:
+    """Yield futures as they end.
+
+    Looks up while it waits: an interrupt that comes just before Python begins to wait would be heard after it only.
+    """
+    ended: SimpleQueue[Future[T]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    left = len(futures)
+    while left:
+        try:
+            yield ended.get(timeout=_LOOKS_UP)
+        except Empty:
+            continue
+        left -= 1
 
 
 class _Stopped(Exception):

@@ -1,6 +1,7 @@
 """What an endpoint may do to a request, against a real server on loopback."""
 
 import logging
+import signal
 import threading
 import time
 from pathlib import Path
@@ -215,3 +216,36 @@ def test_endpoint_that_comes_to_refuse_everything_ends_the_run(tmp_path):
         with pytest.raises(TeacherError, match="no model loaded"):
             ask(server, tmp_path / "j", count=60)
         assert len(server.bodies) == 2 + 22
+
+
+# -- interrupts ---------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_is_heard_though_it_does_not_end_a_wait(tmp_path):
+    asked, answers = threading.Event(), threading.Event()
+
+    def hanging(body: dict[str, Any], number: int) -> Response:
+        asked.set()
+        answers.wait(30)
+        return completion("Yes")
+
+    def interrupt() -> None:
+        """Let this thread get the signal: like one that comes just before a wait, it wakes nobody."""
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    def interrupt_twice() -> None:
+        assert asked.wait(30)
+        interrupt()
+        time.sleep(0.5)
+        interrupt()
+
+    sender = threading.Thread(target=interrupt_twice)
+    with endpoint(hanging) as server:
+        sender.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                ask(server, tmp_path / "journal", count=3)
+            assert len(server.bodies) == 1  # the others were not asked
+        finally:
+            answers.set()
+            sender.join()
