@@ -121,6 +121,7 @@ def page(store: Store, evaluations: Sequence[tuple[str, Artifact]]) -> Iterator[
     yield from _facts(store, tables, behind)
     for table in tables:
         yield from _figures(table)
+        yield from _over_seeds(table)
         yield from _groups(table)
         yield from _reasons(store, table)
     yield from _training(store, behind)
@@ -185,6 +186,22 @@ def _figures(table: Table) -> Iterator[str]:
             cells.append(" / ".join(_share(table, scorer, metric) for metric in ("auc", "ndcg@5")))
         cells += [_paper(table.paper.get(scorer))] if table.paper else []
         yield "| " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _over_seeds(table: Table) -> Iterator[str]:
+    """Show mean, standard deviation and range of scorers that differ in their seeds alone, where there are such."""
+    file = table.evaluation.folder / "over_seeds.parquet"
+    found = read_rows(file) if file.exists() else []
+    overall = {(r["scorer"], r["metric"]): r for r in found if r["slice"] == "all"}
+    if not overall:
+        return
+    yield "Over seeds: mean ± standard deviation, least to most."
+    yield ""
+    yield from _head(["scorer", "seeds", "AUC", "UAUC", "NDCG@5", "MAP@5", "log loss"])
+    for scorer, runs in {row["scorer"]: len(row["scorers"]) for row in overall.values()}.items():
+        cells = (_spread(overall.get((scorer, metric))) for metric in (*SHOWN, "log_loss"))
+        yield "| " + " | ".join([scorer, str(runs), *cells]) + " |"
     yield ""
 
 
@@ -312,6 +329,12 @@ def _figure(row: Mapping[str, Any] | None) -> str:
         return NONE
     ends = "" if row["low"] is None else f" {row['low']:.3f}-{row['high']:.3f}"
     return f"{row['value']:.4f}{ends}"
+
+
+def _spread(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return NONE
+    return f"{row['mean']:.4f} ± {row['sd']:.4f}, {row['least']:.3f}-{row['most']:.3f}"
 
 
 def _value(row: Mapping[str, Any] | None) -> str:

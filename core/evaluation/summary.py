@@ -6,14 +6,17 @@ from typing import Any
 Row = Mapping[str, Any]
 
 
-def summarize(rows: Iterable[Row], comparisons: Iterable[Row] = ()) -> dict[str, dict[str, Any]]:
-    """Nest the rows of a metrics table and of a comparisons table.
+def summarize(
+    rows: Iterable[Row], comparisons: Iterable[Row] = (), seeds: Iterable[Row] = ()
+) -> dict[str, dict[str, Any]]:
+    """Nest the rows of a metrics table, of a comparisons table and of a table over seeds.
 
     Returns: scorer -> its metrics over all rows by name, and
         rows; users and users_left_out (of UAUC where it was measured: users without both labels are
         left out); users_left_out_of (metric -> number); intervals (metric -> [low, high]);
         minus (other scorer -> metric -> {difference, low, high, p}, over all rows); slices (name -> the same
-        for its rows); scores and explanations (what was measured), and the split of the first of them.
+        for its rows); scores and explanations (what was measured), and the split of the first of them; where others
+        differ from it in seeds alone over_seeds (metric -> {mean, sd, least, most}) and scorers (all of them).
     """
     result: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -31,6 +34,12 @@ def summarize(rows: Iterable[Row], comparisons: Iterable[Row] = ()) -> dict[str,
         if row["slice"] == "all":
             minus = result[row["scorer"]].setdefault("minus", {}).setdefault(row["other"], {})
             minus[row["metric"]] = {name: row[name] for name in ("difference", "low", "high", "p")}
+    for row in seeds:
+        if row["slice"] == "all":
+            for name in row["scorers"]:
+                place = result[name].setdefault("over_seeds", {})
+                place[row["metric"]] = {k: row[k] for k in ("mean", "sd", "least", "most")}
+                result[name]["scorers"] = row["scorers"]
     return result
 
 

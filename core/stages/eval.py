@@ -24,6 +24,7 @@ def make(work: Work[EvalConfig]) -> None:
     from core.data.dataset import Dataset
     from core.evaluation.baselines import CONSTANT
     from core.stages.eval_report import write_report
+    from core.stages.replicas import over_seeds, replicas
 
     if work.config.bleurt and not work.inputs["explanations"]:
         raise ConfigError(
@@ -34,12 +35,16 @@ def make(work: Work[EvalConfig]) -> None:
     dataset = Dataset.open(work.input("dataset").folder)
     measured = _measure_scores(work, dataset)
     told, differ = _measure_explanations(work, dataset)
+    store, lines = work.context.store, [*measured.lines, *told]
+    of_names = dict(zip(scorer_names(store, scored), scored, strict=True))
+    seeds = list(over_seeds(replicas(store, of_names), lines))
     measured = dataclasses.replace(
-        measured, lines=[*measured.lines, *told], explained_rows_differ=differ
+        measured, lines=lines, over_seeds=seeds, explained_rows_differ=differ
     )
-    lines = measured.lines
     _write(work, "metrics.parquet", lines)
     _write(work, "comparisons.parquet", measured.comparisons)
+    if seeds:
+        _write(work, "over_seeds.parquet", seeds)
     examples = write_report(work, measured)
     overall = [line for line in lines if line["slice"] == "all" and line["metric"] == "auc"]
     work.draft.summary.update(

@@ -42,6 +42,8 @@ class Measured:
     """Scorer that is the honest counts."""
     against: str | None
     """Scorer that the others are compared with."""
+    over_seeds: Sequence[Mapping[str, Any]] = ()
+    """Rows of over_seeds.parquet."""
     explained_rows_differ: bool = False
     """Whether the explanations are of different rows."""
 
@@ -85,6 +87,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         samples=config.bootstrap_samples,
         lines=measured.lines,
         comparisons=measured.comparisons,
+        over_seeds=measured.over_seeds,
         bias=measured.bias,
         against=measured.against,
         calibration={

@@ -370,7 +370,7 @@ EXPLANATION = Kind(
 
 EVALUATION = Kind(
     name="evaluation",
-    schema_version=2,
+    schema_version=3,
     about="metrics with intervals, slices and comparisons",
     payloads=(
         Payload(
@@ -410,6 +410,23 @@ EVALUATION = Kind(
                 "p": "DOUBLE",  # two-sided, not corrected for the number of pairs
                 "rows": "BIGINT",
                 "users": "BIGINT",  # users that count
+            },
+        ),
+        Payload(
+            path="over_seeds.parquet",
+            format="parquet",
+            view="over_seeds",
+            required=False,  # only where scorers differ in their seeds alone; not before schema version 3
+            columns={
+                "scorer": "VARCHAR",  # what they are called without their versions
+                "scorers": "VARCHAR[]",  # their references
+                "split": "VARCHAR",
+                "slice": "VARCHAR",
+                "metric": "VARCHAR",
+                "mean": "DOUBLE",
+                "sd": "DOUBLE",  # standard deviation of a sample: over one less than the scorers
+                "least": "DOUBLE",
+                "most": "DOUBLE",
             },
         ),
         Payload(path="report.md", format="text", required=False),

@@ -14,7 +14,7 @@ An input nobody names comes from the one earlier step that makes a fitting artif
 recipe resumable: a step whose work was done before is a hit, whoever did it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,6 +46,8 @@ class Step:
     after: tuple[str, ...] = ()
     artifact: str | None = None
     """Name of the artifact; the stage's own if None."""
+    copy_of: str | None = None
+    """Id in the file, where the step is one of several that differ in their seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,18 @@ class Recipe:
     next: tuple[str, ...] = ()
     """Commands to suggest when all is done."""
 
-    def needed_for(self, step_id: str) -> set[str]:
-        """Return a step and all it depends on. Raises: RecipeError if there is no such step."""
+    def meant(self, step_id: str) -> list[str]:
+        """Return the steps that an id means: one, or all copies of one. Raises: RecipeError if there is none."""
+        found = [step.id for step in self.steps if step_id in (step.id, step.copy_of)]
+        if not found:
+            raise unknown("recipe", "step", step_id, [step.id for step in self.steps])
+        return found
+
+    def needed_for(self, step_ids: Iterable[str]) -> set[str]:
+        """Return steps and all they depend on."""
         by_id = {step.id: step for step in self.steps}
-        if step_id not in by_id:
-            raise unknown("recipe", "step", step_id, by_id)
         found: set[str] = set()
-        queue = [step_id]
+        queue = list(step_ids)
         while queue:
             current = queue.pop()
             if current not in found:

@@ -61,7 +61,8 @@ def plan_recipe(
     """
     made: dict[str, Artifact] = {}
     states = []
-    for step in _chosen(recipe, only, until):
+    steps, only = _chosen(recipe, only, until)
+    for step in steps:
         waits = any(name not in made for name in recipe.depends_on(step))
         if waits or _has_to_download(step):
             with _named(recipe, step):
@@ -98,7 +99,8 @@ def run_recipe(
     Raises: RecipeError, or whatever a step raises, with a note that names the step.
     """
     made: dict[str, Artifact] = {}
-    for step in _chosen(recipe, only, until):
+    steps, only = _chosen(recipe, only, until)
+    for step in steps:
         started = perf_counter()
         with _named(recipe, step):
             plan = _plan_step(context, recipe, step, made)
@@ -151,18 +153,21 @@ def _has_to_download(step: Step) -> bool:
     return not isinstance(try_to_load_from_cache(spec, "config.json"), str)
 
 
-def _chosen(recipe: Recipe, only: Sequence[str], until: Sequence[str]) -> list[Step]:
-    """Return the steps asked for and all they need. Raises: RecipeError for an unknown id, or both ways to choose."""
+def _chosen(
+    recipe: Recipe, only: Sequence[str], until: Sequence[str]
+) -> tuple[list[Step], list[str]]:
+    """Return the steps asked for with all they need, and the ids of those to run alone.
+
+    Raises: RecipeError for an unknown id, or both ways to choose.
+    """
     if only and until:
         raise RecipeError(
             "--only and --until choose steps in two ways",
             hint="Use one of them: --only runs just that step, --until also what it needs.",
         )
-    goals = only or until
-    if not goals:
-        return list(recipe.steps)
-    wanted = set().union(*(recipe.needed_for(goal) for goal in goals))
-    return [step for step in recipe.steps if step.id in wanted]
+    goals = [step_id for name in (only or until) for step_id in recipe.meant(name)]
+    wanted = recipe.needed_for(goals or [step.id for step in recipe.steps])
+    return [step for step in recipe.steps if step.id in wanted], goals if only else []
 
 
 def _done_before(context: Context, step: Step, plan: Plan) -> Artifact:

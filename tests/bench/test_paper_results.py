@@ -1,5 +1,6 @@
 """The page of results: what it compares with what, and what it leaves out."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,27 @@ def test_a_study_is_compared_with_what_it_names(shop: Showroom) -> None:
     rows = rows_of(lines, "| scorer | AUC")
     assert rows["encoder/mf@1"]["share"] == "100.0% / 100.0%"
     assert rows["encoder/lightgcn@1"]["share"] != rows["encoder/mf@1"]["share"]
+
+
+def test_what_differs_in_seeds_alone_is_told_with_its_spread(shop: Showroom) -> None:
+    shop.scores("mf", seed=0, noise=0.5)
+    shop.scores("mf", seed=1, noise=3.0)
+    shop.scores("sasrec")
+    lines = lines_of(shop, shop.evaluate("scores/mf@1", "scores/mf@2", "scores/sasrec"))
+    figures = [
+        float(row["AUC"].split()[0])
+        for scorer, row in rows_of(lines, "| scorer | AUC").items()
+        if scorer.startswith("encoder/mf@")
+    ]
+    (row,) = rows_of(lines, "| scorer | seeds").values()
+    assert (row["scorer"], row["seeds"]) == ("encoder/mf", "2")
+    mean, plus, sd, span = row["AUC"].replace(",", "").split()
+    assert plus == "±"
+    assert float(mean) == pytest.approx(statistics.fmean(figures), abs=1e-4)
+    assert float(sd) == pytest.approx(statistics.stdev(figures), abs=1e-4)
+    assert span == f"{min(figures):.3f}-{max(figures):.3f}"
+    alone = lines_of(shop, shop.evaluate("scores/mf@1", "scores/sasrec"))
+    assert not any(line.startswith("Over seeds") for line in alone)
 
 
 def test_trainings_are_told_as_they_went(shop: Showroom) -> None:

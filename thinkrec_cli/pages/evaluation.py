@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thinkrec_cli import console
-from thinkrec_cli.pages.metrics import Figure, nested, read_metrics
+from thinkrec_cli.pages.metrics import Figure, nested, read_metrics, read_over_seeds
 
 if TYPE_CHECKING:
     from artifacts.store import Artifact
@@ -56,12 +56,14 @@ def show_report(target: Console, artifact: "Artifact") -> None:
 
 
 def render_evaluation(target: Console, artifact: "Artifact") -> None:
-    """Write one row per scorer over all rows, then its reasons, then who was left out."""
+    """Write one row per scorer over all rows, then its reasons, what seeds change, and who was left out."""
     overall = [figure for figure in read_metrics(artifact) if figure.slice == "all"]
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
         if chosen:
             target.print(_table(chosen, families, target.width))
+    if seeds := [row for row in read_over_seeds(artifact) if row["slice"] == "all"]:
+        target.print(_seeds_table(seeds))
     for line in _user_lines(overall):
         target.print(Text(line, style="dim"), soft_wrap=True)
 
@@ -81,6 +83,28 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
     for scorer in scorers:
         table.add_row(Text(scorer), *(_cell(values, scorer, metric, room) for metric in metrics))
     return table
+
+
+def _seeds_table(rows: list[dict[str, Any]]) -> Table:
+    """Return groups of scorers that differ in their seeds alone as rows, means and standard deviations as columns."""
+    order = list(SCORE_FAMILIES)
+    metrics = {m for row in rows if (m := row["metric"]).partition("@")[0] in order}
+    shown = sorted(metrics, key=lambda m: order.index(m.partition("@")[0]))
+    table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
+    table.add_column("over seeds", overflow="fold", min_width=10)
+    for metric in shown:
+        table.add_column(_heading(metric, SCORE_FAMILIES), justify="right", no_wrap=True)
+    figures = {(row["scorer"], row["metric"]): row for row in rows}
+    for scorer, members in {row["scorer"]: row["scorers"] for row in rows}.items():
+        cells = (_spread(figures.get((scorer, metric))) for metric in shown)
+        table.add_row(Text(f"{scorer} x {len(members)}"), *cells)
+    return table
+
+
+def _spread(row: dict[str, Any] | None) -> Text:
+    if row is None:
+        return Text("-", style="dim")
+    return Text(f"{row['mean']:.4f}\n").append(f"±{row['sd']:.4f}", style="dim")
 
 
 def _heading(metric: str, families: dict[str, str]) -> str:

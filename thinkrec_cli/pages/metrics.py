@@ -38,10 +38,20 @@ def read_metrics(artifact: "Artifact") -> list[Figure]:
 
 def nested(artifact: "Artifact") -> dict[str, Any]:
     """Return scorer -> metric -> value, with intervals, slices and differences; see core.evaluation.summary."""
-    import pyarrow.parquet as pq
-
     from core.evaluation.summary import summarize
 
-    comparisons = artifact.folder / "comparisons.parquet"  # older evaluations have none
-    rows = pq.read_table(comparisons).to_pylist() if comparisons.exists() else []
-    return summarize((asdict(figure) for figure in read_metrics(artifact)), rows)
+    figures = (asdict(figure) for figure in read_metrics(artifact))
+    # Older evaluations have no comparisons.
+    return summarize(figures, _rows(artifact, "comparisons.parquet"), read_over_seeds(artifact))
+
+
+def read_over_seeds(artifact: "Artifact") -> list[dict[str, Any]]:
+    """Return the rows of over_seeds.parquet; none where no scorers differ in their seeds alone."""
+    return _rows(artifact, "over_seeds.parquet")
+
+
+def _rows(artifact: "Artifact", path: str) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    file = artifact.folder / path
+    return pq.read_table(file).to_pylist() if file.exists() else []

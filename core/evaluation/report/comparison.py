@@ -9,13 +9,14 @@ from core.evaluation.report.forest import Bar, forest
 from core.evaluation.report.lines import MAIN_METRICS, Line, Lines, scorer_cell, verdict
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import NONE, arrow_of, count, figure, metric_cell, name_of
+from core.evaluation.report.seeds import seeds_table
 from core.evaluation.report.study import experts_study
 
 
 def comparison_section(material: Material) -> Section:
     """Return the main part of the report."""
     lines = Lines(material)
-    blocks: list[Any] = [overall_table(material, lines)]
+    blocks: list[Any] = [overall_table(material, lines), *seeds_table(material, lines)]
     blocks += [forest_picture(material, lines)]
     if material.paper:
         blocks.append(paper_table(material, lines))

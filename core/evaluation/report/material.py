@@ -98,6 +98,8 @@ class Material:
     """Rows of metrics.parquet."""
     comparisons: Rows
     """Rows of comparisons.parquet."""
+    over_seeds: Rows = ()
+    """Rows of over_seeds.parquet."""
     bias: str | None
     """Scorer that is the honest counts."""
     against: str | None

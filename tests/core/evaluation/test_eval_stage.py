@@ -33,7 +33,8 @@ class Shop:
     def publish(
         self, kind: str, name: str, inputs: dict[str, list[str]], write: Any, **more: Any
     ) -> Artifact:
-        parameters = {"encoder": name} if kind == "encoder" else {"name": name, **more}
+        parameters = {"encoder": name} if kind == "encoder" else {"name": name}
+        parameters |= more
         key = self.store.key(kind=kind, parameters=parameters, inputs=inputs, resources={})
         with self.store.publish(
             kind=kind, name=name, key=key, parameters=parameters, inputs=inputs, resources={}
@@ -43,7 +44,7 @@ class Shop:
         assert draft.artifact is not None
         return draft.artifact
 
-    def encoder(self, name: str) -> Artifact:
+    def encoder(self, name: str, **settings: Any) -> Artifact:
         def write(folder: Path) -> None:
             (folder / "encoder.json").write_text("{}")
             save_file({"w": np.zeros(1, np.float32)}, folder / "weights.safetensors")
@@ -52,13 +53,20 @@ class Shop:
                     folder / payload.path, {c: [] for c in payload.columns}, payload.columns
                 )
 
-        return self.publish("encoder", name, {"dataset": [self.dataset_artifact.object_id]}, write)
+        home = {"dataset": [self.dataset_artifact.object_id]}
+        return self.publish("encoder", name, home, write, **settings)
 
     def scores(
-        self, name: str, *, rows: Any = None, noise: float = 1.0, **parameters: Any
+        self,
+        name: str,
+        *,
+        rows: Any = None,
+        noise: float = 1.0,
+        seed: int | None = None,
+        **parameters: Any,
     ) -> Artifact:
-        """Scores of an encoder of that name: the label, blurred."""
-        encoder = self.encoder(name)
+        """Scores of an encoder of that name, trained with a seed: the label, blurred."""
+        encoder = self.encoder(name) if seed is None else self.encoder(name, seed=seed)
         data = self.dataset
         rows = data.rows("test") if rows is None else rows
         rng = np.random.default_rng(len(name))

@@ -1,0 +1,209 @@
+"""A recipe with several seeds: what a seed changes is done with each, and the evaluation tells how far it matters."""
+
+import io
+import statistics
+import tomllib
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from artifacts.store import Store
+from core.data.tables import read_rows
+from core.errors import ConfigError, RecipeError
+from core.stages.base import Context
+from core.stages.kinds import KINDS
+from core.stages.recipe import Recipe, read_recipe
+from core.stages.recipe_run import plan_recipe, run_recipe
+from core.stages.seeds import with_seeds
+from tests.cli.conftest import write_ratings
+from tests.core.evaluation.reporting import Page
+from thinkrec_cli.pages.evaluation import render_evaluation
+from thinkrec_cli.pages.metrics import nested
+
+RECIPE = """
+name = "small"
+
+[settings]
+seed = 7
+
+[step.data]
+command = "ingest"
+source = "table"
+interactions = "ratings.csv"
+items = "movies.csv"
+
+[step.bias]
+command = "encode"
+encoder = "bias"
+
+[step.mf]
+command = "encode"
+encoder = "mf"
+dim = 4
+epochs = 2
+
+[step.groups]
+command = "cluster"
+encoder = "mf"
+k = 2
+
+[step.bias-scores]
+command = "score"
+scorer = "bias"
+
+[step.mf-scores]
+command = "score"
+scorer = "mf"
+after = "groups"
+
+[step.evaluation]
+command = "eval"
+scores = ["bias-scores", "mf-scores"]
+against = "mf-scores"
+bootstrap_samples = 20
+"""
+SEEDS = (1, 2, 4)
+
+
+def recipe(text: str = RECIPE) -> Recipe:
+    return read_recipe(tomllib.loads(text), where="recipe.toml")
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch) -> Context:
+    """A real store, in a folder with ratings."""
+    write_ratings(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return Context(store=Store.open(tmp_path / "store", KINDS, "test"))
+
+
+def test_steps_that_a_seed_changes_stand_once_per_seed_with_what_they_need():
+    found = {step.id: step for step in with_seeds(recipe(), SEEDS).steps}
+    several = [f"{name}.seed-{seed}" for name in ("mf", "groups", "mf-scores") for seed in SEEDS]
+    assert set(found) == {"data", "bias", "bias-scores", "evaluation", *several}
+    assert [found[f"mf.seed-{seed}"].config.seed for seed in SEEDS] == [1, 2, 4]
+    assert found["groups.seed-2"].inputs["encoder"] == ("mf.seed-2",)
+    assert found["mf-scores.seed-4"].inputs["scorer"] == ("mf.seed-4",)
+    assert found["mf-scores.seed-4"].after == ("groups.seed-4",)
+    assert found["mf.seed-4"].artifact == recipe().steps[2].artifact
+    evaluation = found["evaluation"]
+    assert evaluation.inputs["scores"] == ("bias-scores", *several[-3:])
+    assert evaluation.inputs["against"] == ("mf-scores.seed-1",)
+    assert evaluation.config.seed == 7  # draws of users, the same for all
+
+
+def test_one_seed_takes_the_place_of_the_recipes_own():
+    changed = with_seeds(recipe(), [5])
+    assert [step.id for step in changed.steps] == [step.id for step in recipe().steps]
+    seeds = {step.id: step.config.seed for step in changed.steps if hasattr(step.config, "seed")}
+    assert seeds["mf"] == seeds["groups"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds", "kind", "problem"),
+    [
+        (RECIPE, [1, 2, 1], RecipeError, "seed 1 is given twice"),
+        (RECIPE[: RECIPE.index("[step.mf]")], [1, 2], RecipeError, "no step depends on a seed"),
+        (RECIPE, [1, -2], ConfigError, "seed = -2 is below 0"),
+    ],
+)
+def test_seeds_that_cannot_be_used_are_refused(text, seeds, kind, problem):
+    with pytest.raises(kind, match=problem):
+        with_seeds(recipe(text), seeds)
+
+
+def test_an_evaluation_tells_how_far_figures_depend_on_the_seed(context):
+    done = list(run_recipe(context, with_seeds(recipe(), SEEDS)))
+    evaluation = done[-1].outcome.artifact
+    members = ["encoder/mf@1", "encoder/mf@2", "encoder/mf@3"]
+    lines = read_rows(evaluation.file("metrics.parquet"))
+    rows = read_rows(evaluation.file("over_seeds.parquet"))
+    assert {(row["scorer"], *row["scorers"]) for row in rows} == {("encoder/mf", *members)}
+    varies = 0
+    for row in rows:
+        place = ("split", "slice", "metric")
+        values = [
+            line["value"]
+            for line in lines
+            if line["scorer"] in members and all(line[p] == row[p] for p in place)
+        ]
+        assert row["mean"] == pytest.approx(statistics.fmean(values))
+        assert row["sd"] == pytest.approx(statistics.stdev(values))
+        assert (row["least"], row["most"]) == (min(values), max(values))
+        varies += row["sd"] > 0
+    assert varies
+    overall = {row["metric"]: row for row in rows if row["slice"] == "all"}
+    assert {"auc", "uauc", "log_loss"} <= set(overall)
+
+    told = nested(evaluation)
+    assert told["encoder/mf@2"]["over_seeds"]["auc"]["mean"] == overall["auc"]["mean"]
+    assert told["encoder/mf@2"]["scorers"] == members
+    assert "over_seeds" not in told["encoder/bias@1"]
+    page = Page(evaluation.file("report.html").read_text(encoding="utf-8"))
+    head, (scorer, *cells) = page.tables["over-seeds"]
+    assert scorer.parts["value"] == "encoder/mf"
+    column = [cell.parts["head"] for cell in head].index("AUC")
+    assert cells[column - 1].number == overall["auc"]["mean"]
+    target = Console(width=60, file=io.StringIO(), highlight=False)
+    render_evaluation(target, evaluation)
+    assert isinstance(target.file, io.StringIO)
+    shown = target.file.getvalue()
+    assert "encoder/mf x 3" in shown
+    assert f"{overall['auc']['mean']:.4f}" in shown
+    assert f"±{overall['auc']['sd']:.4f}" in shown
+    context.store.export_catalog()
+    _, found = context.store.query(
+        "select mean from over_seeds where metric = 'auc' and slice = 'all'"
+    )
+    assert found == [(overall["auc"]["mean"],)]
+
+
+def test_a_run_with_more_seeds_goes_on_from_one_with_fewer(context):
+    list(run_recipe(context, with_seeds(recipe(), [7]), until=["mf-scores"]))
+    several = with_seeds(recipe(), [7, 8])
+    states = {state.step.id: state.state for state in plan_recipe(context, several)}
+    assert states["mf.seed-7"] == states["mf-scores.seed-7"] == "cached"
+    assert states["mf.seed-8"] == "to run"
+    done = list(run_recipe(context, several, until=["mf-scores"]))
+    assert [one.step.id for one in done if not one.outcome.hit] == [
+        "mf.seed-8",
+        "groups.seed-8",
+        "mf-scores.seed-8",
+    ]
+
+
+def test_an_id_of_the_file_means_all_its_copies_and_an_id_of_the_plan_one(context):
+    several = with_seeds(recipe(), [7, 8])
+    done = list(run_recipe(context, several, until=["mf"]))
+    assert [one.step.id for one in done] == ["data", "mf.seed-7", "mf.seed-8"]
+    done = list(run_recipe(context, several, only=["groups"]))
+    assert [one.step.id for one in done] == ["groups.seed-7", "groups.seed-8"]
+    done = list(run_recipe(context, several, only=["mf-scores.seed-8"]))
+    assert [one.step.id for one in done] == ["mf-scores.seed-8"]
+    with pytest.raises(RecipeError, match="unknown step 'mf-score'"):
+        plan_recipe(context, several, until=["mf-score"])
+
+
+def test_other_settings_are_no_other_seed(context):
+    text = RECIPE.replace(
+        "[step.groups]",
+        "[step.wide]\ncommand = 'encode'\nencoder = 'mf'\ndim = 8\nepochs = 2\n\n[step.groups]",
+    ).replace(
+        "[step.evaluation]",
+        "[step.wide-scores]\ncommand = 'score'\nscorer = 'wide'\n\n[step.evaluation]",
+    )
+    text = text.replace('scores = ["bias-scores", ', 'scores = ["wide-scores", ')
+    done = list(run_recipe(context, with_seeds(recipe(text), [1, 2])))
+    rows = read_rows(done[-1].outcome.artifact.file("over_seeds.parquet"))
+    # Equal names are told apart by the version of the first.
+    assert {(row["scorer"], *row["scorers"]) for row in rows} == {
+        ("encoder/mf@3", "encoder/mf@3", "encoder/mf@4"),
+        ("encoder/mf@1", "encoder/mf@1", "encoder/mf@2"),
+    }
+
+
+def test_an_evaluation_of_one_seed_has_no_such_table(context):
+    *_, last = run_recipe(context, recipe())
+    assert not (last.outcome.artifact.folder / "over_seeds.parquet").exists()
+    assert "over-seeds" not in last.outcome.artifact.file("report.html").read_text()
