@@ -1,4 +1,4 @@
-"""What a reason claims that can be looked up: counts and quoted titles, held against what the model read.
+"""What a reason claims that can be looked up: counts, shares and quoted titles, held against what the model read.
 
 A small model learns to write reasons before it learns to copy numbers, and a reason that reads well may hold counts
 that nobody told it.
@@ -8,15 +8,15 @@ import re
 from collections import defaultdict
 
 _COUNT = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
-_SHARE = re.compile(r"\b(\d+)% of (\d+)\b")
+_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
 
 
 def unread_claims(reason: str, prompt: str) -> list[str]:
-    """Return the counts ("3 of 4 crime") and titles (in “ ”) of a reason that are not in its prompt.
+    """Return the counts ("3 of 4 crime"), shares ("48%") and titles (in “ ”) of a reason that are not in its prompt.
 
-    A count agrees with the prompt's count of the same thing, or with its share: 29 of 60 with "48% of 60". What the
-    count is of is compared where the prompt counts by that word, as it does by category.
+    A count agrees with the prompt's count of the same thing, or with its share: 29 of 60 with "48% of 60"; so does a
+    share with a count. What the count is of is compared where the prompt counts by that word, as it does by category.
 
     Args:
         reason: what the model wrote.
@@ -27,7 +27,9 @@ def unread_claims(reason: str, prompt: str) -> list[str]:
     for k, n, word in _COUNT.findall(prompt):
         counted[int(k), int(n)].add(word.lower())
     by_word = set().union(*counted.values()) - {""}
-    shares = {(int(percent), int(n)) for percent, n in _SHARE.findall(prompt)}
+    shares = {(int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)}
+    shares |= {(round(100 * k / n), n) for k, n in counted if n}
+    percents = {percent for percent, _ in shares}
     found = []
     for match in _COUNT.finditer(reason):
         k, n, word = int(match[1]), int(match[2]), (match[3] or "").lower()
@@ -36,6 +38,10 @@ def unread_claims(reason: str, prompt: str) -> list[str]:
         else:
             known = (k, n) in counted or (n > 0 and (round(100 * k / n), n) in shares)
         if not known:
+            found.append(match[0])
+    for match in _SHARE.finditer(reason):
+        percent = int(match[1])
+        if not ((percent, int(match[2])) in shares if match[2] else percent in percents):
             found.append(match[0])
     read = _letters(prompt)
     found += [match[0] for match in _TITLE.finditer(reason) if _letters(match[1]) not in read]

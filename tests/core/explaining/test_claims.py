@@ -20,6 +20,7 @@ PROMPT = (
         "Yes. So far they enjoyed 33 of 43 in action and 3 of 6 in crime.",
         "No. It pleased only 29 of 60 other people, and they liked 4 of the last 10.",
         "Yes. With 115 of 183 ratings so far positive, they liked “Heat”, also crime.",
+        "Yes. It pleased 48 % of 60 others; they enjoy half (50%) of crime and 63 percent of all.",
         "Yes. They liked 2 of 3 in children's before, though “Kids’ World, The” left them cold.",
     ],
 )
@@ -35,6 +36,8 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 31 of 60 other people.", ["31 of 60 other"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
+        ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
+        ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
     ],
 )
