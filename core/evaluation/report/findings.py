@@ -1,6 +1,6 @@
 """What the tables say, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from core.evaluation.report.lines import MAIN_METRICS, Lines, verdict
 from core.evaluation.report.material import Material
@@ -12,21 +12,32 @@ def findings(material: Material) -> list[str]:
     lines = Lines(material)
     found = []
     for metric in MAIN_METRICS:
-        values = {s: lines.value(s, metric) for s in lines.scorers}
-        known = {s: value for s, value in values.items() if value is not None}
-        if not known:
-            continue
-        best = max(known, key=lambda s: known[s])
-        line = lines.get(best, metric)
-        assert line is not None
-        interval = span(line["low"], line["high"])
-        told = f"Best {name_of(metric)}: {best} with {figure(known[best])}"
-        found.append(f"{told} ({interval})." if interval else f"{told}.")
+        figures = _figures(material, lines, metric)
+        if best := max(figures, key=lambda one: one[0], default=None):
+            found.append(f"Best {name_of(metric)}: {best[1]}")
     if material.bias:
         found += _above(material.bias, f"the honest counts ({material.bias})", lines)
     if material.against and material.against != material.bias:
         found += _above(material.against, material.against, lines)
     return found
+
+
+def _figures(material: Material, lines: Lines, metric: str) -> Iterator[tuple[float, str]]:
+    """Yield a value with the words that tell whose it is; scorers that differ in seeds alone have their mean.
+
+    The best of several seeds would be above what another seed gives.
+    """
+    over_seeds = [r for r in material.over_seeds if (r["metric"], r["slice"]) == (metric, "all")]
+    for row in over_seeds:
+        spread = f"± {figure(row['sd'])}, mean of {len(row['scorers'])} seeds"
+        yield row["mean"], f"{row['scorer']} with {figure(row['mean'])} ({spread})."
+    several = {scorer for row in over_seeds for scorer in row["scorers"]}
+    for scorer in lines.scorers:
+        line = lines.get(scorer, metric)
+        if scorer not in several and line is not None and line["value"] is not None:
+            interval = span(line["low"], line["high"])
+            told = f"{scorer} with {figure(line['value'])}"
+            yield line["value"], f"{told} ({interval})." if interval else f"{told}."
 
 
 def _above(other: str, called: str, lines: Lines) -> list[str]:

@@ -106,6 +106,18 @@ def test_every_difference_is_the_comparisons_tables(evaluation: Artifact) -> Non
                     check_difference(cell, gaps[one, other, metric])
 
 
+def test_the_best_of_several_seeds_is_their_mean(shop: Showroom) -> None:
+    shop.scores("mf", seed=0, noise=0.5)
+    shop.scores("mf", seed=1, noise=2.0)
+    shop.scores("sasrec", noise=4.0)
+    evaluation = shop.evaluate("scores/mf@1", "scores/mf@2", "scores/sasrec")
+    rows = read_rows(evaluation.file("over_seeds.parquet"))
+    (auc,) = [r for r in rows if (r["metric"], r["slice"]) == ("auc", "all")]
+    told = f"Best AUC: encoder/mf with {auc['mean']:.4f} (± {auc['sd']:.4f}, mean of 2 seeds)."
+    assert told in Page(html_of(evaluation)).text
+    assert told in markdown_of(evaluation)
+
+
 def test_scores_to_compare_with_take_the_place_of_the_counts(shop: Showroom) -> None:
     shop.scores("bias", noise=2.0)
     shop.scores("mf", noise=0.1)
