@@ -28,7 +28,7 @@ from core.stages.lineage import lineage, origin
 from core.stages.paper import papers_rows
 
 SHOWN = ("auc", "uauc", "ndcg@5", "map@5")
-REASONS = ("meteor", "bleurt", "rouge_l", "bleu", "chrf", "distinct_2", "agreement")
+REASONS = ("meteor", "bleurt", "rouge_l", "bleu", "chrf", "distinct_2", "agreement", "grounded")
 TRAINED = ("groups", "adapter", "experts", "model")
 NONE = "-"
 
@@ -196,11 +196,18 @@ def _over_seeds(table: Table) -> Iterator[str]:
     overall = {(r["scorer"], r["metric"]): r for r in found if r["slice"] == "all"}
     if not overall:
         return
+    others = dict.fromkeys(row["other"] for row in overall.values() if row["other"])
     yield "Over seeds: mean ± standard deviation, least to most."
+    if others:
+        yield f"Minus: AUC and UAUC minus those of {', '.join(others)}, of the same seed each."
     yield ""
-    yield from _head(["scorer", "seeds", "AUC", "UAUC", "NDCG@5", "MAP@5", "log loss"])
+    head = ["scorer", "seeds", "AUC", "UAUC", "NDCG@5", "MAP@5", "log loss"]
+    yield from _head(head + (["minus"] if others else []))
     for scorer, runs in {row["scorer"]: len(row["scorers"]) for row in overall.values()}.items():
-        cells = (_spread(overall.get((scorer, metric))) for metric in (*SHOWN, "log_loss"))
+        cells = [_spread(overall.get((scorer, metric))) for metric in (*SHOWN, "log_loss")]
+        if others:
+            gaps = (overall.get((scorer, metric)) for metric in ("auc", "uauc"))
+            cells.append(" / ".join(_spread_gap(row) for row in gaps))
         yield "| " + " | ".join([scorer, str(runs), *cells]) + " |"
     yield ""
 
@@ -335,6 +342,12 @@ def _spread(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return NONE
     return f"{row['mean']:.4f} ± {row['sd']:.4f}, {row['least']:.3f}-{row['most']:.3f}"
+
+
+def _spread_gap(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["difference"] is None:
+        return NONE
+    return f"{row['difference']:+.4f} ± {row['difference_sd']:.4f}"
 
 
 def _value(row: Mapping[str, Any] | None) -> str:

@@ -77,4 +77,8 @@ class AugmentConfig(Config):
         """Return what only a model uses, where there is none, and what only a local one does, at an endpoint."""
         if self.model is None:
             return ("max_tokens", "temperature", "seed", "batch_size")
-        return ("seed", "batch_size") if self.model.startswith("openai:") else ()
+        if self.model.startswith("openai:"):
+            return ("seed", "batch_size")
+        return (
+            () if self.temperature else ("seed",)
+        )  # the likeliest words are the same for all seeds

@@ -21,6 +21,8 @@ MOST_UNDEFINED = 0.05
 """Share of draws in which a metric may be undefined: an interval of the rest would be of other data."""
 LEVEL = 0.05
 """p below which a difference counts as more than chance."""
+LEAST_DRAWS = 40
+"""Below, no p can be under LEVEL."""
 _CELLS_AT_ONCE = 4_000_000
 """Weights of rows held in memory at a time: 32 MB."""
 

@@ -31,8 +31,9 @@ class Reasons:
     reason: Sequence[str]
     reference: Sequence[str | None]
     """The teacher's reason, None where there is none."""
-    unread: Sequence[int] | None = None
-    """(n,) how many counts and titles of each are not in its prompt; None where nobody looked."""
+    grounded: Sequence[bool | None] | None = None
+    """(n,) whether all counts, shares and titles of each are in its prompt, None for one without any; None where nobody
+    looked."""
     pairs: frozenset[tuple[int | None, str, str]] = frozenset()
     """Row of the data set, user and item of each: what tells whether two explain the same."""
 
@@ -59,9 +60,14 @@ def measure_reasons(
     Returns: metric -> figure; the metrics that need a reference cover the rows that have one.
     """
     figures = {"agreement": _row_figure(reasons.user, agreements(reasons), drawing)}
-    if reasons.unread is not None:
-        grounded = np.equal(reasons.unread, 0).astype(np.float64)
-        figures["grounded"] = _row_figure(reasons.user, grounded, drawing)
+    grounded = [
+        (user, float(all_read))
+        for user, all_read in zip(reasons.user, reasons.grounded or (), strict=False)
+        if all_read is not None
+    ]
+    if grounded:
+        values = np.array([value for _, value in grounded])
+        figures["grounded"] = _row_figure([user for user, _ in grounded], values, drawing)
     said = [without_answer(reason) for reason in reasons.reason]
     for n in (1, 2):
         figures[f"distinct_{n}"] = _plain_figure(distinct(said, n), reasons.user)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
+_OVER_SEEDS = ("mean", "sd", "least", "most", "other", "difference", "difference_sd")
 
 
 def summarize(
@@ -15,8 +16,9 @@ def summarize(
         rows; users and users_left_out (of UAUC where it was measured: users without both labels are
         left out); users_left_out_of (metric -> number); intervals (metric -> [low, high]);
         minus (other scorer -> metric -> {difference, low, high, p}, over all rows); slices (name -> the same
-        for its rows); scores and explanations (what was measured), and the split of the first of them; where others
-        differ from it in seeds alone over_seeds (metric -> {mean, sd, least, most}) and scorers (all of them).
+        for its rows); scores and explanations (what was measured), and the split of the first of them;
+        explained_rows and explained_users (rows and users of its reasons); where others differ from it in seeds alone
+        over_seeds (metric -> {mean, sd, least, most, other, difference, difference_sd}) and scorers (all of them).
     """
     result: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -38,7 +40,7 @@ def summarize(
         if row["slice"] == "all":
             for name in row["scorers"]:
                 place = result[name].setdefault("over_seeds", {})
-                place[row["metric"]] = {k: row[k] for k in ("mean", "sd", "least", "most")}
+                place[row["metric"]] = {k: row[k] for k in _OVER_SEEDS}
                 result[name]["scorers"] = row["scorers"]
     return result
 
@@ -46,6 +48,8 @@ def summarize(
 def _add(place: dict[str, Any], row: Row) -> None:
     metric = row["metric"]
     place[metric] = row["value"]
+    if row["scores"] is not None and row["scores"].startswith("explanation/"):
+        place["explained_rows"], place["explained_users"] = row["rows"], row["users"]
     if row["low"] is not None:
         place.setdefault("intervals", {})[metric] = [row["low"], row["high"]]
     if metric == "uauc" or "users" not in place:

@@ -12,8 +12,8 @@ _SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
 
 
-def unread_claims(reason: str, prompt: str) -> list[str]:
-    """Return the counts ("3 of 4 crime"), shares ("48%") and titles (in “ ”) of a reason that are not in its prompt.
+def claims_of(reason: str, prompt: str) -> dict[str, bool]:
+    """Return the counts ("3 of 4 crime"), shares ("48%") and titles (in “ ”) of a reason: is each in its prompt?
 
     A count agrees with the prompt's count of the same thing, or with its share: 29 of 60 with "48% of 60"; so does a
     share with a count. What the count is of is compared where the prompt counts by that word, as it does by category.
@@ -21,7 +21,7 @@ def unread_claims(reason: str, prompt: str) -> list[str]:
     Args:
         reason: what the model wrote.
         prompt: all that it read.
-    Returns: the claims as they are written, each once, in order.
+    Returns: the claims as they are written, each once, counts first.
     """
     counted: dict[tuple[int, int], set[str]] = defaultdict(set)
     for k, n, word in _COUNT.findall(prompt):
@@ -30,22 +30,20 @@ def unread_claims(reason: str, prompt: str) -> list[str]:
     shares = {(int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)}
     shares |= {(round(100 * k / n), n) for k, n in counted if n}
     percents = {percent for percent, _ in shares}
-    found = []
+    found: dict[str, bool] = {}
     for match in _COUNT.finditer(reason):
         k, n, word = int(match[1]), int(match[2]), (match[3] or "").lower()
         if word in by_word:
             known = word in counted.get((k, n), ())
         else:
             known = (k, n) in counted or (n > 0 and (round(100 * k / n), n) in shares)
-        if not known:
-            found.append(match[0])
+        found[match[0]] = known
     for match in _SHARE.finditer(reason):
         percent = int(match[1])
-        if not ((percent, int(match[2])) in shares if match[2] else percent in percents):
-            found.append(match[0])
+        found[match[0]] = (percent, int(match[2])) in shares if match[2] else percent in percents
     read = _letters(prompt)
-    found += [match[0] for match in _TITLE.finditer(reason) if _letters(match[1]) not in read]
-    return list(dict.fromkeys(found))
+    found |= {match[0]: _letters(match[1]) in read for match in _TITLE.finditer(reason)}
+    return found
 
 
 def _letters(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.explaining.claims import unread_claims
+from core.explaining.claims import claims_of
 from core.explaining.generate import generate_reasons
 from core.explaining.influence import influences
 from core.scoring.language import LanguageScorer
@@ -129,6 +129,7 @@ def _facts(
         if scorer.routing is None or example.user is None
         else scorer.routing.weights[example.user]
     )
+    claims = claims_of(reason, text)
     return {
         "user": question.user,
         "item": dataset.items[example.item],
@@ -141,7 +142,8 @@ def _facts(
         "yes_logit": answered.yes,
         "no_logit": answered.no,
         "reason": reason,
-        "unread": unread_claims(reason, text),
+        "claims": len(claims),
+        "unread": [claim for claim, is_read in claims.items() if not is_read],
         "reference": question.reference,
         "route": routes[0] if routes else None,
         "weights": [float(w) for w in weights],

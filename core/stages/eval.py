@@ -37,7 +37,9 @@ def make(work: Work[EvalConfig]) -> None:
     told, differ = _measure_explanations(work, dataset)
     store, lines = work.context.store, [*measured.lines, *told]
     of_names = dict(zip(scorer_names(store, scored), scored, strict=True))
-    seeds = list(over_seeds(replicas(store, of_names), lines))
+    groups = replicas(store, of_names)
+    # Reasons of other rows do not compare.
+    seeds = list(over_seeds(groups, measured.lines if differ else lines, measured.against))
     measured = dataclasses.replace(
         measured, lines=lines, over_seeds=seeds, explained_rows_differ=differ
     )
@@ -149,21 +151,33 @@ def _comparisons(
     measured: "Measurement", references: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the difference of every ordered pair of scorers in every metric."""
-    for scorer, other in itertools.permutations(measured.prepared, 2):
+    for scorer, other in itertools.combinations(measured.prepared, 2):
         for metric, measure in measured.prepared[scorer].items():
             gap = measured.difference(scorer, other, metric)
-            yield {
-                "scorer": scorer,
-                "other": other,
-                "other_scores": references.get(other),
+            facts = {
                 "metric": metric,
-                "difference": measured.gap(scorer, other, metric),
-                "low": gap.low if gap else None,
-                "high": gap.high if gap else None,
                 "p": gap.p_value if gap else None,
                 "rows": len(measured.rows),
                 "users": measure.users,
             }
+            ends = (
+                measured.gap(scorer, other, metric),
+                *((gap.low, gap.high) if gap else (None, None)),
+            )
+            yield _pair(scorer, other, ends, references) | facts
+            turned = [None if end is None else 0.0 - end for end in (ends[0], ends[2], ends[1])]
+            yield _pair(other, scorer, turned, references) | facts
+
+
+def _pair(
+    scorer: str, other: str, ends: Sequence[float | None], references: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "scorer": scorer,
+        "other": other,
+        "other_scores": references.get(other),
+        **dict(zip(("difference", "low", "high"), ends, strict=True)),
+    }
 
 
 def _scorers(
@@ -273,19 +287,23 @@ def _read_reasons(artifact: Artifact, dataset: "Dataset") -> tuple[Any, str]:
         probability=np.array([row["probability"] for row in rows], dtype=np.float64),
         reason=[row["reason"] or "" for row in rows],
         reference=[row["reference"] for row in rows],
-        unread=_unread(artifact, len(rows)),
+        grounded=_grounded(artifact, len(rows)),
     )
     splits = {None if r["row"] is None else SPLITS[dataset.split[r["row"]]] for r in rows}
     only = splits.pop() if len(splits) == 1 else "mixed"
     return reasons, only or "pairs"
 
 
-def _unread(artifact: Artifact, pairs: int) -> list[int] | None:
-    """Return how many claims of each reason its prompt does not hold; None for explanations that do not say."""
+def _grounded(artifact: Artifact, pairs: int) -> list[bool | None] | None:
+    """Return whether all claims of each reason are in its prompt, None for one that makes none.
+
+    Returns: None for explanations that do not say, which earlier versions made.
+    """
     from core.stages.eval_report import told_of
 
-    told = [one.facts["unread"] for one in told_of(artifact) if "unread" in one.facts]
-    return [len(claims) for claims in told] if len(told) == pairs else None
+    told = [one.facts for one in told_of(artifact) if "claims" in one.facts]
+    found = [None if not facts["claims"] else not facts["unread"] for facts in told]
+    return found if len(found) == pairs else None
 
 
 def _lines(facts: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> list[dict[str, Any]]:

@@ -427,6 +427,9 @@ EVALUATION = Kind(
                 "sd": "DOUBLE",  # standard deviation of a sample: over one less than the scorers
                 "least": "DOUBLE",
                 "most": "DOUBLE",
+                "other": "VARCHAR",  # what the report compares with, seed by seed; null where seeds do not match
+                "difference": "DOUBLE",  # mean of scorer minus other
+                "difference_sd": "DOUBLE",
             },
         ),
         Payload(path="report.md", format="text", required=False),

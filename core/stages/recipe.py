@@ -46,6 +46,8 @@ class Step:
     after: tuple[str, ...] = ()
     artifact: str | None = None
     """Name of the artifact; the stage's own if None."""
+    has_own_seed: bool = False
+    """Whether the step itself sets a seed, not only [settings]."""
     copy_of: str | None = None
     """Id in the file, where the step is one of several that differ in their seeds."""
 
@@ -190,6 +192,7 @@ def _read_step(
         inputs=inputs,
         after=_origins(where, "after", table.get("after", [])),
         artifact=_artifact_name(where, table.get("artifact")),
+        has_own_seed="seed" in table,
     )
 
 

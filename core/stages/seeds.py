@@ -1,7 +1,7 @@
 """A recipe with several seeds: what depends on the seed is done with each, and every evaluation measures all of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from core.errors import RecipeError
 from core.stages.recipe import Recipe, Step
@@ -16,6 +16,7 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
     With one seed all steps stay as they are but for it. With several, a step that its seed changes, and whatever needs
     such a step, stands once per seed: `sasrec` becomes `sasrec.seed-0`, `sasrec.seed-1`, and both make versions of the
     same artifact. An evaluation takes all of them where it takes many, and those of the first seed where it takes one.
+    A step that sets a seed itself keeps it, and so does an evaluation.
 
     Raises: RecipeError for a seed that is given twice, and where no step depends on a seed; ConfigError for
         a number that is no seed.
@@ -28,7 +29,7 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
     for step in recipe.steps:
         needed = recipe.depends_on(step)
         varied = step.stage.kind != _GATHERS and (
-            "seed" in step.config.parameters() or any(len(copies[one]) > 1 for one in needed)
+            _is_changed(step) or any(len(copies[one]) > 1 for one in needed)
         )
         made = (
             [_with_seed(step, seed, place, copies) for place, seed in enumerate(seeds)]
@@ -56,13 +57,18 @@ def _with_seed(step: Step, seed: int, place: int, copies: Mapping[str, Sequence[
         made = copies.get(origin, [origin])
         return made[place] if len(made) > 1 else made[0]
 
-    changed = {"seed": seed} if "seed" in {field.name for field in fields(step.config)} else {}
+    changed = {"seed": seed} if _is_changed(step) else {}
     return replace(
         step,
         config=replace(step.config, **changed),
         inputs={name: tuple(map(own, origins)) for name, origins in step.inputs.items()},
         after=tuple(map(own, step.after)),
     )
+
+
+def _is_changed(step: Step) -> bool:
+    """Return whether another seed changes what a step makes."""
+    return "seed" in step.config.parameters() and not step.has_own_seed
 
 
 def _gathering(step: Step, copies: Mapping[str, Sequence[str]]) -> Step:

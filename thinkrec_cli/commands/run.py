@@ -52,7 +52,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             "--seed",
             min=0,
             max=2**32 - 1,
-            help="Seed of all steps; repeatable: what it changes is done with each, and evaluations measure all.",
+            help="Seed of the steps that set none themselves; repeatable: what it changes is done with each, and "
+            "evaluations measure all.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,

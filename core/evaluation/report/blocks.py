@@ -90,8 +90,13 @@ class Example:
     title: str
     user: str
     answer: str
-    probability: float
+    chance: str
+    """Probability of a like, in per cent."""
+    chance_of: str
+    """What that probability is."""
     reason: str
+    unread: list[str]
+    """Counts, shares and titles in the reason that the model did not read."""
     reference: str
     evidence: list[str]
     route: str

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.evaluation.intervals import LEAST_DRAWS
 from core.evaluation.paper import BASE_MODEL
 from core.evaluation.report.blocks import Cell, Column, Picture, Section, Table
 from core.evaluation.report.differences import difference_table, pair_tables
@@ -9,14 +10,14 @@ from core.evaluation.report.forest import Bar, forest
 from core.evaluation.report.lines import MAIN_METRICS, Line, Lines, scorer_cell, verdict
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import NONE, arrow_of, count, figure, metric_cell, name_of
-from core.evaluation.report.seeds import seeds_table
+from core.evaluation.report.seeds import seeds_tables
 from core.evaluation.report.study import experts_study
 
 
 def comparison_section(material: Material) -> Section:
     """Return the main part of the report."""
     lines = Lines(material)
-    blocks: list[Any] = [overall_table(material, lines), *seeds_table(material, lines)]
+    blocks: list[Any] = [overall_table(material, lines), *seeds_tables(material, lines)]
     blocks += [forest_picture(material, lines)]
     if material.paper:
         blocks.append(paper_table(material, lines))
@@ -30,7 +31,7 @@ def comparison_section(material: Material) -> Section:
     ]
     if not material.samples:
         lead = ["All scorers answered the same rows. No intervals were drawn."]
-    if material.against and material.samples:
+    if material.against and material.samples >= LEAST_DRAWS:
         lead.append(
             f"▲ and ▼ mark what is better or worse than {material.against} by more than chance: the 95 % "
             "interval of the paired difference leaves out zero, and p is below .05. It is not corrected for the number "

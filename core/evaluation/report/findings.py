@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from core.evaluation.intervals import LEAST_DRAWS
 from core.evaluation.report.lines import MAIN_METRICS, Lines, verdict
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import figure, name_of, span
@@ -15,6 +16,8 @@ def findings(material: Material) -> list[str]:
         figures = _figures(material, lines, metric)
         if best := max(figures, key=lambda one: one[0], default=None):
             found.append(f"Best {name_of(metric)}: {best[1]}")
+    if material.samples < LEAST_DRAWS:
+        return found  # nothing could be told from chance
     if material.bias:
         found += _above(material.bias, f"the honest counts ({material.bias})", lines)
     if material.against and material.against != material.bias:

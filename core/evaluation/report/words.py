@@ -34,20 +34,26 @@ def reasons_section(material: Material) -> Section | None:
     for (scorer, origin), found in by_place.items():
         cells = [Cell(text=scorer, note=origin, code=True)]
         cells.append(Cell(text=count(max(line["rows"] for line in found.values()))))
-        rows.append([*cells, *(metric_cell(found.get(metric)) for metric in metrics)])
+        rows.append([*cells, *(_cell(metric, found.get(metric)) for metric in metrics)])
     columns = [Column(text="scorer", note="explanations", number=False), Column(text="reasons")]
     columns += [Column(text=name_of(metric)) for metric in metrics]
     notes = [
         "agrees with score: the first word is the answer that the score gives; by construction always where the "
-        "score is Yes minus No, as the word is the likelier of the two. grounded: the counts and titles of the reason "
-        "are all in its prompt. METEOR, ROUGE-L (0 to 1), "
-        "BLEURT (about 0 to 1), BLEU and chrF (0 to 100) compare with the teacher's reason of the same row. "
-        "distinct-n: share of different n-grams; it falls with the number of reasons, so compare equal numbers.",
+        "score is Yes minus No, as the word is the likelier of the two. grounded: of the reasons that name counts, "
+        "shares or titles the part whose are all in the prompt. METEOR, ROUGE-L (0 to 1), BLEURT (about 0 to 1), BLEU "
+        "and chrF (0 to 100) compare with the teacher's reason of the same row. distinct-n: share of different "
+        "n-grams; it falls with the number of reasons, so compare equal numbers.",
         *_different_rows(material),
         *_paper_notes(material),
     ]
     table = Table(title="", name="reason-metrics", columns=columns, rows=rows, notes=notes)
     return Section(name="reasons", title="Reasons", lead=[], blocks=[table])
+
+
+def _cell(metric: str, line: dict[str, Any] | None) -> Cell:
+    """Return a figure; of the reasons that are grounded or not, also how many make claims at all."""
+    told = metric == "grounded" and line is not None
+    return metric_cell(line, second_note=f"of {count(line['rows'])}" if told and line else "")
 
 
 def _different_rows(material: Material) -> list[str]:
@@ -91,8 +97,13 @@ def example_of(told: Told) -> Example:
         title=facts.get("title") or facts["item"],
         user=facts.get("user") or "a history from a file",
         answer=facts["answer"],
-        probability=facts["probability"],
+        chance=f"{facts['probability']:.1%}",
+        # The paper's score looks at Yes alone, so it may say otherwise than the answer, which is the likelier word.
+        chance_of="by the logit of Yes alone, as the paper scores"
+        if facts.get("relevance") == "yes"
+        else "likely to like it",
         reason=facts.get("reason") or "",
+        unread=list(facts.get("unread") or ()),
         reference=facts.get("reference") or "",
         evidence=list(facts.get("evidence") or ()),
         route=facts.get("route") or "",

@@ -119,8 +119,15 @@ def test_agreement_is_between_the_first_word_and_the_score() -> None:
     assert measured(some_reasons(answer=["Yes", "No", "No"]))["agreement"] == 1
 
 
-def test_grounded_is_the_share_without_claims_that_the_prompt_does_not_hold() -> None:
-    assert measured(some_reasons(unread=[0, 2, 0]))["grounded"] == pytest.approx(2 / 3)
+def test_grounded_is_the_share_of_reasons_with_claims_that_are_all_in_the_prompt() -> None:
+    figures = measure_reasons(
+        some_reasons(grounded=[True, False, None]),
+        wordnet=None,
+        drawing=Drawing(samples=50),
+        progress=Silent(),
+    )
+    assert (figures["grounded"].value, figures["grounded"].rows) == (0.5, 2)
+    assert "grounded" not in measured(some_reasons(grounded=[None, None, None]))
     assert "grounded" not in measured(some_reasons())
 
 

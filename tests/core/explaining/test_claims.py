@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.explaining.claims import unread_claims
+from core.explaining.claims import claims_of
 
 PROMPT = (
     "This person rated these items, oldest first:\n- Heat: Yes (crime)\n- Kids' World, The: No\n"
@@ -25,7 +25,7 @@ PROMPT = (
     ],
 )
 def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
-    assert unread_claims(reason, PROMPT) == []
+    assert all(claims_of(reason, PROMPT).values())
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,16 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
     ],
 )
 def test_what_it_does_not_say_is_named_once(reason: str, claims: list[str]) -> None:
-    assert unread_claims(reason, PROMPT) == claims
+    found = claims_of(reason, PROMPT)
+    assert [claim for claim, is_read in found.items() if not is_read] == claims
+
+
+def test_claims_are_those_that_are_read_too() -> None:
+    reason = "They enjoyed 3 of 6 crime and 9 of 9 drama, and “Heat”; it pleased 48%. So yes."
+    assert claims_of(reason, PROMPT) == {
+        "3 of 6 crime": True,
+        "9 of 9 drama": False,
+        "48%": True,
+        "“Heat”": True,
+    }
+    assert claims_of("A good match is likely.", PROMPT) == {}

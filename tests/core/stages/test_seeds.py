@@ -11,10 +11,12 @@ from rich.console import Console
 from artifacts.store import Store
 from core.data.tables import read_rows
 from core.errors import ConfigError, RecipeError
-from core.stages.base import Context
+from core.stages.base import Context, run_stage
+from core.stages.eval import STAGE as EVAL
 from core.stages.kinds import KINDS
 from core.stages.recipe import Recipe, read_recipe
 from core.stages.recipe_run import plan_recipe, run_recipe
+from core.stages.replicas import _shared_name, over_seeds, replicas
 from core.stages.seeds import with_seeds
 from tests.cli.conftest import write_ratings
 from tests.core.evaluation.reporting import Page
@@ -183,6 +185,99 @@ def test_an_id_of_the_file_means_all_its_copies_and_an_id_of_the_plan_one(contex
     assert [one.step.id for one in done] == ["mf-scores.seed-8"]
     with pytest.raises(RecipeError, match="unknown step 'mf-score'"):
         plan_recipe(context, several, until=["mf-score"])
+
+
+def test_a_step_with_a_seed_of_its_own_keeps_it():
+    text = RECIPE.replace("dim = 4", "dim = 4\nseed = 3")
+    found = {step.id: step for step in with_seeds(recipe(text), SEEDS).steps}
+    assert found["mf"].config.seed == 3
+    assert found["groups.seed-4"].inputs["encoder"] == ("mf",)
+    assert found["groups.seed-4"].config.seed == 4
+
+
+def test_scorers_are_compared_seed_by_seed(context):
+    text = RECIPE.replace(
+        "[step.groups]",
+        "[step.wide]\ncommand = 'encode'\nencoder = 'mf'\ndim = 8\nepochs = 2\nartifact = 'wide'\n\n[step.groups]",
+    ).replace(
+        "[step.evaluation]",
+        "[step.wide-scores]\ncommand = 'score'\nscorer = 'wide'\n\n[step.evaluation]",
+    )
+    text = text.replace('scores = ["bias-scores", ', 'scores = ["wide-scores", "bias-scores", ')
+    done = list(run_recipe(context, with_seeds(recipe(text), SEEDS)))
+    evaluation = done[-1].outcome.artifact
+    rows = read_rows(evaluation.file("over_seeds.parquet"))
+    values = {
+        line["scorer"]: line["value"]
+        for line in read_rows(evaluation.file("metrics.parquet"))
+        if (line["metric"], line["slice"]) == ("auc", "all")
+    }
+    found = {r["scorer"]: r for r in rows if (r["metric"], r["slice"]) == ("auc", "all")}
+    assert found["encoder/mf"]["other"] is None  # what the others are compared with
+    wide = found["encoder/wide"]
+    gaps = [values[f"encoder/wide@{n}"] - values[f"encoder/mf@{n}"] for n in (1, 2, 3)]
+    assert wide["other"] == "encoder/mf"
+    assert wide["difference"] == pytest.approx(statistics.fmean(gaps))
+    assert wide["difference_sd"] == pytest.approx(statistics.stdev(gaps))
+    page = Page(evaluation.file("report.html").read_text(encoding="utf-8"))
+    head, (scorer, *cells) = page.tables["over-seeds-minus"]
+    assert scorer.parts["value"] == "encoder/wide"
+    column = [cell.parts["head"] for cell in head].index("AUC")
+    assert cells[column - 1].number == wide["difference"]
+
+
+def test_seeds_that_do_not_match_are_not_subtracted(context):
+    store = context.store
+    scores = {}
+    for name, seeds in (("mf", (1, 2)), ("wide", (1, 3))):
+        text = RECIPE.replace("dim = 4", f"dim = {len(name)}\nartifact = '{name}'")
+        several = with_seeds(recipe(text), seeds)
+        for one in run_recipe(context, several, until=["mf-scores"]):
+            if one.outcome.artifact.kind == "scores":
+                scorer = store.by_object(one.outcome.artifact.manifest.inputs["scorer"][0])
+                scores[scorer.reference] = one.outcome.artifact
+    groups = replicas(store, scores)
+    assert [group.called for group in groups] == ["encoder/mf", "encoder/wide"]
+    assert groups[1].seeds == (frozenset({1}), frozenset({3}))
+    lines = [
+        {"scorer": name, "split": "test", "slice": part, "metric": "auc", "value": 0.5 + 0.1 * n}
+        for n, name in enumerate(scores)
+        for part in ("all", "group=0 by groups/mf-2@1")
+    ]
+    rows = list(over_seeds(groups, lines, "encoder/mf@1"))
+    assert [(row["scorer"], row["slice"], row["other"]) for row in rows] == [
+        ("encoder/mf", "all", None),
+        ("encoder/wide", "all", None),
+    ]
+    (row,) = over_seeds(groups[1:], lines, "encoder/mf@1")  # one alone serves all seeds
+    assert row["other"] == "encoder/mf@1"
+    assert row["difference"] == pytest.approx(0.25)
+
+
+def test_the_same_work_done_twice_is_one_seed(context):
+    several = with_seeds(recipe(), [1, 2])
+    list(run_recipe(context, several, until=["mf-scores"]))
+    context.force = True
+    list(run_recipe(context, several, only=["mf.seed-2"]))
+    context.force = False
+    list(run_recipe(context, several, until=["mf-scores"]))
+    listed = [a.reference for a in context.store.artifacts("scores")]
+    assert len(listed) == 3
+    outcome = run_stage(context, EVAL, several.steps[-1].config, references={"scores": listed})
+    rows = read_rows(outcome.artifact.file("over_seeds.parquet"))
+    assert {len(row["scorers"]) for row in rows} == {2}
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["encoder/mf@1", "encoder/mf@2"], "encoder/mf"),
+        (["adapter/seed-1@1", "adapter/seed-2@1"], "adapter/seed"),
+        (["adapter/one@1", "adapter/two@1"], "adapter/one"),
+    ],
+)
+def test_scorers_are_called_by_what_their_names_share(names, called):
+    assert _shared_name(names) == called
 
 
 def test_other_settings_are_no_other_seed(context):
