@@ -25,7 +25,10 @@ class ScoreConfig(Config):
         200,
         "With --user and --users: items that the encoder picks for the model to score; 0 takes all.",
     )
-    seen: bool = option(False, "With --user and --users: score items the user has rated, too.")
+    seen: bool = option(
+        False,
+        "With --user and --users: score items the user has rated, too, each as before he did.",
+    )
     pairs: str | None = option(
         None,
         "File of pairs (CSV, JSONL or Parquet with columns user and item). A pair that is in the data is asked as it "

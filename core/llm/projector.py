@@ -21,7 +21,7 @@ class Projector(nn.Module):
         return nn.Sequential(nn.Linear(dim, 10 * dim), nn.ReLU(), nn.Linear(10 * dim, width))
 
     def match_scale(self, embeddings: Tensor) -> None:
-        """Scale the last layers so that projected vectors start with the size of the model's own embeddings."""
+        """Scale the last layers by the standard deviation of the model's embeddings, so that vectors start small."""
         with torch.no_grad():
             for part in (self.user, self.item):
                 last = part[2]

@@ -37,6 +37,10 @@ _TYPES = {
 class RowOrPairScorer(Protocol):
     """What scores."""
 
+    @property
+    def number_format(self) -> str:
+        """What it computes in: float32, bfloat16."""
+
     def score_rows(self, rows: Index) -> Scored:
         """Score rows of the data set."""
 
@@ -56,11 +60,11 @@ def score_blocks(
 
     Returns: the files of all blocks in order, and how many pairs were scored now.
     """
-    # Where a block begins and ends is in its name: those of another block size are not joined with it.
+    # Blocks of another size, or of another number format (another device), are not joined with these.
     paths, left = [], []
     for start in range(0, len(questions), block_rows):
         stop = min(start + block_rows, len(questions))
-        paths.append(folder / f"block-{start:012d}-{stop:012d}.parquet")
+        paths.append(folder / f"block-{start:012d}-{stop:012d}-{scorer.number_format}.parquet")
         if not paths[-1].exists():
             left.append((start, stop, paths[-1]))
     scored = sum(stop - start for start, stop, _ in left)

@@ -59,6 +59,11 @@ class LanguageScorer:
     routing: Routing | None = None
     """Of every user of the data set, if the model has experts."""
 
+    @property
+    def number_format(self) -> str:
+        """Number format of the weights: float32, bfloat16."""
+        return str(self.scorer.decoder.model.dtype).removeprefix("torch.")
+
     def score_rows(self, rows: npt.NDArray[np.int64]) -> Scored:
         """Score rows with what was known before each."""
         return self.score_examples(self.examples.of_rows(rows, self._length))

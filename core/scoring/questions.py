@@ -121,6 +121,8 @@ def for_user(
 ) -> Questions:
     """Ask a user's candidates as of now: the items he has not rated that the first pass likes best.
 
+    Items that he has rated (--seen) are asked as before their last row: now the history would hold the answer.
+
     Args:
         first_pass: scores of an encoder; without one the most rated items are taken.
     Raises: UnknownUserError, ConfigError if he has rated every item.
@@ -136,7 +138,7 @@ def for_user(
     return Questions(
         users=np.full(len(items), user, dtype=np.int64),
         items=items,
-        rows=np.full(len(items), -1),
+        rows=_last_rows(examples, user, items),
         about=f"{len(items)} candidates of user {config.user}",
     )
 
@@ -166,7 +168,7 @@ def for_users(
         for user in asked:
             items = _candidates(config, examples, liking, user)
             columns = {"user_index": np.full(len(items), user), "item_index": items}
-            writer.write({**columns, "row": np.full(len(items), -1)})
+            writer.write({**columns, "row": _last_rows(examples, user, items)})
     scratch.rename(path)
     questions = FiledQuestions(path, f"candidates of {len(asked):,} users")
     if not len(questions):
@@ -202,6 +204,16 @@ def _candidates(config: ScoreConfig, examples: Examples, liking: Liking, user: i
         return items
     best = np.argsort(-liking(user, items), kind="stable")[: config.candidates]
     return items[np.sort(best)]
+
+
+def _last_rows(examples: Examples, user: int, items: Index) -> Index:
+    """Return (n,) rows in which a user rated items last, -1 for those that he has not rated."""
+    rows = examples.histories.latest(user)
+    last = np.full(len(examples.dataset.items), -1, dtype=np.int64)
+    # One by one: which of equal positions numpy keeps is not said.
+    for row, item in zip(rows.tolist(), examples.dataset.item[rows].tolist(), strict=True):
+        last[item] = row
+    return last[items]
 
 
 def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:

@@ -76,6 +76,10 @@ class Scorer:
         self._injector = injector
         self._max_tokens = max_tokens or token_budget(decoder)
 
+    def require_room(self, prompts: Sequence[Prompt]) -> None:
+        """Raises: MismatchError for a prompt longer than the model sees."""
+        self.decoder.require_room(len(prompt.ids) for prompt in prompts)
+
     def score(
         self, prompts: Sequence[Prompt], columns: npt.NDArray[np.float64] | None = None
     ) -> AnswerLogits:
@@ -86,7 +90,7 @@ class Scorer:
             columns: (n, global + experts) weights of each prompt's row; needed if the model has mixture layers.
         Raises: MismatchError for a prompt longer than the model sees, DeviceMemoryError.
         """
-        self.decoder.require_room(len(prompt.ids) for prompt in prompts)
+        self.require_room(prompts)
         out = np.empty((len(prompts), 2))
         owners: list[Any] = [None] * len(prompts)
         if columns is not None:

@@ -258,6 +258,8 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
 
 
 class _EncoderScorer:
+    number_format = "float32"
+
     def __init__(self, artifact: Artifact, opening: Opening) -> None:
         from core.encoders.load import open_encoder
 

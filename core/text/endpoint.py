@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _UNANSWERED_IN_A_ROW = 3  # requests given up one after the other before the endpoint counts as down
 _REJECTED_IN_A_ROW = 20  # and one per thread: then it is not the rows that are at fault
+_QUEUED_IN_A_ROW = 200  # told to wait their turn, and no reply between: then no turn will come
 _LOOKS_UP = 0.2  # seconds; how late an interrupt is heard at most while replies are awaited
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the server asks for more
 _LONGEST_CONNECT = 10.0  # seconds; the time-out of a reply is far too long for a wrong address
@@ -91,6 +92,7 @@ class EndpointChat:
         self._answered = len(journal) > 0  # by this run, or by one before that was interrupted
         self._unanswered_in_a_row = 0
         self._rejected_in_a_row = 0
+        self._queued_in_a_row = 0
         self._told: set[str] = set()
         self._length_name = _LENGTH_NAMES[0]
 
@@ -162,7 +164,7 @@ class EndpointChat:
                 failures += 1
                 continue
             self._answered = True
-            self._unanswered_in_a_row = self._rejected_in_a_row = 0
+            self._unanswered_in_a_row = self._rejected_in_a_row = self._queued_in_a_row = 0
             return self._journal.add([request], [reply])[0]
 
     def _leave_unanswered(self, problem: str) -> Reply:
@@ -221,6 +223,13 @@ class EndpointChat:
             )
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + failure.wait)
+            self._queued_in_a_row += failure.is_queue
+        if self._queued_in_a_row > _QUEUED_IN_A_ROW:
+            raise TeacherError(
+                f"the endpoint {self._client.base_url} has put off {_QUEUED_IN_A_ROW} requests and answered none: "
+                f"{failure}",
+                hint="Lower --concurrency, or give the same command again later: replies so far are kept.",
+            )
         if failure.is_queue:
             self._tell_once(
                 "queue", f"the endpoint limits the rate, waiting as it asks ({failure})"

@@ -5,10 +5,13 @@ of the sentences as many as rows, so that core/text/sentences.py can keep the to
 """
 
 import math
+from collections.abc import Sequence
 
 from core.data.counts import Evidence
 
 Parts = list[str]
+_TOLD = 4
+"""Most categories of an item that are told."""
 
 
 def user_sentence(evidence: Evidence, position: int) -> str:
@@ -50,13 +53,18 @@ def item_parts(evidence: Evidence, position: int) -> Parts:
         parts = [f"{told.item_percent[position]}", "% of", f" {seen}", " other people enjoyed it."]
     else:
         parts = ["Nobody else rated it."]
-    known = [genre for genre in evidence.genres_of(position) if genre[2]][:4]
+    known = told_categories(evidence.genres_of(position))
     if known:
         parts.append(" This person enjoyed")
         for name, likes, with_category in known:
             parts += (f" {likes}", " of", f" {with_category}", f" {name.lower()},")
         parts[-1] = parts[-1][:-1] + "."
     return parts
+
+
+def told_categories(counted: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Return the categories that are told of (category, likes, seen): the first that the user knows."""
+    return [entry for entry in counted if entry[2]][:_TOLD]
 
 
 def prior_sentence(chance: float) -> str:

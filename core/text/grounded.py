@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.text.cases import Case, Seen
+from core.text.evidence import told_categories
 from core.text.plain import LONGEST_TITLE
 from core.text.traces import Trace
 
@@ -175,7 +176,8 @@ def _example_piece(facet: str, titles: list[str], *, liked: bool, wording: int) 
 
 def _category_pieces(case: Case, draw: random.Random) -> Iterable[_Piece]:
     """Yield a clause for each side, from the two categories that say most for it."""
-    counted = [(name.lower(), k, n) for name, k, n in case.by_category if n >= 2]
+    # Only what a prompt tells as well: a student that learns to cite other counts learns to invent.
+    counted = [(name.lower(), k, n) for name, k, n in told_categories(case.by_category) if n >= 2]
     for side in (1, -1, 0):
         fitting = [(name, k, n) for name, k, n in counted if _side(k / n) == side]
         fitting.sort(key=lambda entry: (-_strength(entry[1], entry[2]), entry[0]))

@@ -61,7 +61,7 @@ class Projection:
 
     @cached_property
     def projector(self) -> Projector:
-        """The projector, started from the seed at the size of the model's own embeddings."""
+        """The projector, started from the seed."""
         torch.manual_seed(self.optim.seed)
         made = Projector(self.vectors[0].shape[1], self.decoder.width)
         made.match_scale(self.base.model.get_input_embeddings().weight)

@@ -31,6 +31,10 @@ class Validator:
     last: ScoredRows | None = field(default=None, init=False)
     """The rows as the last call scored them."""
 
+    def __post_init__(self) -> None:
+        """Refuse prompts that the model cannot read whole, before anything trains. Raises: MismatchError."""
+        self.scorer.require_room(self.prompts)
+
     def __call__(self) -> Mapping[str, float]:
         """Return auc, uauc, log_loss, mean_score and rows; not-a-number where a metric is not defined."""
         nan = float("nan")

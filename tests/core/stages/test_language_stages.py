@@ -413,6 +413,23 @@ def test_top_items_of_a_user_are_unseen_and_ranked(made):
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
 
 
+@pytest.mark.parametrize("of", ["user", "users"])
+def test_rated_items_are_asked_as_before_they_were_rated(made, tmp_path, of):
+    (tmp_path / "users.csv").write_text("user\nu3\n")
+    asked = {"user": {"user": "u3"}, "users": {"users": str(tmp_path / "users.csv")}}[of]
+    references = {"scorer": [made["adapter"].reference]}
+    config = ScoreConfig(seen=True, candidates=0, top=1000, dtype="float32", **asked)
+    artifact = run_stage(made.context, score.STAGE, config, references=references).artifact
+    dataset = Dataset.open(made["dataset"].folder)
+    mine = np.flatnonzero(dataset.user == dataset.user_index("u3"))
+    last = {dataset.items[dataset.item[row]]: int(row) for row in mine}
+    found = {row["item"]: row for row in read_rows(artifact.file("scores.parquet"))}
+    assert {item: row["row"] for item, row in found.items() if row["row"] is not None} == last
+    scorer = opened(made, made["adapter"])
+    wanted = scorer.score_rows(np.array(list(last.values()))).score
+    assert [found[item]["score"] for item in last] == pytest.approx(wanted, abs=1e-4)
+
+
 @pytest.mark.parametrize("scorer_of", ["model", "encoder"])
 def test_top_items_of_several_users_are_those_of_each_alone(made, tmp_path, scorer_of):
     given = {"scorer": [made[scorer_of].reference]}
@@ -732,6 +749,21 @@ def test_blocks_of_another_size_are_not_joined(made, tmp_path):
     columns = SCORES.payload("scores.parquet").columns
     assert join_blocks(blocks, tmp_path / "out.parquet", columns, top=None) == (20, 20)
     assert len(set(read_table(tmp_path / "out.parquet", ["row"])["row"].tolist())) == 20
+
+
+def test_blocks_of_another_number_format_are_not_joined(made, tmp_path):
+    from core.progress import Silent
+    from core.scoring.blocks import score_blocks
+    from core.scoring.questions import of_split
+
+    scorer = opened(made, made["adapter"])
+    asked = of_split(ScoreConfig(split="valid", limit=20), scorer.examples.dataset)
+    first, now = score_blocks(scorer, asked, scorer.examples.dataset, 8, tmp_path, Silent())
+    assert (now, scorer.number_format) == (20, "float32")
+    scorer.scorer.decoder.model.to(torch.bfloat16)
+    second, now = score_blocks(scorer, asked, scorer.examples.dataset, 8, tmp_path, Silent())
+    assert (now, scorer.number_format) == (20, "bfloat16")
+    assert not set(first) & set(second)
 
 
 def test_a_split_without_rows_is_told_before_anything_is_scored(made):

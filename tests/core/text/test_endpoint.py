@@ -218,6 +218,18 @@ def test_endpoint_that_comes_to_refuse_everything_ends_the_run(tmp_path):
         assert len(server.bodies) == 2 + 22
 
 
+def test_endpoint_that_only_puts_off_is_left_alone_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.text.endpoint._QUEUED_IN_A_ROW", 6)
+
+    def never(body: dict[str, Any], number: int) -> Response:
+        return completion("ok") if number == 4 else failure(429, "busy, later", retry_after="0.01")
+
+    with endpoint(never) as server:
+        with pytest.raises(TeacherError, match=r"put off 6 requests and answered none.*busy"):
+            ask(server, tmp_path / "j", count=2)
+        assert len(server.bodies) == 4 + 7  # a reply begins the count anew
+
+
 # -- interrupts ---------------------------------------------------------------------------------------
 
 
