@@ -138,10 +138,16 @@ def _say_taken(
         if wanted.through and plan.inputs.get(wanted.through):
             latest = store.latest(taken[0])
             if latest.version > taken[0].version:
-                asked = hasattr(plan.config, "same_users")
+                through = plan.inputs[wanted.through][0]
+                # An encoder cannot be asked about another data set.
+                asked = hasattr(plan.config, "same_users") and through.kind != "encoder"
                 session.say(
                     f"{name}: {taken[0].reference}, to which the {wanted.through} belongs; there is {latest.reference}"
-                    + (f": --{name} {latest.name} --same-users" if asked else "")
+                    + (
+                        f": --{wanted.through} {through.reference} --{name} {latest.name} --same-users"
+                        if asked
+                        else ""
+                    )
                 )
             continue
         if len({(a.kind, a.name) for a in store.artifacts() if a.kind in wanted.kinds}) > 1:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.ingest_filter import Filtered, fold_and_filter, order
 from core.data.ingest_items import count_matched, count_titles, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
@@ -152,6 +152,7 @@ def _report(
     likes = sum(split["likes"] for split in filled)
     return {
         "source": config.source,
+        "columns": {role: getattr(source, role) for role in INTERACTION_ROLES},
         "files": [source.interactions.path.name]
         + ([source.items.file.path.name] if source.items else []),
         "rows": {

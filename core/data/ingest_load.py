@@ -67,7 +67,9 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     """
     file = source.interactions
     if rule.column is not None and rule.column not in file.columns:
-        raise missing_column(file, rule.column, what="the split", option="--split-by")
+        raise missing_column(
+            file, rule.column, what="the split", option="--split-by", words=("time", "user-time")
+        )
     reject = config.bad_rows == "reject"
     with reading(file):
         types = _types(connection, source)

@@ -101,6 +101,9 @@ def _lines(report: Mapping[str, Any], rules: Mapping[str, Any]) -> Iterator[str]
         f"{rows['read']:,} rows read, {rows['kept']:,} kept ({counts}), {rows['rejected']:,} rejected, "
         f"{rows['folded']:,} folded; {report['like_rate']:.1%} liked"
     )
+    if report["source"] == "table":
+        named = ", ".join(f"{role} {name}" for role, name in report["columns"].items())
+        yield f"columns: {named}"
     yield f"split: {report['split_rule']}"
     yield from _warm_lines(report, rules["split_by"])
     if rounds := report["core_rounds"]:
@@ -146,6 +149,11 @@ def _item_lines(report: Mapping[str, Any]) -> Iterator[str]:
     # Rows of the interactions themselves are among the rejected ones already.
     if left_out and report["files"][0] != report["files"][-1]:
         yield f"{left_out:,} of {file['read']:,} rows of {report['files'][-1]} left out"
+    if found and set(report["item_titles"]) == {"id"}:
+        yield (
+            f"warning: {report['files'][-1]} has no column of titles by a common name, so ids are the titles that a "
+            "language model reads; name one: --title-column NAME, or --title-format"
+        )
     if found < report["items"]:
         yield (
             f"{found:,} of {report['items']:,} rated items are in {report['files'][-1]}; the others have their id "

@@ -104,6 +104,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     if not path.is_file():
         path = shipped_recipes().get(path.as_posix(), path)
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder, not a recipe", hint=_recipes_beside(path / "x"))
     content = read_toml(path, what="recipe", missing=_recipes_beside(path), broken=RecipeError)
     for override in overrides:
         apply_override(content, override)

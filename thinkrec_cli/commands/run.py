@@ -99,7 +99,10 @@ def _tell(session: Session, done: "StepOutcome") -> None:
     from thinkrec_cli.progress import duration
 
     state = "cached" if done.outcome.hit else f"made in {duration(done.seconds)}"
-    session.say(f"   {done.outcome.artifact.reference} {state}")
+    artifact = done.outcome.artifact
+    latest = session.store.latest(artifact) if done.outcome.hit else artifact
+    newer = "" if latest.object_id == artifact.object_id else f" (the latest is {latest.reference})"
+    session.say(f"   {artifact.reference} {state}{newer}")
     if not session.as_json:
         pass_on([done.outcome.artifact.reference])
     if not done.outcome.hit:

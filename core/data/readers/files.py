@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -29,6 +30,7 @@ from core.errors import (
 Form = Literal["delimited", "json", "parquet"]
 _DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
+_LIKE = 0.7  # how alike two names are, of 1, for one to be meant by the other
 _NO_OBJECT = "not an object with named values"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "pipe": "|"}
 
@@ -360,16 +362,35 @@ def column(
     return next((lowered[guess] for guess in guesses if guess in lowered), None)
 
 
-def missing_column(file: TableFile, wanted: str, *, what: str, option: str) -> MissingColumnError:
-    """Build the error for a column that is not there, naming the nearest one."""
-    from core.config.base import suggestion
+def missing_column(
+    file: TableFile, wanted: str, *, what: str, option: str, words: Sequence[str] = ()
+) -> MissingColumnError:
+    """Build the error for a column that is not there, naming the nearest one.
 
-    near = suggestion(wanted.lower(), [name.lower() for name in file.columns])
-    named = next((name for name in file.columns if name.lower() == near), None)
-    known = ", ".join(file.columns[:20])
+    Args:
+        words: what the option takes besides a column.
+    """
+    known = {name.lower(): name for name in (*file.columns, *words)}
+    near = get_close_matches(wanted.lower(), known, n=1, cutoff=_LIKE)
+    if all(_is_number(name) for name in file.columns):
+        hint = "The first line has to name the columns, for instance: user,item,rating,time."
+    elif near:
+        hint = f"Did you mean {option} '{known[near[0]]}'?"
+    elif option == "--title-format":
+        hint = f"Write columns of the file in braces: {option} '{{{file.columns[0]}}}'."
+    else:
+        hint = f"Name the column with {option} NAME."
+        if option == "--time-column":
+            hint += " Without times add a column that counts the rows, oldest first."
+    listed = ", ".join(file.columns[:20])
     return MissingColumnError(
-        f"{file.path}: no column '{wanted}' for {what}; columns are: {known}",
-        hint=f"Did you mean {option} '{named}'?"
-        if named
-        else f"Name the column with {option} NAME.",
+        f"{file.path}: no column '{wanted}' for {what}; columns are: {listed}", hint=hint
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -18,7 +18,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "user": ("user", "user_id", "userid", "uid", "reviewerid", "reviewer_id", "customer_id", "reader_id"),
     "item": (
         "item", "item_id", "itemid", "iid", "movie", "movie_id", "movieid", "product_id", "productid", "asin",
-        "parent_asin", "business_id", "book_id", "bookid", "isbn", "gmap_id", "id",
+        "parent_asin", "business_id", "book_id", "bookid", "isbn", "gmap_id", "film_id", "filmid", "track_id",
+        "song_id", "article_id", "game_id", "recipe_id",
     ),
     "rating": ("rating", "stars", "score", "overall", "rate", "label"),
     "time": (
@@ -29,6 +30,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "categories": ("categories", "category", "genres", "genre", "class", "tags"),
     "description": ("description", "summary", "overview", "desc", "about"),
 }  # fmt: skip
+
+
+_ITEMS_OWN_ID = ("id",)
+"""What only a file of items calls their id: in a table of ratings it numbers the ratings."""
 
 
 def optional(file: TableFile, config: IngestConfig, role: str) -> str | None:
@@ -51,10 +56,12 @@ def item_of(file: TableFile, config: IngestConfig) -> str:
     Raises: MissingColumnError if it is neither called so nor by a common name.
     """
     wanted = config.item_column
-    if wanted is not None and wanted not in file.columns:
-        guess = column(file, None, _NAMES["item"], what=_WHAT["item"], option="--item-column")
+    if wanted is None or wanted not in file.columns:
+        names = (*_NAMES["item"], *_ITEMS_OWN_ID)
+        guess = column(file, None, names, what=_WHAT["item"], option="--item-column")
         if guess is not None:
             return guess
+    if wanted is not None and wanted not in file.columns:
         problem = missing_column(file, wanted, what=_WHAT["item"], option="--item-column")
         problem.hint = (
             f"Call the column '{wanted}' in this file, too: --item-column holds for both."

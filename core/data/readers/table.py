@@ -1,6 +1,7 @@
 """Any CSV, TSV, JSON lines or Parquet table, its columns named by the user or guessed."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
@@ -8,6 +9,7 @@ from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
 from core.data.sql import identifier, literal
+from core.errors import MissingColumnError
 
 
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
@@ -17,6 +19,7 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """
     interactions = _file(config, found["interactions"])
     columns = {role: guesses.required(interactions, config, role) for role in INTERACTION_ROLES}
+    _require_different(interactions, columns)
     if "items" in found:
         items = _items(config, _file(config, found["items"]))
     elif config.title_format or any(
@@ -28,6 +31,17 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     else:
         items = None
     return Source(interactions=interactions, items=items, **columns)
+
+
+def _require_different(file: TableFile, columns: Mapping[str, str]) -> None:
+    """Raises: MissingColumnError where one column stands for two things, so that one of them is missing."""
+    for role, name in columns.items():
+        twice = [other for other, its in columns.items() if its == name and other != role]
+        if twice:
+            raise MissingColumnError(
+                f"{file.path}: column '{name}' cannot be {role} and {twice[0]} at once",
+                hint=f"Name the column of the other: --{role}-column or --{twice[0]}-column.",
+            )
 
 
 def _file(config: IngestConfig, path: Path) -> TableFile:

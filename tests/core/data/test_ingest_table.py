@@ -625,3 +625,43 @@ def test_options_that_would_do_nothing_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=problem):
         IngestConfig(source=source, path="folder", **options)  # type: ignore[arg-type]
+
+
+def test_a_number_of_rows_is_not_taken_for_the_item(tmp_path):
+    """A dump of a database begins with the number of each rating."""
+    (tmp_path / "dump.csv").write_text("id,user_id,work_id,rating,timestamp\n1,u,i,5,1000000000\n")
+    with pytest.raises(MissingColumnError, match="no column 'item'") as problem:
+        run(tmp_path, source="table", interactions=str(tmp_path / "dump.csv"))
+    assert "--item-column" in problem.value.hint
+
+
+def test_an_items_file_may_call_its_id_so(tmp_path):
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\ni1,Heat\n")
+    rows = table(tmp_path, as_csv(ROWS), items=str(items)).items
+    assert {row["item"]: row["title"] for row in rows}["i1"] == "Heat"
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"split_by": "usertime"}, "--split-by 'user-time'"),
+        ({"time_column": "weight"}, "add a column that counts the rows"),
+        ({"user_column": "usr"}, "--user-column 'user'"),
+    ],
+)
+def test_a_missing_column_is_answered_with_what_was_meant(tmp_path, settings, hint):
+    with pytest.raises(MissingColumnError) as problem:
+        table(tmp_path, as_csv(ROWS), **settings)
+    assert hint in problem.value.hint
+
+
+def test_a_table_without_names_of_columns_is_told_so(tmp_path):
+    with pytest.raises(MissingColumnError) as problem:
+        table(tmp_path, "21,10,1,1000000000\n22,10,1,1000000001\n")
+    assert "The first line has to name the columns" in problem.value.hint
+
+
+def test_one_column_cannot_be_two_things(tmp_path):
+    with pytest.raises(MissingColumnError, match="cannot be user and item at once"):
+        table(tmp_path, as_csv(ROWS), user_column="item")

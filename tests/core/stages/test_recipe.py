@@ -257,6 +257,14 @@ def test_recipes_of_the_program_go_by_name(folder, monkeypatch, name):
     assert load_recipe(Path(name)).name == name.rpartition("/")[2]
 
 
+@pytest.mark.parametrize("name", [".", "..", "folder"])
+def test_a_folder_is_no_recipe(folder, name):
+    (folder / "folder").mkdir()
+    with pytest.raises(RecipeError, match="is a folder, not a recipe") as problem:
+        load_recipe(Path(name))
+    assert "quickstart" in problem.value.hint
+
+
 def test_a_file_is_meant_before_a_recipe_of_the_program(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "ml-1m").mkdir()
