@@ -9,13 +9,18 @@ from core.config.base import Config, option, same_users_option, seed_option
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainConfig(Config):
-    """Which pair to explain, and how far to go."""
+    """Which pairs to explain, and how far to go."""
 
     user: str | None = option(None, "User to explain for.")
     item: str | None = option(None, "Item to explain.")
     history: str | None = option(
         None,
         "History of somebody who is not in the data: a file with columns item and label (or rating).",
+        keyed=False,  # what is in it is
+    )
+    pairs: str | None = option(
+        None,
+        "Explain the pairs of a file with columns user and item, instead of one.",
         keyed=False,  # what is in it is
     )
     sample: int = option(
@@ -44,11 +49,14 @@ class ExplainConfig(Config):
             f"max_new_tokens = {self.max_new_tokens} is not between 1 and 1000",
             hint="A reason takes about 70 tokens.",
         )
-        if self.sample:
+        if self.sample or self.pairs:
+            whole = "--sample" if self.sample else "--pairs"
             self.check(
-                not (self.user or self.item or self.history),
-                "--sample explains held-out rows, not a pair",
-                hint="Leave --user, --item and --history out.",
+                not (self.user or self.item or self.history or (self.sample and self.pairs)),
+                f"{whole} says all that is explained, and a pair is named besides",
+                hint=f"Leave --user, --item and --history out, or {whole}."
+                if not (self.sample and self.pairs)
+                else "Leave --sample or --pairs out.",
             )
             return
         self.check(self.item is not None, "no item to explain", hint="Say which: --item ITEM")
@@ -59,5 +67,5 @@ class ExplainConfig(Config):
         )
 
     def unused(self) -> Collection[str]:
-        """Return what means nothing to a sample, or to a single pair."""
+        """Return what means nothing to a sample, or to pairs that are named."""
         return ("influence",) if self.sample else ("sample_seed",)

@@ -1,4 +1,4 @@
-"""explain: model, user, item -> explanation. The answer, the reason, the route, and which history items moved it."""
+"""explain: model, pairs -> explanation. The answer, the reason, the route, and which history items moved it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make(work: Work[ExplainConfig]) -> None:
-    """Explain one pair, or a sample of held-out rows that a teacher gave reasons for."""
+    """Explain one pair, those of a file, or a sample of held-out rows that a teacher gave reasons for."""
     import json
 
     from core.data.dataset import Dataset
@@ -48,7 +48,8 @@ def make(work: Work[ExplainConfig]) -> None:
     dataset = work.input("dataset")
     if not is_made_from(work.context.store, scorer_artifact, dataset):
         facts["dataset"] = dataset.reference  # else a command finds it by the scorer
-    whole = {**found[0], **facts} if not config.sample else {"explanations": found, **facts}
+    several = config.sample or config.pairs
+    whole = {"explanations": found, **facts} if several else {**found[0], **facts}
     (work.draft.folder / "explanation.json").write_text(
         json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
@@ -102,6 +103,13 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
             np.random.default_rng([config.sample_seed, 4]).choice(rows, count, replace=False)
         )
         return [(int(row), None, None, None, None, reasons[int(row)]) for row in chosen]
+    if config.pairs:
+        from core.scoring.questions import from_file
+
+        filed = from_file(config.pairs, dataset, work.run_folder)
+        pairs = filed.block(0, len(filed))
+        places = zip(pairs.rows.tolist(), pairs.users.tolist(), pairs.items.tolist(), strict=True)
+        return [(None if row < 0 else row, *pair, None, None, None) for row, *pair in places]
     assert config.item is not None
     item = dataset.item_index(config.item)
     if config.history is not None:
@@ -197,7 +205,8 @@ def _write_tables(work: Work[ExplainConfig], found: Sequence[dict[str, Any]]) ->
 def _resources(config: ExplainConfig) -> dict[str, str]:
     from core.stages.files import file_digest
 
-    return {"history": file_digest(config.history)} if config.history else {}
+    files = {"history": config.history, "pairs": config.pairs}
+    return {name: file_digest(path) for name, path in files.items() if path}
 
 
 STAGE = Stage(
@@ -228,6 +237,8 @@ STAGE = Stage(
         + (
             f"sample-{config.sample}"
             if config.sample
+            else "pairs"
+            if config.pairs
             else f"{slug(config.user or 'history')}-{slug(config.item or '')}"
         )
     ),

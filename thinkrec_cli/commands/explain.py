@@ -1,4 +1,4 @@
-"""`thinkrec explain`: model, user, item -> explanation."""
+"""`thinkrec explain`: model, pairs of user and item -> explanation."""
 
 from typing import Annotated
 
@@ -16,6 +16,7 @@ and how much every item of the history moved the score.
 EXAMPLES = (
     "thinkrec explain --user 42 --item 17",
     "thinkrec explain --user 42 --item 17 --show-prompt",
+    "thinkrec explain --pairs pairs.csv --no-influence",
     "thinkrec explain --scorer thinkrec --sample 200",
 )
 

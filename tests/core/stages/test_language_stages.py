@@ -413,6 +413,43 @@ def test_top_items_of_a_user_are_unseen_and_ranked(made):
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
 
 
+def test_the_pairs_of_a_file_are_explained_as_each_alone(made, tmp_path):
+    dataset = Dataset.open(made["dataset"].folder)
+    row = int(dataset.rows("test")[0])
+    user, item = dataset.users[dataset.user[row]], dataset.items[dataset.item[row]]
+    other = next(name for name in dataset.users if name != user)
+    file = tmp_path / "pairs.csv"
+    file.write_text(f"item,user\n{item},{user}\n{item},{other}\n")
+    given = {"scorer": [made["adapter"].reference]}
+    settings = {"max_new_tokens": 6, "dtype": "float32", "batch_size": 1}
+
+    def explained(**asked):
+        config = ExplainConfig(**settings, **asked)
+        artifact = run_stage(made.context, explain.STAGE, config, references=given).artifact
+        return artifact, json.loads(artifact.file("explanation.json").read_text())
+
+    artifact, whole = explained(pairs=str(file))
+    assert artifact.name == f"{made['adapter'].name}-pairs"
+    assert artifact.summary["pairs"] == 2
+    found = {one["user"]: one for one in whole["explanations"]}
+    assert set(found) == {user, other}
+    assert found[user]["row"] == int(
+        np.flatnonzero((dataset.user == dataset.user[row]) & (dataset.item == dataset.item[row]))[
+            -1
+        ]
+    )
+    for name, one in found.items():
+        _, alone = explained(user=name, item=item)
+        same = ("item", "row", "answer", "reason", "prompt", "reference", "route")
+        assert [one[key] for key in same] == [alone[key] for key in same]
+        assert one["score"] == pytest.approx(alone["score"], abs=1e-4)
+        moved = [[entry["influence"] for entry in told["history"]] for told in (one, alone)]
+        assert moved[0] == pytest.approx(moved[1], abs=1e-4)
+    file.write_text(f"item,user\n{item},nobody\n")
+    with pytest.raises(UnknownUserError, match="row 1: no user 'nobody'"):
+        explained(pairs=str(file))
+
+
 @pytest.mark.parametrize("of", ["user", "users"])
 def test_rated_items_are_asked_as_before_they_were_rated(made, tmp_path, of):
     (tmp_path / "users.csv").write_text("user\nu3\n")
