@@ -75,7 +75,9 @@ def _run(
     from core.stages.base import Unnamed, plan_stage, run_plan
     from thinkrec_cli.pipes import read_piped_references
 
-    config = _read_config(stage, values["run_config"], typed(values, ctx, "set_"))
+    settings = typed(values, ctx, "set_")
+    config = _read_config(stage, values["run_config"], settings)
+    _say_idle(session, config, settings)
     references = {
         name: as_list(values[f"input_{name}"])
         for name in stage.inputs
@@ -90,7 +92,7 @@ def _run(
         # In full: what is passed on means to the next command what it meant here.
         piped = [context.store.resolve(word).reference for word in words]
         named = _resolve_named(context, stage, named)
-        chosen = {**typed(values, ctx, "set_"), **references, **_run_choices(values)}
+        chosen = {**settings, **references, **_run_choices(values)}
         outcome = (
             shape.instead(context, {**chosen, **values}, [*piped, *named])
             if shape.instead and not chosen
@@ -152,6 +154,20 @@ def _say_taken(
             continue
         if len({(a.kind, a.name) for a in store.artifacts() if a.kind in wanted.kinds}) > 1:
             session.say(f"{name}: {taken[0].reference}, the latest that fits, for none was named")
+
+
+def _say_idle(session: Session, config: Config, settings: Mapping[str, Any]) -> None:
+    """Say which of the settings that were typed the others leave without effect."""
+    counts = config.parameters()
+    idle = [
+        _flags(field, type(settings[field.name]))[0].split("/")[0]
+        for field in fields(config)
+        if field.name in settings
+        and field.name not in counts
+        and (field.metadata.get("keyed", True) or field.name in config.unused())
+    ]
+    if idle:
+        session.say(f"without effect here: {', '.join(sorted(idle))}")
 
 
 def _run_choices(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,3 +98,14 @@ def test_without_data_a_suggestion_stays_as_it_is():
     recipe = Recipe(name="r", about="", steps=(), next=("thinkrec explain --user USER",))
     outcomes: list[StepOutcome] = []
     assert _suggestions(recipe, outcomes) == ["thinkrec explain --user USER"]
+
+
+def test_settings_without_effect_are_told(thinkrec, ingested, ratings):
+    told = thinkrec("encode", "--encoder", "bias", "--dim", "16", "--weight-decay", "0.5").stderr
+    assert "without effect here: --dim\n" in told
+    (ratings / "pairs.csv").write_text("user,item\nu1,i1\n")
+    told = thinkrec(
+        "score", "--pairs", "pairs.csv", "--seen", "--limit", "1", "--block-rows", "5"
+    ).stderr
+    assert "without effect here: --limit, --seen\n" in told
+    assert "without effect" not in thinkrec("score", "--limit", "1").stderr
