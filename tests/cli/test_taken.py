@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from core.stages.recipe import Recipe
+from core.stages.recipe import Recipe, shipped_recipes
 from core.stages.recipe_run import StepOutcome
 from thinkrec_cli.pages.pipeline import _suggestions
 
@@ -109,3 +109,10 @@ def test_settings_without_effect_are_told(thinkrec, ingested, ratings):
     ).stderr
     assert "without effect here: --limit, --seen\n" in told
     assert "without effect" not in thinkrec("score", "--limit", "1").stderr
+
+
+def test_recipes_of_the_program_are_listed(thinkrec):
+    listed = thinkrec("run", "--list")
+    assert listed.returncode == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(shipped_recipes())
+    assert "MovieLens-100K, from a ratings file to an explained recommendation" in listed.stdout

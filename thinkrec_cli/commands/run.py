@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DETAILS = """
 Checks the whole recipe first, says which steps are cached, then runs the others. After a failure,
 Ctrl-C or a kill the same command continues where it stopped. RECIPE is a file, or the name of a recipe
-that comes with the program: quickstart, your-ratings, ml-1m/table and the others of ml-1m.
+that comes with the program: quickstart, your-ratings, ml-1m/table and the others that --list names.
 With several seeds the report tells how far every figure depends on them.
 """
 EXAMPLES = (
@@ -26,6 +26,17 @@ EXAMPLES = (
     "thinkrec run quickstart --set global.train_rows=500 --until global-scores",
     "thinkrec run quickstart --until evaluation --seed 0 --seed 1",
 )
+
+
+def _print_recipes(wanted: bool) -> None:
+    if wanted:
+        from core.stages.recipe import load_recipe, shipped_recipes
+
+        found = {name: load_recipe(path).about for name, path in shipped_recipes().items()}
+        width = max(map(len, found))
+        for name, about in found.items():
+            console.out(f"{name:{width}}  {about}")
+        raise typer.Exit
 
 
 @with_session
@@ -56,6 +67,15 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             "evaluations measure all.",
         ),
     ] = None,
+    listing: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the recipes that come with the program and stop.",
+            is_eager=True,
+            callback=_print_recipes,
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
 ) -> None:
