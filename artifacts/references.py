@@ -41,11 +41,13 @@ def resolve(index: Index, reference: str, kinds: Collection[str]) -> Artifact:
         named = [k for k in kinds if (k, match["name"]) in index.latest]
         if len(named) > 1:
             raise _ambiguous(reference, [index.latest[k, match["name"]] for k in named])
-        found = (
-            _by_name(index, named[0], match["name"], version)
-            if named
-            else _by_key(index, reference)
-        )
+        elsewhere = [a for (_, name), a in index.latest.items() if name == match["name"]]
+        if named:
+            found = _by_name(index, named[0], match["name"], version)
+        elif kinds and elsewhere:
+            found = elsewhere[-1]  # of a kind that will not do, which is told
+        else:
+            found = _by_key(index, reference)
     if kinds and found.kind not in kinds:
         raise ArtifactNotFound(
             f"{found.reference} is of kind {found.kind}, and {' or '.join(kinds)} is wanted",

@@ -199,6 +199,8 @@ def test_an_artifact_of_another_kind_is_refused(store: Store) -> None:
     publish_note(store, "alpha", 1)
     with pytest.raises(ArtifactNotFound, match="is of kind note, and table is wanted"):
         store.resolve("note/alpha", kinds=["table"])
+    with pytest.raises(ArtifactNotFound, match="note/alpha@1 is of kind note, and table is wanted"):
+        store.resolve("alpha", kinds=["table"])
     with pytest.raises(StoreError, match="is not a reference"):
         store.resolve("note/alpha@1@2")
     with pytest.raises(StoreError, match="is not a reference"):
