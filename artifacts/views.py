@@ -8,7 +8,7 @@ the views that the kinds declare as SQL.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from artifacts.index import Index
 from artifacts.kinds import Kinds, Payload
@@ -28,9 +28,9 @@ def select_views(index: Index, kinds: Kinds, wanted: Collection[str]) -> Iterato
     """Yield name and SELECT of the wanted views, in an order in which they can be made."""
     for view, sources in _declared(kinds).items():
         if view in wanted:
-            yield view, _payload_view(sources, index.latest.values(), "and latest")
+            yield view, _payload_view(kinds, sources, index.latest.values(), "and latest")
         if f"{view}_all" in wanted:
-            yield f"{view}_all", _payload_view(sources, index.artifacts, "")
+            yield f"{view}_all", _payload_view(kinds, sources, index.artifacts, "")
     yield from ((name, select) for name, select in kinds.views.items() if name in wanted)
 
 
@@ -77,22 +77,27 @@ def _declared(kinds: Kinds) -> dict[str, list[tuple[str, Payload]]]:
 
 
 def _payload_view(
-    sources: list[tuple[str, Payload]], artifacts: Iterable[Artifact], condition: str
+    kinds: Kinds,
+    sources: list[tuple[str, Payload]],
+    artifacts: Iterable[Artifact],
+    condition: str,
 ) -> str:
-    """Unite one payload file over artifacts."""
+    """Unite one payload file over artifacts; columns that an older schema had not are null."""
     artifacts = list(artifacts)
     parts = []
     columns = sources[0][1].columns
     listed = ", ".join(f"payload.{identifier(column)}" for column in columns)
     for kind, payload in sources:
         folders = {
-            str(a.folder): None  # one object may have several names
+            str(a.folder): a.manifest.schema_version  # one object may have several names
             for a in artifacts
             if a.kind == kind and (payload.required or payload.path in a.manifest.files)
         }
         if folders:
             paths = [f"{folder}/{payload.path}" for folder in folders]
-            scan = parquet_scan(paths, "filename = 'artifact_path'")
+            # Only where there are older ones, for then every file is opened to see what it has.
+            older = {*folders.values()} != {kinds[kind].schema_version}
+            scan = _any_schema(paths, columns) if older else _scan(paths)
             parts.append(
                 f"select owner.reference as artifact, owner.name, owner.version, {listed} "
                 f"from (from artifacts where kind = {literal(kind)} {condition}) owner "
@@ -101,7 +106,18 @@ def _payload_view(
             )
     if parts:
         return " union all ".join(parts)
-    nothing = (
-        f"null::{kind} as {identifier(name)}" for name, kind in {**_OWNER, **columns}.items()
-    )
-    return f"select {', '.join(nothing)} where false"
+    return _nothing({**_OWNER, **columns})
+
+
+def _scan(paths: Iterable[str], *options: str) -> str:
+    return parquet_scan(paths, "filename = 'artifact_path'", *options)
+
+
+def _any_schema(paths: Iterable[str], columns: Mapping[str, str]) -> str:
+    """Spell a table of files of which some lack columns."""
+    return f"({_nothing(columns)} union all by name from {_scan(paths, 'union_by_name = true')})"
+
+
+def _nothing(columns: Mapping[str, str]) -> str:
+    nulls = (f"null::{kind} as {identifier(name)}" for name, kind in columns.items())
+    return f"select {', '.join(nulls)} where false"

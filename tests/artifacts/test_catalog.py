@@ -1,5 +1,6 @@
 """SQL over the store: views, freshness, the exported copy, the index that may be lost, and no way out."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from artifacts import index as index_module
 from artifacts import tables
 from artifacts.errors import BadQuery, CorruptArtifact
+from artifacts.kinds import Kinds
 from artifacts.layout import open_layout
 from artifacts.store import Store
 from tests.artifacts.support import (
@@ -384,3 +386,32 @@ def test_a_table_is_checked_in_a_folder_with_an_odd_name(tmp_path: Path) -> None
         write_rows(tmp_path / "rows.parquet", 1, 2)
         shutil.copy(tmp_path / "rows.parquet", draft.folder)
     assert store.query("select id from rows_of_tables order by id")[1] == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_columns_that_an_older_schema_had_not_are_null(tmp_path: Path, anew: bool) -> None:
+    publish_table(open_store(tmp_path), "old", 1)
+    table = KINDS["table"]
+    rows, *others = table.payloads
+    wider = dataclasses.replace(rows, columns={**rows.columns, "note": "VARCHAR"})
+    kinds = Kinds(
+        KINDS["note"],
+        dataclasses.replace(table, schema_version=3, payloads=(wider, *others)),
+        views=KINDS.views,
+    )
+    store = Store.open(tmp_path, kinds, "10")
+    if anew:
+        with store.publish(name="new", **work(store, "table", ids=[2])) as draft:
+            write_rows(draft.folder / "narrow.parquet", 2)
+            duckdb.sql(
+                f"copy (select *, 'hello' as note from '{draft.folder}/narrow.parquet') "
+                f"to '{draft.folder}/rows.parquet' (format parquet)"
+            )
+            (draft.folder / "narrow.parquet").unlink()
+    names, found = store.query("select name, id, note from rows_of_tables order by id")
+    assert names == ["name", "id", "note"]
+    assert found == [("old", 1, None), ("new", 2, "hello")][: 1 + anew]
+    assert store.export_catalog() is None
+    with duckdb.connect(str(tmp_path / "catalog.duckdb"), read_only=True) as catalog:
+        shown = catalog.execute("select note from rows_of_tables order by id").fetchall()
+    assert shown == [(None,), ("hello",)][: 1 + anew]
