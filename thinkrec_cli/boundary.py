@@ -130,7 +130,16 @@ def print_usage_error(problem: typer.TyperException) -> None:
             near[1],
             f"{near[2].removesuffix('.')}{'' if near[2][-1] == '?' else '.'} {hint}",
         )
+    if context and context.command_path.endswith(" ingest"):
+        hint = _file_hint(said) or hint
     console.print_error(said, hint=hint)
+
+
+def _file_hint(said: str) -> str | None:
+    """Return what to type where `ingest` was given a file as it is; None where it was none."""
+    words = re.search(r"'(\S+)' is not one of|extra arguments? ?(?:\(s\) )?\((\S+)\)", said)
+    name = words and (words[1] or words[2])
+    return f"thinkrec ingest table --interactions {name}" if name and Path(name).is_file() else None
 
 
 def _stopped(problem: BaseException, *, by_signal: int) -> typer.Exit:

@@ -3,6 +3,8 @@
 import json
 import shlex
 
+import pytest
+
 from core.stages.recipe import Recipe, shipped_recipes
 from core.stages.recipe_run import StepOutcome
 from thinkrec_cli.pages.pipeline import _suggestions
@@ -116,3 +118,11 @@ def test_recipes_of_the_program_are_listed(thinkrec):
     assert listed.returncode == 0
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(shipped_recipes())
     assert "MovieLens-100K, from a ratings file to an explained recommendation" in listed.stdout
+
+
+@pytest.mark.parametrize("words", [("ingest", "ratings.csv"), ("ingest", "table", "ratings.csv")])
+def test_a_file_as_it_is_gets_the_command_that_reads_it(thinkrec, ratings, words):
+    done = thinkrec(*words)
+    assert done.returncode == 2
+    assert done.stderr.endswith("hint: thinkrec ingest table --interactions ratings.csv\n")
+    assert "--help" in thinkrec(*words[:-1], "nofile.csv").stderr
