@@ -151,33 +151,21 @@ def _comparisons(
     measured: "Measurement", references: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the difference of every ordered pair of scorers in every metric."""
-    for scorer, other in itertools.combinations(measured.prepared, 2):
+    for scorer, other in itertools.permutations(measured.prepared, 2):
         for metric, measure in measured.prepared[scorer].items():
             gap = measured.difference(scorer, other, metric)
-            facts = {
+            yield {
+                "scorer": scorer,
+                "other": other,
+                "other_scores": references.get(other),
                 "metric": metric,
+                "difference": measured.gap(scorer, other, metric),
+                "low": gap.low if gap else None,
+                "high": gap.high if gap else None,
                 "p": gap.p_value if gap else None,
                 "rows": len(measured.rows),
                 "users": measure.users,
             }
-            ends = (
-                measured.gap(scorer, other, metric),
-                *((gap.low, gap.high) if gap else (None, None)),
-            )
-            yield _pair(scorer, other, ends, references) | facts
-            turned = [None if end is None else 0.0 - end for end in (ends[0], ends[2], ends[1])]
-            yield _pair(other, scorer, turned, references) | facts
-
-
-def _pair(
-    scorer: str, other: str, ends: Sequence[float | None], references: Mapping[str, str]
-) -> dict[str, Any]:
-    return {
-        "scorer": scorer,
-        "other": other,
-        "other_scores": references.get(other),
-        **dict(zip(("difference", "low", "high"), ends, strict=True)),
-    }
 
 
 def _scorers(

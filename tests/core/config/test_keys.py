@@ -33,6 +33,7 @@ PAIR = {"user": "1", "item": "2"}
         (FuseConfig, {"projector": "off"}, {"dtype": "float32"}),
         (AugmentConfig, {}, {"seed": 3, "max_tokens": 9, "temperature": 1.0, "batch_size": 2}),
         (AugmentConfig, {"model": "openai:m"}, {"seed": 3, "batch_size": 2}),
+        (AugmentConfig, {"model": "m"}, {"seed": 3}),  # greedy
         (SynthesizeConfig, {}, {"max_tries": 2, "reason_words": 9, "show_counts": False}),
         (SynthesizeConfig, OPENAI, {"batch_size": 2, "answer_first": False}),
         (ExplainConfig, {"sample": 9}, {"influence": False}),
@@ -56,7 +57,7 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
         (ClusterConfig, {}, {"k_max": 9}),
         (FuseConfig, {}, {"lr_peak": 0.1}),
         (FuseConfig, {}, {"dtype": "float32"}),
-        (AugmentConfig, {"model": "m"}, {"seed": 3}),
+        (AugmentConfig, {"model": "m", "temperature": 1.0}, {"seed": 3}),
         (AugmentConfig, {"model": "openai:m"}, {"temperature": 1.0}),
         (SynthesizeConfig, {}, {"seed": 3}),
         (SynthesizeConfig, {"teacher": "local"}, {"batch_size": 2}),

@@ -8,6 +8,9 @@ from core.evaluation.intervals import beyond_chance, difference, interval, resam
 from core.evaluation.metrics import Drawing, Measurement, measure_all, measures
 from core.evaluation.rows import Floats, ScoredRows
 
+DRAWN = ("auc", "uauc", "ndcg@5", "map@5", "hr@5", "log_loss", "brier")
+"""Metrics with intervals."""
+
 
 def random_rows(seed: int, users: int = 12, rows: int = 80, taste: float = 1.0) -> ScoredRows:
     rng = default_rng(seed)
@@ -68,6 +71,16 @@ def test_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     assert figure.interval.high == pytest.approx(errors.mean() + half_width, abs=half_width / 10)
 
 
+def test_calibration_error_has_no_interval_for_its_draws_lie_above_it() -> None:
+    measured = measure_all({"a": random_rows(2), "b": random_rows(2)}, drawing=Drawing(samples=60))
+    assert set(measured.prepared["a"]) == {*DRAWN, "ece"}
+    figure = measured.figures("a")["ece"]
+    assert figure.value is not None
+    assert figure.interval is None
+    assert measured.difference("a", "b", "ece") is None
+    assert measured.gap("a", "b", "ece") == 0
+
+
 def test_scorer_compared_with_itself_differs_by_nothing() -> None:
     rows = random_rows(1)
     measured = measure_all({"a": rows, "b": rows}, drawing=Drawing(samples=50))
@@ -99,7 +112,7 @@ def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> N
     drawing = Drawing(samples=40, seed=5)
     measured = measure_all({"a": first, "b": second}, drawing=drawing)
     users = default_rng(5).integers(0, first.users, (40, first.users))
-    for metric in measured.prepared["a"]:
+    for metric in DRAWN:
         gaps = []
         for drawn in users:
             weights = np.bincount(drawn, minlength=first.users).astype(float)
@@ -122,7 +135,7 @@ def test_difference_the_other_way_round_is_its_negative() -> None:
     rows = random_rows(3)
     other = ScoredRows.of(rows.user, rows.label, -rows.score, 1 - rows.probability)
     measured = measure_all({"a": rows, "b": other}, drawing=Drawing(samples=60))
-    for metric in measured.prepared["a"]:
+    for metric in DRAWN:
         one, back = measured.difference("a", "b", metric), measured.difference("b", "a", metric)
         assert one is not None
         assert back is not None
