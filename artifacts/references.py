@@ -41,13 +41,12 @@ def resolve(index: Index, reference: str, kinds: Collection[str]) -> Artifact:
         named = [k for k in kinds if (k, match["name"]) in index.latest]
         if len(named) > 1:
             raise _ambiguous(reference, [index.latest[k, match["name"]] for k in named])
-        elsewhere = [a for (_, name), a in index.latest.items() if name == match["name"]]
         if named:
             found = _by_name(index, named[0], match["name"], version)
-        elif kinds and elsewhere:
-            found = elsewhere[-1]  # of a kind that will not do, which is told
         else:
-            found = _by_key(index, reference)
+            # Of a kind that will not do, which is told below.
+            other = _of_another_kind(index, match["name"]) if kinds else None
+            found = other or _by_key(index, reference)
     if kinds and found.kind not in kinds:
         raise ArtifactNotFound(
             f"{found.reference} is of kind {found.kind}, and {' or '.join(kinds)} is wanted",
@@ -98,6 +97,13 @@ def _version_of(damaged: Damaged, kind: str, name: str) -> int | None:
     """Return the version of a name that is damaged, None if it is one of another name."""
     of, _, version = damaged.reference.rpartition("@")
     return int(version) if of == f"{kind}/{name}" else None
+
+
+def _of_another_kind(index: Index, name: str) -> Artifact | None:
+    """Return the latest artifact that a name, which no key begins with, stands for in any kind."""
+    if _KEY.fullmatch(name):
+        return None
+    return next((a for (_, known), a in index.latest.items() if known == name), None)
 
 
 def _by_key(index: Index, prefix: str) -> Artifact:

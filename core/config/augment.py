@@ -79,6 +79,5 @@ class AugmentConfig(Config):
             return ("max_tokens", "temperature", "seed", "batch_size")
         if self.model.startswith("openai:"):
             return ("seed", "batch_size")
-        return (
-            () if self.temperature else ("seed",)
-        )  # the likeliest words are the same for all seeds
+        # Without a temperature the model takes the likeliest words, which are the same for all seeds.
+        return () if self.temperature else ("seed",)

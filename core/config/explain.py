@@ -49,14 +49,17 @@ class ExplainConfig(Config):
             f"max_new_tokens = {self.max_new_tokens} is not between 1 and 1000",
             hint="A reason takes about 70 tokens.",
         )
+        self.check(
+            not (self.sample and self.pairs),
+            "--sample and --pairs exclude each other",
+            hint="Leave one of them out.",
+        )
         if self.sample or self.pairs:
             whole = "--sample" if self.sample else "--pairs"
             self.check(
-                not (self.user or self.item or self.history or (self.sample and self.pairs)),
+                not (self.user or self.item or self.history),
                 f"{whole} says all that is explained, and a pair is named besides",
-                hint=f"Leave --user, --item and --history out, or {whole}."
-                if not (self.sample and self.pairs)
-                else "Leave --sample or --pairs out.",
+                hint=f"Leave --user, --item and --history out, or {whole}.",
             )
             return
         self.check(self.item is not None, "no item to explain", hint="Say which: --item ITEM")

@@ -197,3 +197,15 @@ class TrainExpertsConfig(OptimConfig):
             "add_group and only_groups exclude each other",
             hint="--add-group G trains the expert of group G alone, and keeps the others.",
         )
+
+
+def chance_of(relevance: str | None) -> str:
+    """Return what the probability of a score is, in words, by the setting `relevance`.
+
+    The paper's score looks at Yes alone, so it may say otherwise than the answer, which is the likelier word.
+    """
+    return (
+        "by the logit of Yes alone, as the paper scores"
+        if relevance == "yes"
+        else "likely to like it"
+    )

@@ -4,6 +4,7 @@ Users are drawn, not rows: rows of one user resemble each other, so drawing rows
 intervals too narrow.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ MOST_UNDEFINED = 0.05
 """Share of draws in which a metric may be undefined: an interval of the rest would be of other data."""
 LEVEL = 0.05
 """p below which a difference counts as more than chance."""
-LEAST_DRAWS = 40
+LEAST_DRAWS = math.ceil(2 / LEVEL)
 """Below, no p can be under LEVEL."""
 _CELLS_AT_ONCE = 4_000_000
 """Weights of rows held in memory at a time: 32 MB."""

@@ -34,6 +34,13 @@ class Measure:
     """Users that count."""
     independent: int
     """Users whose drawing can move it: where likes meet dislikes of others, those who have the rarer of the two."""
+    is_fair: bool = True
+    """Whether its draws lie around its value."""
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it gets an interval."""
+        return self.is_fair and self.independent >= LEAST_USERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +87,9 @@ def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
             name: Measure(
                 statistic=prepare(rows),
                 users=rows.users,
-                # A sum of absolute values grows by every draw's noise: its draws lie above its value.
-                independent=0 if name == "ece" else rows.users,
+                independent=rows.users,
+                # A sum of absolute values grows by every draw's noise.
+                is_fair=name != "ece",
             )
             for name, prepare in over_rows.items()
         },
@@ -103,7 +111,9 @@ def measure_all(
     for rows in scorers.values():
         require_same_rows(reference, rows)
     prepared = {name: measures(rows, k) for name, rows in scorers.items()}
-    flat = [measure.statistic for table in prepared.values() for measure in table.values()]
+    # The rows are the same, so the users that count are, too.
+    names = [n for n, measure in next(iter(prepared.values())).items() if measure.is_drawn]
+    flat = [table[name].statistic for table in prepared.values() for name in names]
     samples = resample(
         flat,
         users=reference.users,
@@ -111,7 +121,6 @@ def measure_all(
         samples=drawing.samples,
         seed=drawing.seed,
     )
-    names = list(next(iter(prepared.values())))
     shaped = samples.reshape(len(scorers), len(names), drawing.samples)
     drawn = {
         scorer: dict(zip(names, values, strict=True))
@@ -129,7 +138,7 @@ class Measurement:
     prepared: Mapping[str, Mapping[str, Measure]]
     """Scorer -> metric -> measure."""
     drawn: Mapping[str, Mapping[str, Floats]]
-    """Scorer -> metric -> (samples,) values over drawn users, the same users for all scorers."""
+    """Scorer -> metric that gets an interval -> (samples,) values over drawn users, the same for all scorers."""
     _values: dict[tuple[str, str], float | None] = field(default_factory=dict)
 
     def value(self, scorer: str, metric: str) -> float | None:
@@ -160,7 +169,7 @@ class Measurement:
     def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
         """Return the gap with its interval; None where it is not defined, nothing was drawn or few users count."""
         gap = self.gap(scorer, other, metric)
-        if gap is None or not self._has_enough_users(scorer, metric):
+        if gap is None or not self.prepared[scorer][metric].is_drawn:
             return None
         return difference(
             gap,
@@ -170,11 +179,8 @@ class Measurement:
         )
 
     def _interval(self, scorer: str, metric: str) -> Interval | None:
-        known = self._has_enough_users(scorer, metric)
-        return interval(self.drawn[scorer][metric]) if known else None
-
-    def _has_enough_users(self, scorer: str, metric: str) -> bool:
-        return self.prepared[scorer][metric].independent >= LEAST_USERS
+        is_drawn = self.prepared[scorer][metric].is_drawn
+        return interval(self.drawn[scorer][metric]) if is_drawn else None
 
 
 def _mean_of_users(values: Floats) -> Measure:

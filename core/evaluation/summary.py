@@ -25,9 +25,7 @@ def summarize(
         scorer = result.setdefault(row["scorer"], {})
         place = scorer
         if row["slice"] == "all":
-            origin = row["scores"]
-            told = origin is not None and origin.startswith("explanation/")
-            scorer.setdefault("explanations" if told else "scores", origin)
+            scorer.setdefault("explanations" if _is_told(row) else "scores", row["scores"])
             scorer.setdefault("split", row["split"])
         else:
             place = scorer.setdefault("slices", {}).setdefault(row["slice"], {})
@@ -45,10 +43,15 @@ def summarize(
     return result
 
 
+def _is_told(row: Row) -> bool:
+    """Return whether a figure is one of reasons."""
+    return row["scores"] is not None and row["scores"].startswith("explanation/")
+
+
 def _add(place: dict[str, Any], row: Row) -> None:
     metric = row["metric"]
     place[metric] = row["value"]
-    if row["scores"] is not None and row["scores"].startswith("explanation/"):
+    if _is_told(row):
         place["explained_rows"], place["explained_users"] = row["rows"], row["users"]
     if row["low"] is not None:
         place.setdefault("intervals", {})[metric] = [row["low"], row["high"]]

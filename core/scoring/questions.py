@@ -208,11 +208,9 @@ def _candidates(config: ScoreConfig, examples: Examples, liking: Liking, user: i
 
 def _last_rows(examples: Examples, user: int, items: Index) -> Index:
     """Return (n,) rows in which a user rated items last, -1 for those that he has not rated."""
-    rows = examples.histories.latest(user)
     last = np.full(len(examples.dataset.items), -1, dtype=np.int64)
-    # One by one: which of equal positions numpy keeps is not said.
-    for row, item in zip(rows.tolist(), examples.dataset.item[rows].tolist(), strict=True):
-        last[item] = row
+    rows = examples.histories.latest(user)
+    np.maximum.at(last, examples.dataset.item[rows], rows)  # rows are numbered by time
     return last[items]
 
 

@@ -151,8 +151,8 @@ def _item_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{left_out:,} of {file['read']:,} rows of {report['files'][-1]} left out"
     if found and set(report["item_titles"]) == {"id"}:
         yield (
-            f"warning: {report['files'][-1]} has no column of titles by a common name, so ids are the titles that a "
-            "language model reads; name one: --title-column NAME, or --title-format"
+            f"warning: no titles in {report['files'][-1]}, or in no column of a common name, so ids are the titles "
+            "that a language model reads; name it: --title-column NAME, or --title-format"
         )
     if found < report["items"]:
         yield (

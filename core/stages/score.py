@@ -45,12 +45,7 @@ def make(work: Work[ScoreConfig]) -> None:
     columns = SCORES.payload("scores.parquet").columns
     usual = QUICK_BLOCK if scorer_artifact.kind == "encoder" else BLOCK
     blocks, done = score_blocks(
-        scorer,
-        asked,
-        dataset,
-        config.block_rows or usual,
-        work.run_folder,
-        work.progress,
+        scorer, asked, dataset, config.block_rows or usual, work.run_folder, work.progress
     )
     seconds = time.perf_counter() - started
     path = work.draft.folder / "scores.parquet"

@@ -116,13 +116,11 @@ class EndpointChat:
         except KeyboardInterrupt:
             self._stop.set()  # not in `finally`: a second interrupt leaves at once from here on
             _log.info("waiting for the replies under way; Ctrl-C again leaves without them")
-            pool.shutdown(wait=False, cancel_futures=True)
-            for _ in _as_completed(futures):
-                pass
+            _let_end(pool, futures)
             raise
         except Exception:
             self._stop.set()
-            pool.shutdown(cancel_futures=True)
+            _let_end(pool, futures)
             raise
         pool.shutdown()
         return results
@@ -297,6 +295,13 @@ def _as_completed(futures: Sequence["Future[T]"]) -> Iterator["Future[T]"]:
         except Empty:
             continue
         left -= 1
+
+
+def _let_end(pool: ThreadPoolExecutor, futures: "Sequence[Future[T]]") -> None:
+    """Begin nothing more, and wait for what has begun."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for _ in _as_completed(futures):
+        pass
 
 
 class _Stopped(Exception):

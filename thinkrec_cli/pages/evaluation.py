@@ -70,8 +70,7 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
 
 def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table:
     """Return scorers as rows and metrics as columns, for a terminal of a width."""
-    order = list(families)
-    metrics = sorted({f.metric for f in figures}, key=lambda m: order.index(m.partition("@")[0]))
+    metrics = _in_order({figure.metric for figure in figures}, families)
     scorers = list(dict.fromkeys(figure.scorer for figure in figures))
     room = (width - max(len(scorer) for scorer in scorers)) // len(metrics)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
@@ -87,9 +86,7 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
 
 def _seeds_table(rows: list[dict[str, Any]]) -> Table:
     """Return groups of scorers that differ in their seeds alone as rows, means and standard deviations as columns."""
-    order = list(SCORE_FAMILIES)
-    metrics = {m for row in rows if (m := row["metric"]).partition("@")[0] in order}
-    shown = sorted(metrics, key=lambda m: order.index(m.partition("@")[0]))
+    shown = _in_order({row["metric"] for row in rows}, SCORE_FAMILIES)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column("over seeds", overflow="fold", min_width=10)
     for metric in shown:
@@ -105,6 +102,13 @@ def _spread(row: dict[str, Any] | None) -> Text:
     if row is None:
         return Text("-", style="dim")
     return Text(f"{row['mean']:.4f}\n").append(f"±{row['sd']:.4f}", style="dim")
+
+
+def _in_order(metrics: set[str], families: dict[str, str]) -> list[str]:
+    """Return the metrics of some families, in the order of the families."""
+    order = list(families)
+    chosen = (metric for metric in metrics if metric.partition("@")[0] in families)
+    return sorted(chosen, key=lambda metric: order.index(metric.partition("@")[0]))
 
 
 def _heading(metric: str, families: dict[str, str]) -> str:

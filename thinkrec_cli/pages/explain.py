@@ -11,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from core.config.training import chance_of
 from core.stages.names import printable
 from thinkrec_cli import console
 from thinkrec_cli.pages.bars import bar, two_sided_bar
@@ -102,9 +103,7 @@ def _answer(content: Mapping[str, Any]) -> Text:
     text = Text(str(answer or "?"), style="bold green" if answer == "Yes" else "bold red")
     if isinstance(probability, (int, float)):
         text.append("  ").append_text(bar(probability, BAR_CELLS, "green"))
-        # The paper's score looks at Yes alone, so it may say otherwise than the answer, which is the likelier word.
-        alone = content.get("relevance") == "yes"
-        meaning = "by the logit of Yes alone, as the paper scores" if alone else "likely to like it"
+        meaning = chance_of(content.get("relevance"))
         text.append(f"  {probability:.1%} {meaning}", style="default not bold")
     if isinstance(score := content.get("score"), (int, float)):
         text.append(f"  (score {score:+.3f})", style="dim")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.config.training import chance_of
 from core.evaluation.report.blocks import Cell, Column, Example, HistoryItem, Section, Table
 from core.evaluation.report.material import Material, Told
 from core.evaluation.report.numbers import count, figure, metric_cell, name_of
@@ -98,10 +99,7 @@ def example_of(told: Told) -> Example:
         user=facts.get("user") or "a history from a file",
         answer=facts["answer"],
         chance=f"{facts['probability']:.1%}",
-        # The paper's score looks at Yes alone, so it may say otherwise than the answer, which is the likelier word.
-        chance_of="by the logit of Yes alone, as the paper scores"
-        if facts.get("relevance") == "yes"
-        else "likely to like it",
+        chance_of=chance_of(facts.get("relevance")),
         reason=facts.get("reason") or "",
         unread=list(facts.get("unread") or ()),
         reference=facts.get("reference") or "",
