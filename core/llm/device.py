@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +54,12 @@ def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
         native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+@lru_cache(maxsize=1)
+def has_tiles() -> bool:
+    """Return whether the CPU multiplies matrices of bfloat16 tile by tile (AMX): several times as fast."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import rms_norm, silu
 
 from core.llm.attention import Block, attend, attend_backward
-from core.llm.linear import Adapted
+from core.llm.linear import Adapted, gated
 
 _KINDS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer")
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -80,15 +80,22 @@ class FusedLayer:
         if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
             out: Tensor = _Layer.apply(self, context, rows, x, *parameters)  # type: ignore[no-untyped-call]
             return out
-        return self.forward(x, context, rows).out
+        return self.forward(x, context, rows, keep=False).out
 
-    def forward(self, x: Tensor, context: Context, rows: Tensor | None) -> "_Kept":
-        """Run the layer, and keep what its backward pass needs."""
+    def forward(
+        self, x: Tensor, context: Context, rows: Tensor | None, *, keep: bool = True
+    ) -> "_Kept":
+        """Run the layer, and keep what its backward pass needs, if there is to be one."""
         factors: list[Tensor | None] = []
 
-        def run(linear: Adapted, given: Tensor, asked: Tensor | None = None) -> Tensor:
+        def run(
+            linear: Adapted,
+            given: Tensor,
+            asked: Tensor | None = None,
+            plus: Tensor | None = None,
+        ) -> Tensor:
             factors.append(linear.draw_factor(given, asked))
-            return linear.forward(given, factors[-1])
+            return linear.forward(given, factors[-1], plus)
 
         normed = self.first_norm(x)
         query = self._heads(run(self.q, normed))
@@ -98,10 +105,13 @@ class FusedLayer:
         value = self._heads(run(self.v, normed)).transpose(0, 1).contiguous()
         attended = attend(query, key, value, context.blocks)
         flat = _rows(attended.flatten(1), rows)
-        middle = run(self.o, flat, rows).add_(_rows(x, rows))
+        middle = run(self.o, flat, rows, plus=_rows(x, rows))
         normed = self.second_norm(middle)
+        product = None if keep else gated(self.gate, self.up, normed)
+        if product is not None:
+            return _Kept(out=run(self.down, product, rows, plus=middle))
         gate, up = run(self.gate, normed, rows), run(self.up, normed, rows)
-        out = run(self.down, silu(gate).mul_(up), rows).add_(middle)
+        out = run(self.down, silu(gate).mul_(up), rows, plus=middle)
         tensors = (query, key, value, attended, middle, gate, up)
         return _Kept(out=out, tensors=tensors, factors=factors)
 
@@ -114,9 +124,9 @@ class _Kept:
     """What a layer gives, and what its backward pass needs of the way there."""
 
     out: Tensor
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...] = ()
     """Query, key, value, what was attended, the states in the middle, gate and up."""
-    factors: Sequence[Tensor | None]
+    factors: Sequence[Tensor | None] = ()
     """What each linear layer drew for this batch."""
 
 
@@ -162,11 +172,13 @@ class _Backward:
         self._layer, self._factors = layer, factors
         self.grads: list[tuple[Tensor, ...]] = [()] * len(layer.linears)
 
-    def through(self, index: int, grad: Tensor, x: Callable[[], Tensor]) -> Tensor:
-        """Return the gradient of a linear layer's input; x is made only if its LoRA trains."""
+    def through(
+        self, index: int, grad: Tensor, x: Callable[[], Tensor], onto: Tensor | None = None
+    ) -> Tensor:
+        """Return the gradient of a linear layer's input, added to `onto`; x is made only if its LoRA trains."""
         linear = self._layer.linears[index]
         wanted = x() if linear.has_lora else None
-        d_x, self.grads[index] = linear.backward(grad, wanted, self._factors[index])
+        d_x, self.grads[index] = linear.backward(grad, wanted, self._factors[index], onto)
         return d_x
 
     def feed_forward(self, grad: Tensor, middle: Tensor, gate: Tensor, up: Tensor) -> Tensor:
@@ -177,7 +189,7 @@ class _Backward:
         d_up = active.mul_(d_product)
         d_gate = torch.ops.aten.silu_backward(d_product.mul_(up), gate)
         d_normed = self.through(4, d_gate, lambda: norm(middle))
-        d_normed += self.through(5, d_up, lambda: norm(middle))
+        d_normed = self.through(5, d_up, lambda: norm(middle), d_normed)
         return norm.backward(d_normed, middle).add_(grad)
 
     def attention(
@@ -195,8 +207,7 @@ class _Backward:
         d_normed = None
         for index, part in enumerate(parts):
             if wanted or layer.linears[index].has_lora:
-                d_part = self.through(index, part.reshape(len(x), -1), lambda: normed)
-                d_normed = d_part if d_normed is None else d_normed.add_(d_part)
+                d_normed = self.through(index, part.reshape(len(x), -1), lambda: normed, d_normed)
         return layer.first_norm.backward(d_normed, x) if wanted and d_normed is not None else None
 
 

@@ -5,6 +5,7 @@ per token. PEFT computes the LoRA in float32 around casts; here it runs in the n
 master weights and their gradients are float32.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch.nn.functional import linear
 
 from core.fusion.mixture import MixtureLinear
 from core.llm.dropout import lane_mask
+
+_MKLDNN = torch.ops.mkldnn
 
 
 class Adapted:
@@ -67,9 +70,18 @@ class Adapted:
             return None
         return lane_mask(x, drop.p)
 
-    def forward(self, x: Tensor, factor: Tensor | None) -> Tensor:
-        """Return (T, out) for (T, in) and what draw_factor gave for it."""
-        out = linear(x, self._weight, self._bias)
+    def forward(self, x: Tensor, factor: Tensor | None, plus: Tensor | None = None) -> Tensor:
+        """Return (T, out) for (T, in) and what draw_factor gave for it.
+
+        Args:
+            plus: (T, out) what to add; left as it is.
+        """
+        if plus is None:
+            out = linear(x, self._weight, self._bias)
+        elif _joins(x):
+            out = _MKLDNN._linear_pointwise.binary(x, plus, self._weight, self._bias, "add")
+        else:
+            out = linear(x, self._weight, self._bias).add_(plus)
         if self._mixture is not None:
             assert factor is not None
             self._mixture.add_to(out, x, factor)
@@ -80,7 +92,7 @@ class Adapted:
         return out
 
     def backward(
-        self, grad: Tensor, x: Tensor | None, factor: Tensor | None
+        self, grad: Tensor, x: Tensor | None, factor: Tensor | None, onto: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the gradients of x and of the parameters.
 
@@ -88,8 +100,9 @@ class Adapted:
             grad: (T, out) of what forward returned.
             x: (T, in) as forward got it; needed with a LoRA only.
             factor: as forward got it.
+            onto: (T, in) gradient of x from elsewhere, which this one is added to, in place.
         """
-        d_x = grad @ self._weight
+        d_x = grad @ self._weight if onto is None else onto.addmm_(grad, self._weight)
         if self._mixture is not None:
             assert factor is not None
             self._mixture.add_backward_to(d_x, grad, factor)
@@ -113,8 +126,40 @@ class Adapted:
         """Whether backward needs the input."""
         return self._lora is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is added to the base weight."""
+        return self._lora is None and self._mixture is None
+
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return A, and B with the LoRA's scale in it, in the number format of the base."""
         assert self._lora is not None
         a, b = self.parameters
         return a.to(dtype), (b * self._lora.scaling["default"]).to(dtype)
+
+
+def gated(gate: Adapted, up: Adapted, x: Tensor) -> Tensor | None:
+    """Return silu(x G^T) * (x U^T) of two plain layers in two calls that keep nothing, None where they cannot."""
+    if not (_joins(x) and gate.is_plain and up.is_plain):
+        return None
+    active = _MKLDNN._linear_pointwise(x, gate._weight, gate._bias, "swish", [], "")
+    found: Tensor = _MKLDNN._linear_pointwise.binary(x, active, up._weight, up._bias, "mul")
+    return found
+
+
+def _joins(x: Tensor) -> bool:
+    """Return whether a product can be joined with what follows it, element by element, while it is in the cache.
+
+    oneDNN does so, and torch's compiler calls it by the same operators. They know no gradients. In float32 torch
+    multiplies by another library.
+    """
+    return x.dtype == torch.bfloat16 and _has_joined_products()
+
+
+@lru_cache(maxsize=1)
+def _has_joined_products() -> bool:
+    return bool(
+        torch._C._has_mkldnn
+        and _MKLDNN._is_mkldnn_bf16_supported()
+        and hasattr(_MKLDNN, "_linear_pointwise")
+    )

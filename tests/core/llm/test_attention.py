@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from core.llm import ragged
+from core.llm import attention, ragged
 from core.llm.attention import attend, attend_backward
 from core.llm.ragged import Layout, Trunk
 
@@ -15,8 +15,15 @@ TRUNKS = (
     Trunk(ids=range(1)),
     Trunk(ids=range(300), branches=[range(70), range(90), range(2)]),
     Trunk(ids=range(9), branches=[range(4)]),
+    Trunk(ids=range(600)),
 )
 TOLERANCES = [(torch.float32, 1e-5), (torch.bfloat16, 0.02)]
+
+
+@pytest.fixture(params=[False, True], ids=["vectors", "tiles"])
+def tiles(request, monkeypatch):
+    """The kernels of a CPU without and with tiles; both run on either, only not as fast."""
+    monkeypatch.setattr(attention, "has_tiles", lambda: request.param)
 
 
 def _batch(dtype):
@@ -46,6 +53,7 @@ def _reference(layout, query, key, value):
     return out
 
 
+@pytest.mark.usefixtures("tiles")
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 def test_output_and_gradients_equal_torch_one_path_at_a_time(dtype, tolerance):
     layout, (query, key, value) = _batch(dtype)
@@ -63,8 +71,9 @@ def test_output_and_gradients_equal_torch_one_path_at_a_time(dtype, tolerance):
         assert (one.float() - other.grad).norm() < tolerance * other.grad.norm()
 
 
+@pytest.mark.usefixtures("tiles")
 def test_no_block_computes_keys_that_none_of_its_queries_can_see():
-    layout, (query, _, _) = _batch(torch.float32)
+    layout, (query, _, _) = _batch(torch.bfloat16)
     for block in layout.blocks(query):
         assert bool((block.mask == 0).any(0).all())
         assert block.keys.stop - block.keys.start <= max(layout.trunk_lengths)

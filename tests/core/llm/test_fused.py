@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from core.llm import linear
 from core.llm.decoder import Decoder
 from core.llm.fused import FusedLayer
 from core.llm.linear import Adapted
@@ -82,6 +83,24 @@ def test_rows_of_the_last_layer_are_those_of_the_whole(tiny_folder):  # noqa: F8
         whole = decoder.run(decoder.embed(layout.ids), layout)
         some = decoder.run(decoder.embed(layout.ids), layout, rows=layout.ends)
     torch.testing.assert_close(some, whole[layout.ends])
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_products_joined_with_what_follows_are_those_of_float32(tiny_folder, monkeypatch, joins):  # noqa: F811
+    # Only a CPU with bfloat16 instructions joins them; the others look at the plain way twice.
+    able = linear._has_joined_products()
+    monkeypatch.setattr(linear, "_has_joined_products", lambda: joins and able)
+    base, exact = (
+        load_base(str(tiny_folder), dtype=dtype, device="cpu") for dtype in ("bfloat16", "float32")
+    )
+    layout = Layout.of([Trunk(ids=SEQUENCES[0], branches=[SEQUENCES[1], SEQUENCES[2]])])
+    with torch.inference_mode():
+        decoders = [Decoder(one.model) for one in (base, exact)]
+        found, wanted = (d.run(d.embed(layout.ids), layout).float() for d in decoders)
+        x = torch.randn(4, decoders[0].width, dtype=torch.bfloat16)
+        layer = decoders[0]._fused[0]
+        assert (linear.gated(layer.gate, layer.up, x) is not None) == (joins and able)
+    assert (found - wanted).norm() < 0.02 * wanted.norm()
 
 
 @pytest.mark.parametrize("targets", TARGETS)
