@@ -64,6 +64,14 @@ def same_users_option() -> Any:
     )
 
 
+def skip_unknown_option(files: str) -> Any:
+    """Declare what becomes of rows of a file whose user or item the data do not have."""
+    return option(
+        False,
+        f"With {files}: leave out rows whose user or item is not in the data, and say how many.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Base of all settings: strict about names and choices."""

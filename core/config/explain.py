@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option, same_users_option, seed_option
+from core.config.base import Config, option, same_users_option, seed_option, skip_unknown_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class ExplainConfig(Config):
         "Explain the pairs of a file with columns user and item, instead of one.",
         keyed=False,  # what is in it is
     )
+    skip_unknown: bool = skip_unknown_option("--pairs and --history")
     sample: int = option(
         0,
         "Explain so many held-out rows that a teacher gave a reason for, instead of one pair; without influence. "
@@ -71,4 +72,6 @@ class ExplainConfig(Config):
 
     def unused(self) -> Collection[str]:
         """Return what means nothing to a sample, or to pairs that are named."""
-        return ("influence",) if self.sample else ("sample_seed",)
+        if self.sample:
+            return "influence", "skip_unknown"
+        return ("sample_seed",) if self.pairs or self.history else ("sample_seed", "skip_unknown")

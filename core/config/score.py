@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from core.config.base import Config, option, same_users_option, seed_option
+from core.config.base import Config, option, same_users_option, seed_option, skip_unknown_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class ScoreConfig(Config):
         "stood before that row, any other as of now.",
         keyed=False,  # what is in it is
     )
+    skip_unknown: bool = skip_unknown_option("--pairs and --users")
     sample_users: int = option(
         0, "Score only so many users of the split, drawn by sample_seed; 0 takes all."
     )
@@ -92,7 +93,9 @@ class ScoreConfig(Config):
             ("split", "sample_users", "limit"),
         )
         if self.ranks:
-            return (*of_split, "sample_seed")
+            of_user_file = ("skip_unknown",) if self.user is not None else ()
+            return (*of_split, "sample_seed", *of_user_file)
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
-        return of_user if self.sample_users or self.limit else (*of_user, "sample_seed")
+        of_file = (*of_user, "skip_unknown")
+        return of_file if self.sample_users or self.limit else (*of_file, "sample_seed")

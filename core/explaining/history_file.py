@@ -5,18 +5,25 @@ from contextlib import suppress
 
 from core.data.dataset import Dataset
 from core.errors import BadValueError, MissingColumnError
-from core.scoring.questions import read_texts, row_is_told
+from core.scoring.questions import read_texts
+from core.scoring.unknown import Unknown
 
 _YES = {"1", "yes", "true", "like", "liked"}
 _NO = {"0", "no", "false", "dislike", "disliked"}
 
 
-def read_history(path: str, dataset: Dataset, threshold: float) -> tuple[list[int], list[int]]:
+def read_history(
+    unknown: Unknown, dataset: Dataset, threshold: float
+) -> tuple[list[int], list[int]]:
     """Return item positions and labels, oldest first as in the file.
 
     The file has a column item, and a column label (yes/no, 1/0, true/false) or rating (liked above the threshold).
-    Raises: MissingFileError, MissingColumnError, BadValueError, UnknownItemError.
+
+    Args:
+        unknown: the file, and whether items that the data do not have are left out.
+    Raises: MissingFileError, MissingColumnError, BadValueError, UnknownItemError, EmptyFileError if none is left.
     """
+    path = unknown.path
     table = read_texts(path, ("item",))
     column = "label" if "label" in table else "rating"
     if column not in table:
@@ -24,15 +31,13 @@ def read_history(path: str, dataset: Dataset, threshold: float) -> tuple[list[in
             f"{path} has neither a column 'label' nor 'rating'",
             hint="Add a column label with yes or no.",
         )
-    items = []
-    for n, item in enumerate(table["item"]):
-        with row_is_told(path, n + 1):
-            items.append(dataset.item_index(item))
-    labels = [
-        _label(value, column, threshold, f"{path}: row {n + 1}")
-        for n, value in enumerate(table[column])
-    ]
-    return items, labels
+    found: list[tuple[int, int]] = []
+    for n, (item, value) in enumerate(zip(table["item"], table[column], strict=True), 1):
+        label = _label(value, column, threshold, f"{path}: row {n}")
+        with unknown.row(n):
+            found.append((dataset.item_index(item), label))
+    unknown.require_some(len(found), "item")
+    return [item for item, _ in found], [label for _, label in found]
 
 
 def _label(value: str, column: str, threshold: float, where: str) -> int:

@@ -1,7 +1,6 @@
 """Which pairs to score: rows of a split, pairs of a file, or candidates of a user."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,14 @@ from core.errors import (
     EmptySplitError,
     EncodingError,
     MissingColumnError,
-    ThinkRecError,
 )
 from core.scoring.language import Scored
+from core.scoring.unknown import Unknown
 from core.text.examples import Examples
 
 Index = npt.NDArray[np.int64]
+FirstPass = Callable[[Index, Index], Scored]
+"""(n,) users and (n,) items -> the scores by which candidates are picked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +117,7 @@ def of_split(config: ScoreConfig, dataset: Dataset) -> Questions:
     )
 
 
-def for_user(
-    config: ScoreConfig, examples: Examples, first_pass: Callable[[Index, Index], Scored] | None
-) -> Questions:
+def for_user(config: ScoreConfig, examples: Examples, first_pass: FirstPass | None) -> Questions:
     """Ask a user's candidates as of now: the items he has not rated that the first pass likes best.
 
     Items that he has rated (--seen) are asked as before their last row: now the history would hold the answer.
@@ -146,21 +145,24 @@ def for_user(
 def for_users(
     config: ScoreConfig,
     examples: Examples,
-    first_pass: Callable[[Index, Index], Scored] | None,
+    first_pass: FirstPass | None,
     folder: Path,
+    unknown: Unknown,
 ) -> FiledQuestions:
     """Ask the candidates of every user of a file with a column user, one user after the other; see for_user.
 
     Args:
         folder: where they are kept, so that memory does not grow with the users.
-    Raises: what read_texts does, UnknownUserError, ConfigError if all of them have rated every item.
+        unknown: the file, and whether users that the data do not have are left out.
+    Raises: what read_texts does, UnknownUserError, EmptyFileError if none is left, ConfigError if all of
+        them have rated every item.
     """
     dataset = examples.dataset
-    assert config.users is not None
     asked: dict[int, None] = {}
-    for row, name in enumerate(read_texts(config.users, ("user",))["user"], 1):
-        with row_is_told(config.users, row):
+    for row, name in enumerate(read_texts(unknown.path, ("user",))["user"], 1):
+        with unknown.row(row):
             asked[dataset.user_index(name)] = None
+    unknown.require_some(len(asked), "user")
     liking = _liking(examples, first_pass)
     path, scratch = folder / "asked.parquet", folder / "asked.new"
     types = {"user_index": "INTEGER", "item_index": "INTEGER", "row": "BIGINT"}
@@ -170,10 +172,10 @@ def for_users(
             columns = {"user_index": np.full(len(items), user), "item_index": items}
             writer.write({**columns, "row": _last_rows(examples, user, items)})
     scratch.rename(path)
-    questions = FiledQuestions(path, f"candidates of {len(asked):,} users")
+    questions = FiledQuestions(path, f"candidates of {len(asked):,} users{unknown.beside}")
     if not len(questions):
         raise ConfigError(
-            f"the users of {config.users} have rated every item: nothing is left to score",
+            f"the users of {unknown.path} have rated every item: nothing is left to score",
             hint="Add --seen to rank rated items, too.",
         )
     return questions
@@ -183,7 +185,7 @@ Liking = Callable[[int, Index], npt.NDArray[np.float64]]
 """User and (n,) items -> (n,) how much he is likely to like each."""
 
 
-def _liking(examples: Examples, first_pass: Callable[[Index, Index], Scored] | None) -> Liking:
+def _liking(examples: Examples, first_pass: FirstPass | None) -> Liking:
     """Return what picks candidates: the scores of an encoder, else how often an item was rated."""
     if first_pass is not None:
         return lambda user, items: (
@@ -214,18 +216,19 @@ def _last_rows(examples: Examples, user: int, items: Index) -> Index:
     return last[items]
 
 
-def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
+def from_file(unknown: Unknown, dataset: Dataset, folder: Path) -> FiledQuestions:
     """Ask the pairs of a file with columns user and item, ordered by user so that histories are shared.
 
     A pair that is in the data is asked as it stood before its (last) row: now its history would hold the answer.
 
     Args:
+        unknown: the file, and whether pairs that the data do not have are left out.
         folder: where the pairs are kept with the positions of their users and items.
     Raises: MissingFileError, MissingColumnError, EmptyFileError, BadValueError, UnknownUserError, UnknownItemError.
     """
     import pyarrow as pa
 
-    asked = folder / "asked.parquet"
+    path, asked = unknown.path, folder / "asked.parquet"
     with spill.connect(folder) as connection:
         _open_table(connection, path, ("user", "item"))
         for what, names in (("user", dataset.users), ("item", dataset.items)):
@@ -235,12 +238,19 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
             """create view joined as select n, given.user, given.item, users.user_index, items.item_index
             from given left join users on given.user = users.user left join items on given.item = items.item"""
         )
-        odd = connection.execute(
-            """select n, "user", item, user_index is null from joined
-            where user_index is null or item_index is null order by n limit 1"""
-        ).fetchone()
-        if odd is not None:
-            _refuse(path, dataset, *odd)
+        connection.execute(
+            """create view odd as select n, "user", item, user_index is null as no_user from joined
+            where user_index is null or item_index is null"""
+        )
+        if unknown.skip:
+            empty = '"user" is null or item is null or \'\' in ("user", item)'
+            unknown.left_out = _count(connection, f"odd where not ({empty})")
+            refused = f"odd where {empty}"
+        else:
+            refused = "odd"
+        found = connection.execute(f"from {refused} order by n limit 1").fetchone()
+        if found is not None:
+            _refuse(unknown, dataset, *found)
         events = {
             "user_index": dataset.user,
             "item_index": dataset.item,
@@ -252,33 +262,32 @@ def from_file(path: str, dataset: Dataset, folder: Path) -> FiledQuestions:
                 select user_index, item_index, coalesce(row, -1) as row from joined left join (
                     select user_index, item_index, max(row) as row
                     from events semi join joined using (user_index, item_index) group by all
-                ) known using (user_index, item_index) order by user_index, row, n
+                ) known using (user_index, item_index)
+                where user_index is not null and item_index is not null order by user_index, row, n
             ) to {literal(str(asked))} (format parquet)"""
         )
-    questions = FiledQuestions(asked, f"pairs of {Path(path).name}")
+    questions = FiledQuestions(asked, f"pairs of {Path(path).name}{unknown.beside}")
+    unknown.require_some(len(questions), "pair")
     if not len(questions):
         raise EmptyFileError(f"{path} holds no pairs", hint="Give rows of user and item.")
     return questions
 
 
-def _refuse(path: str, dataset: Dataset, row: int, user: Any, item: Any, no_user: bool) -> None:
+def _count(connection: Any, relation: str) -> int:
+    return int(connection.execute(f"select count(*) from {relation}").fetchone()[0])
+
+
+def _refuse(
+    unknown: Unknown, dataset: Dataset, row: int, user: Any, item: Any, no_user: bool
+) -> None:
     """Raise what is wrong with the first pair that cannot be asked."""
     for what, value in (("user", user), ("item", item)):
         if value in (None, ""):
             raise BadValueError(
-                f"{path}: row {row} has no {what}", hint="Fill it in, or drop the row."
+                f"{unknown.path}: row {row} has no {what}", hint="Fill it in, or drop the row."
             )
-    with row_is_told(path, row):
+    with unknown.row(row):
         _ = dataset.user_index(user) if no_user else dataset.item_index(item)
-
-
-@contextmanager
-def row_is_told(path: str, row: int) -> Iterator[None]:
-    """Let what is wrong with a word of a file say in which row it stands, from 1."""
-    try:
-        yield
-    except ThinkRecError as problem:
-        raise type(problem)(f"{path}: row {row}: {problem}", hint=problem.hint) from None
 
 
 def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> Sequence[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from core.data.dataset import Dataset
     from core.explaining.explain import Question
     from core.scoring.language import LanguageScorer
+    from core.scoring.unknown import Unknown
     from core.text.examples import Examples
 
 
@@ -81,6 +82,7 @@ def _explain(
 
 def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, ...]]:
     """Return (row, user, item, history, labels, reference) of each pair, with what does not apply as None."""
+    from core.scoring.unknown import Unknown
     from core.stages.language import read_reasons
 
     config, dataset = work.config, examples.dataset
@@ -106,14 +108,18 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     if config.pairs:
         from core.scoring.questions import from_file
 
-        filed = from_file(config.pairs, dataset, work.run_folder)
+        unknown = Unknown(config.pairs, skip=config.skip_unknown)
+        filed = from_file(unknown, dataset, work.run_folder)
+        _tell(work, unknown)
         pairs = filed.block(0, len(filed))
         places = zip(pairs.rows.tolist(), pairs.users.tolist(), pairs.items.tolist(), strict=True)
         return [(None if row < 0 else row, *pair, None, None, None) for row, *pair in places]
     assert config.item is not None
     item = dataset.item_index(config.item)
     if config.history is not None:
-        items, labels = _filed_history(work, config.history, dataset, item)
+        unknown = Unknown(config.history, skip=config.skip_unknown)
+        items, labels = _filed_history(work, unknown, dataset, item)
+        _tell(work, unknown)
         return [(None, None, item, items, labels, None)]
     assert config.user is not None
     user = dataset.user_index(config.user)
@@ -124,20 +130,25 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     return [(int(rows[-1]) if len(rows) else None, user, item, None, None, None)]
 
 
+def _tell(work: Work[ExplainConfig], unknown: "Unknown") -> None:
+    if unknown.words:
+        work.progress.say(unknown.words)
+
+
 def _filed_history(
-    work: Work[ExplainConfig], path: str, dataset: "Dataset", item: int
+    work: Work[ExplainConfig], unknown: "Unknown", dataset: "Dataset", item: int
 ) -> tuple[list[int], list[int]]:
     """Return the items and labels of a history file, as it stood before the first row of the item asked."""
     from core.explaining.history_file import read_history
 
     threshold = float(work.input("dataset").manifest.parameters.get("threshold", 3.0))
-    items, labels = read_history(path, dataset, threshold)
+    items, labels = read_history(unknown, dataset, threshold)
     if item not in items:
         return items, labels
     before = items.index(item)
     # With the row itself the history would hold the answer, as with a pair that is in the data.
     work.progress.say(
-        f"{path}: row {before + 1} is the item asked, so the history is taken as it stood before that row"
+        f"{unknown.path} holds the item asked, so the history ends before that row: {before} of {len(items)} rows"
     )
     return items[:before], labels[:before]
 

@@ -7,7 +7,7 @@ from core.stages.base import Input, Stage, Work
 from core.stages.names import slug
 
 if TYPE_CHECKING:
-    from core.scoring.questions import FiledQuestions, Questions
+    from core.scoring.questions import FiledQuestions, FirstPass, Questions
     from core.stages.scorers import Opening
 
 
@@ -76,19 +76,32 @@ def make(work: Work[ScoreConfig]) -> None:
 def _ask(work: Work[ScoreConfig], opening: "Opening") -> "Questions | FiledQuestions":
     """Return the pairs to score."""
     from core.scoring import questions
-    from core.stages.scorers import open_scorer
+    from core.scoring.unknown import Unknown
 
     config, examples = work.config, opening.examples
-    if config.ranks:
-        scorer = work.input("scorer")
-        picker = work.optional("encoder") or (scorer if scorer.kind == "encoder" else None)
-        first_pass = open_scorer(picker, opening).score_pairs if picker is not None else None
-        if config.user is not None:
-            return questions.for_user(config, examples, first_pass)
-        return questions.for_users(config, examples, first_pass, work.run_folder)
-    if config.pairs is not None:
-        return questions.from_file(config.pairs, examples.dataset, work.run_folder)
-    return questions.of_split(config, examples.dataset)
+    if config.user is not None:
+        return questions.for_user(config, examples, _first_pass(work, opening))
+    path = config.users or config.pairs
+    if path is None:
+        return questions.of_split(config, examples.dataset)
+    unknown = Unknown(path, skip=config.skip_unknown)
+    if config.users is not None:
+        first_pass = _first_pass(work, opening)
+        asked = questions.for_users(config, examples, first_pass, work.run_folder, unknown)
+    else:
+        asked = questions.from_file(unknown, examples.dataset, work.run_folder)
+    if unknown.words:
+        work.progress.say(unknown.words)
+    return asked
+
+
+def _first_pass(work: Work[ScoreConfig], opening: "Opening") -> "FirstPass | None":
+    """Return what picks the candidates of users: an encoder, if there is one."""
+    from core.stages.scorers import open_scorer
+
+    scorer = work.input("scorer")
+    picker = work.optional("encoder") or (scorer if scorer.kind == "encoder" else None)
+    return open_scorer(picker, opening).score_pairs if picker is not None else None
 
 
 def _resources(config: ScoreConfig) -> dict[str, str]:

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from core.config.explain import ExplainConfig
-from core.errors import BadValueError, UnknownItemError
+from core.errors import BadValueError, EmptyFileError, UnknownItemError
 from core.explaining.history_file import read_history
+from core.scoring.unknown import Unknown
 from core.stages.explain import _asked
 from core.text.examples import Examples
 
@@ -40,7 +41,7 @@ def test_a_history_is_taken_as_it_stood_before_the_item_asked(dataset, written):
     assert ask(dataset, path, "i9") == (
         ["i1", "i2"],
         [1, 0],
-        [f"{path}: row 3 is the item asked, so the history is taken as it stood before that row"],
+        [f"{path} holds the item asked, so the history ends before that row: 2 of 5 rows"],
     )
     assert ask(dataset, path, "i1")[:2] == ([], [])
 
@@ -53,13 +54,33 @@ def test_a_history_without_the_item_asked_is_taken_whole(dataset, written):
 def test_an_unknown_item_is_told_with_file_and_row(dataset, written):
     path = written("i1,5", "nothing,2")
     with pytest.raises(UnknownItemError) as problem:
-        read_history(path, dataset, 3.0)
+        read_history(Unknown(path), dataset, 3.0)
     assert str(problem.value) == f"{path}: row 2: no item 'nothing' in the data"
-    assert problem.value.hint
+    assert problem.value.hint.endswith("--skip-unknown leaves such rows out.")
+
+
+def test_unknown_items_are_left_out_and_counted_if_that_is_asked_for(dataset, written):
+    unknown = Unknown(written("i1,5", "nothing,2", "i2,1", "nobody,4"), skip=True)
+    items, labels = read_history(unknown, dataset, 3.0)
+    assert ([dataset.items[n] for n in items], labels) == (["i1", "i2"], [1, 0])
+    assert (
+        unknown.words == f"{unknown.path}: 2 rows left out, whose user or item is not in the data"
+    )
+
+
+def test_what_else_is_wrong_with_a_row_that_is_left_out_is_told_all_the_same(dataset, written):
+    unknown = Unknown(written("i1,5", "nothing,many"), skip=True)
+    with pytest.raises(BadValueError, match="row 2: rating 'many' is not a number"):
+        read_history(unknown, dataset, 3.0)
+
+
+def test_a_history_of_which_nothing_is_known_is_refused(dataset, written):
+    with pytest.raises(EmptyFileError, match="no item that the data have: 1 row left out"):
+        read_history(Unknown(written("nothing,2"), skip=True), dataset, 3.0)
 
 
 @pytest.mark.parametrize("rating", ["nan", "NaN", "inf", "-inf", "good"])
 def test_a_rating_that_is_no_number_is_neither_a_like_nor_a_dislike(dataset, written, rating):
     path = written("i1,5", f"i2,{rating}")
     with pytest.raises(BadValueError, match=rf"row 2: rating '{rating}' is not a number"):
-        read_history(path, dataset, 3.0)
+        read_history(Unknown(path), dataset, 3.0)

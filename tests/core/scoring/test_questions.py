@@ -9,8 +9,17 @@ import pytest
 
 from core.config.score import ScoreConfig
 from core.data.dataset import Dataset
-from core.errors import BadValueError, EmptyFileError, MissingColumnError, MissingFileError
-from core.scoring.questions import of_split, read_texts
+from core.errors import (
+    BadValueError,
+    EmptyFileError,
+    MissingColumnError,
+    MissingFileError,
+    UnknownItemError,
+    UnknownUserError,
+)
+from core.scoring.questions import for_users, from_file, of_split, read_texts
+from core.scoring.unknown import Unknown
+from core.text.examples import Examples
 
 UUID, TIME = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "2001-01-01T00:00:00Z"
 
@@ -94,3 +103,58 @@ def test_a_limit_draws_single_rows(dataset: Dataset) -> None:
     assert [len(drawn) for drawn in rows] == [9, 9]
     assert all(drawn < set(dataset.rows("test").tolist()) for drawn in rows)
     assert rows[0] != rows[1]
+
+
+def _written(folder: Path, *rows: str) -> str:
+    path = folder / "asked.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
+
+
+def test_a_pair_that_the_data_do_not_have_is_refused_with_its_row_and_a_way_on(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    path = _written(tmp_path, "user,item", "u1,i1", "u1,nothing")
+    with pytest.raises(UnknownItemError, match="row 2: no item 'nothing'") as problem:
+        from_file(Unknown(path), dataset, tmp_path)
+    assert "--skip-unknown" in problem.value.hint
+
+
+def test_unknown_pairs_are_left_out_and_counted_if_that_is_asked_for(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    rows = ("u1,i1", "u1,nothing", "nobody,i1", "u2,i3", "nobody,nothing")
+    unknown = Unknown(_written(tmp_path, "user,item", *rows), skip=True)
+    asked = from_file(unknown, dataset, tmp_path)
+    found = asked.block(0, len(asked))
+    pairs = zip(found.users.tolist(), found.items.tolist(), strict=True)
+    assert [(dataset.users[u], dataset.items[i]) for u, i in pairs] == [("u1", "i1"), ("u2", "i3")]
+    assert (unknown.left_out, asked.about) == (3, "pairs of asked.csv, 3 unknown left out")
+
+
+@pytest.mark.parametrize("row", ["u1,", ",i1", "nobody,"])
+def test_a_pair_without_user_or_item_is_refused_all_the_same(
+    tmp_path: Path, dataset: Dataset, row: str
+) -> None:
+    path = _written(tmp_path, "user,item", "nobody,i1", row)
+    with pytest.raises(BadValueError, match="row 2 has no"):
+        from_file(Unknown(path, skip=True), dataset, tmp_path)
+
+
+def test_a_file_of_which_nothing_is_known_is_refused(tmp_path: Path, dataset: Dataset) -> None:
+    unknown = Unknown(_written(tmp_path, "user,item", "nobody,i1", "u1,nothing"), skip=True)
+    with pytest.raises(EmptyFileError, match="no pair that the data have: 2 rows left out"):
+        from_file(unknown, dataset, tmp_path)
+
+
+def test_unknown_users_are_left_out_and_counted_if_that_is_asked_for(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    path, config = _written(tmp_path, "user", "u2", "nobody", "u1"), ScoreConfig(top=1)
+    with pytest.raises(UnknownUserError, match="row 2: no user 'nobody'"):
+        for_users(config, Examples(dataset), None, tmp_path, Unknown(path))
+    unknown = Unknown(path, skip=True)
+    asked = for_users(config, Examples(dataset), None, tmp_path, unknown)
+    users = [dataset.users[u] for u in asked.block(0, len(asked)).users]
+    assert (list(dict.fromkeys(users)), unknown.left_out) == (["u2", "u1"], 1)
+    assert asked.about == "candidates of 2 users, 1 unknown left out"

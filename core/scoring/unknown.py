@@ -1,0 +1,60 @@
+"""Rows of a file whose user or item the data do not have: refused, or left out and counted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from core.errors import EmptyFileError, ThinkRecError, UnknownItemError, UnknownUserError
+
+_HOW = "--skip-unknown leaves such rows out."
+
+
+@dataclass
+class Unknown:
+    """What becomes of them in one file."""
+
+    path: str
+    skip: bool = False
+    left_out: int = 0
+
+    @contextmanager
+    def row(self, number: int) -> Iterator[None]:
+        """Let what is wrong with a word of the file say in which row it stands, from 1.
+
+        What comes after an unknown user or item in the block is not done, where they are left out.
+        """
+        try:
+            yield
+        except (UnknownUserError, UnknownItemError) as problem:
+            if not self.skip:
+                raise self._told(problem, number, f"{problem.hint} {_HOW}") from None
+            self.left_out += 1
+        except ThinkRecError as problem:
+            raise self._told(problem, number, problem.hint) from None
+
+    def require_some(self, count: int, what: str) -> None:
+        """Raises: EmptyFileError if nothing is left of the file."""
+        if self.left_out and not count:
+            raise EmptyFileError(
+                f"{self.path} holds no {what} that the data have: {self._rows} left out",
+                hint="Compare its ids with those of the data: thinkrec sql 'from items limit 5'",
+            )
+
+    @property
+    def beside(self) -> str:
+        """What to add to a description of the others."""
+        return f", {self.left_out:,} unknown left out" if self.left_out else ""
+
+    @property
+    def words(self) -> str | None:
+        """What there is to say about what was left out."""
+        if not self.left_out:
+            return None
+        return f"{self.path}: {self._rows} left out, whose user or item is not in the data"
+
+    @property
+    def _rows(self) -> str:
+        return "1 row" if self.left_out == 1 else f"{self.left_out:,} rows"
+
+    def _told(self, problem: ThinkRecError, number: int, hint: str) -> ThinkRecError:
+        return type(problem)(f"{self.path}: row {number}: {problem}", hint=hint)
