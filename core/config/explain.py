@@ -33,7 +33,7 @@ class ExplainConfig(Config):
     max_new_tokens: int = option(
         120, "Longest reason, in tokens; those of the teacher grounded have about 70.", least=1
     )
-    batch_size: int = option(8, "Reasons written at once.", keyed=False, least=1)
+    batch_size: int = option(32, "Reasons written at once.", keyed=False, least=1)
     influence: bool = option(True, "Score with each history item left out.")
     sample_seed: int = seed_option(
         "Seed of the sample; apart from the seeds of trainings, so that all explain the same rows."

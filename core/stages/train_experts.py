@@ -1,10 +1,11 @@
 """train-experts: adapter, groups -> experts. One LoRA per user group, from the global one, in its last layers."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from core.config.training import LossConfig, MixConfig, TrainExpertsConfig
+from core.errors import ConfigError
 from core.stages.ancestry import ancestor, require_descent
 from core.stages.base import Input, Stage, Work
 from core.stages.encode import has_vectors
@@ -32,7 +33,6 @@ def make(work: Work[TrainExpertsConfig]) -> None:
     import numpy as np
 
     from core.data.tables import read_rows, write_table
-    from core.errors import ConfigError
     from core.stages.kinds import EXPERTS
 
     config, folder = work.config, work.draft.folder
@@ -61,6 +61,7 @@ def make(work: Work[TrainExpertsConfig]) -> None:
         offsets_of(
             representations, kept.reference
         )  # refuses what fuse would, before anything trains
+        _refuse_twice(representations, table, members, kept.reference)
         shutil.copytree(kept.file("experts"), folder / "experts")
     first = len(representations)
     runs = _train_groups(work, members, first)
@@ -87,6 +88,23 @@ def make(work: Work[TrainExpertsConfig]) -> None:
         "seed": config.seed,
         "training": {f"expert {name}": training_summary(run) for name, run in runs},
     }
+
+
+def _refuse_twice(
+    kept: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
+    added: Collection[int],
+    reference: str,
+) -> None:
+    """Raises: ConfigError for a group that stands where an expert does, which would share its users with it."""
+    places = {tuple(row["vector"]): row["group"] for row in kept}
+    for row in groups:
+        expert = places.get(tuple(row["vector"])) if row["group"] in added else None
+        if expert is not None:
+            raise ConfigError(
+                f"group {row['group']} has an expert in {reference}: expert {expert}",
+                hint="Add a group without one, or train all experts anew: leave --experts and --add-group out.",
+            )
 
 
 def centring_offset(validations: "Sequence[ValidationRecord]") -> float:

@@ -225,11 +225,12 @@ def test_experts_differ_from_the_global_adapter_in_the_last_layers_only(made):
 
 def test_a_group_is_added_without_touching_the_others(made):
     before = made["experts"]
+    groups = run_stage(made.context, cluster.STAGE, ClusterConfig(k=3), name="anew").artifact
     added = run_stage(
         made.context,
         train_experts.STAGE,
-        TrainExpertsConfig(layers=2, add_group=1, **SHORT),
-        references={"experts": [before.reference]},
+        TrainExpertsConfig(layers=2, add_group=2, **SHORT),
+        references={"experts": [before.reference], "groups": [groups.reference]},
     ).artifact
     for name in ("0", "1"):
         part = f"experts/{name}/adapter_model.safetensors"
@@ -257,6 +258,13 @@ def test_what_does_not_belong_to_the_experts_is_refused(made):
     given = {"experts": [made["experts"].reference], "adapter": [adapter.reference]}
     config = TrainExpertsConfig(layers=2, add_group=1, **SHORT)
     with pytest.raises(MismatchError, match="adapter/another@1 does not go with it"):
+        run_stage(made.context, train_experts.STAGE, config, references=given)
+
+
+def test_a_group_that_has_an_expert_gets_no_second_one(made):
+    given = {name: [made[name].reference] for name in ("experts", "groups")}
+    config = TrainExpertsConfig(layers=2, add_group=1, **SHORT)
+    with pytest.raises(ConfigError, match=f"group 1 has an expert in {given['experts'][0]}"):
         run_stage(made.context, train_experts.STAGE, config, references=given)
 
 
