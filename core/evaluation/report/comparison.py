@@ -23,7 +23,7 @@ def comparison_section(material: Material) -> Section:
         blocks.append(paper_table(material, lines))
     if material.against:
         blocks.append(difference_table(lines, material.against))
-    blocks += pair_tables(lines)
+    blocks += pair_tables(lines, material.over_seeds)
     blocks += experts_study(material, lines)
     lead = [
         "All scorers answered the same rows. Below each value stands its 95 % interval, "

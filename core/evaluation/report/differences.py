@@ -1,5 +1,7 @@
 """Paired differences: all scorers against one, and every scorer against every other."""
 
+from collections.abc import Sequence
+
 from core.evaluation.baselines import CONSTANT
 from core.evaluation.report.blocks import Cell, Column, Table
 from core.evaluation.report.lines import MAIN_METRICS, Line, Lines, scorer_cell, verdict
@@ -27,20 +29,23 @@ def difference_table(lines: Lines, against: str) -> Table:
     )
 
 
-def pair_tables(lines: Lines) -> list[Table]:
-    """Return the difference of every scorer to every other in the main metrics; none where there is one pair alone."""
-    if len(_compared(lines)) < 3:
+def pair_tables(lines: Lines, over_seeds: Sequence[Line]) -> list[Table]:
+    """Return the difference of every scorer to every other in the main metrics; none where there is one pair alone.
+
+    The constant is left out: whoever is near it is near 0.5. Of scorers that differ in their seeds alone the first
+    stands for all, or three seeds would make nine times the cells.
+
+    Args:
+        over_seeds: rows of the table over_seeds.
+    """
+    spared = {scorer for line in over_seeds for scorer in line["scorers"][1:]}
+    scorers = [one for one in lines.scorers if one != CONSTANT and one not in spared]
+    if len(scorers) < 3:
         return []
-    return [_pair_table(lines, metric) for metric in MAIN_METRICS]
+    return [_pair_table(lines, scorers, metric, bool(spared)) for metric in MAIN_METRICS]
 
 
-def _compared(lines: Lines) -> list[str]:
-    """Return the scorers, without the constant: whoever is near it is near 0.5."""
-    return [scorer for scorer in lines.scorers if scorer != CONSTANT]
-
-
-def _pair_table(lines: Lines, metric: str) -> Table:
-    scorers = _compared(lines)
+def _pair_table(lines: Lines, scorers: Sequence[str], metric: str, are_first: bool) -> Table:
     rows = [
         [
             scorer_cell(lines, scorer),
@@ -50,15 +55,18 @@ def _pair_table(lines: Lines, metric: str) -> Table:
     ]
     columns = [Column(text="scorer", note="scores", number=False)]
     columns += [Column(text=other, note="subtracted") for other in scorers]
+    notes = [
+        "Paired bootstrap over users. p is two-sided and not corrected for the number of pairs; the other "
+        "metrics, and all slices, are in the catalog: select * from comparisons."
+    ]
+    if are_first:
+        notes.append("Of scorers that differ in their seeds alone, the first.")
     return Table(
         title=f"{name_of(metric)}: row minus column",
         name=f"pairs-{metric}",
         columns=columns,
         rows=rows,
-        notes=[
-            "Paired bootstrap over users. p is two-sided and not corrected for the number of pairs; the other "
-            "metrics, and all slices, are in the catalog: select * from comparisons."
-        ],
+        notes=notes,
     )
 
 
