@@ -6,7 +6,7 @@ master weights and their gradients are float32.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ class Adapted:
         if plus is None:
             out = linear(x, self._weight, self._bias)
         elif _joins(x):
-            out = _MKLDNN._linear_pointwise.binary(x, plus, self._weight, self._bias, "add")
+            out = _product_and(x, plus, self._weight, self._bias, "add")
         else:
             out = linear(x, self._weight, self._bias).add_(plus)
         if self._mixture is not None:
@@ -142,8 +142,21 @@ def gated(gate: Adapted, up: Adapted, x: Tensor) -> Tensor | None:
     """Return silu(x G^T) * (x U^T) of two plain layers in two calls that keep nothing, None where they cannot."""
     if not (_joins(x) and gate.is_plain and up.is_plain):
         return None
-    active = _MKLDNN._linear_pointwise(x, gate._weight, gate._bias, "swish", [], "")
-    found: Tensor = _MKLDNN._linear_pointwise.binary(x, active, up._weight, up._bias, "mul")
+    active = _active_product(x, gate._weight, gate._bias)
+    return _product_and(x, active, up._weight, up._bias, "mul")
+
+
+def _active_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return silu(x W^T + b)."""
+    found: Tensor = _MKLDNN._linear_pointwise(x, weight, bias, "swish", [], "")
+    return found
+
+
+def _product_and(
+    x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None, how: Literal["add", "mul"]
+) -> Tensor:
+    """Return x W^T + b, added to other or multiplied with it."""
+    found: Tensor = _MKLDNN._linear_pointwise.binary(x, other, weight, bias, how)
     return found
 
 
@@ -158,8 +171,17 @@ def _joins(x: Tensor) -> bool:
 
 @lru_cache(maxsize=1)
 def _has_joined_products() -> bool:
-    return bool(
-        torch._C._has_mkldnn
-        and _MKLDNN._is_mkldnn_bf16_supported()
-        and hasattr(_MKLDNN, "_linear_pointwise")
-    )
+    """Try the operators once: torch promises nothing about them, and its builds for other processors may lack them."""
+    ones = torch.ones(8, 8, dtype=torch.bfloat16)
+    try:
+        if not _MKLDNN._is_mkldnn_bf16_supported():
+            return False
+        with torch.no_grad():
+            eight = _active_product(ones, ones, None)
+            found = (
+                _product_and(ones, eight, ones, None, "mul"),
+                _product_and(ones, eight, ones, None, "add"),
+            )
+    except (AttributeError, RuntimeError):
+        return False
+    return all(bool((one == wanted).all()) for one, wanted in zip(found, (64, 16), strict=True))

@@ -1,5 +1,7 @@
 """Layers by hand against transformers' own: outputs, gradients of LoRA weights and of inputs, and what is left out."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -83,6 +85,19 @@ def test_rows_of_the_last_layer_are_those_of_the_whole(tiny_folder):  # noqa: F8
         whole = decoder.run(decoder.embed(layout.ids), layout)
         some = decoder.run(decoder.embed(layout.ids), layout, rows=layout.ends)
     torch.testing.assert_close(some, whole[layout.ends])
+
+
+def test_a_build_of_torch_without_joined_products_does_without(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("not on this processor")
+
+    for operators in (
+        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: False),
+        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True),
+        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True, _linear_pointwise=fails),
+    ):
+        monkeypatch.setattr(linear, "_MKLDNN", operators)
+        assert not linear._has_joined_products.__wrapped__()
 
 
 @pytest.mark.parametrize("joins", [False, True])
