@@ -59,7 +59,8 @@ def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
 @lru_cache(maxsize=1)
 def has_tiles() -> bool:
     """Return whether the CPU multiplies matrices of bfloat16 tile by tile (AMX): several times as fast."""
-    return bool(torch.cpu._is_amx_tile_supported())
+    asked = getattr(torch.cpu, "_is_amx_tile_supported", bool)  # torch promises nothing about it
+    return bool(asked())
 
 
 @contextmanager
