@@ -1,5 +1,6 @@
 """What many tests share: a small data set made from a seed, written with the real schema."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def colourless() -> Iterator[None]:
         for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> None:
+    """Give every test the loggers of a fresh process: one that runs the program within itself sets them up for good."""
+    for name in ("artifacts", "core"):
+        logger = logging.getLogger(name)
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
+        logger.handlers.clear()
 
 
 def write_dataset(

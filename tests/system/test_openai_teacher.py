@@ -1,7 +1,6 @@
 """synthesize and augment against a real OpenAI-compatible server on loopback, kills included."""
 
 import json
-import logging
 import os
 import re
 import signal
@@ -274,9 +273,7 @@ def test_a_request_that_never_gets_an_answer_can_be_gone_on_without(store):
     assert Counter(row["status"] for row in traces(artifact)) == {"ok": 23, "gave_up": 1}
 
 
-def test_rows_that_the_endpoint_refuses_are_given_up_and_told_once(store, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("core"), "propagate", True)  # the program turns it off
-
+def test_rows_that_the_endpoint_refuses_are_given_up_and_told_once(store, caplog):
     cut_off: set[str] = set()  # the questions of two rows
 
     def strict(body: dict[str, Any], number: int) -> Response:

@@ -1,6 +1,5 @@
 """What an endpoint may do to a request, against a real server on loopback."""
 
-import logging
 import signal
 import threading
 import time
@@ -27,10 +26,9 @@ TOO_LONG = "This model's maximum context length is 4096 tokens"
 
 
 @pytest.fixture(autouse=True)
-def _no_key_of_the_machine_and_a_log(monkeypatch):
+def _no_key_of_the_machine(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-the-test")
-    monkeypatch.setattr(logging.getLogger("core"), "propagate", True)  # the program turns it off
 
 
 def question(number: int) -> Conversation[Reply]:
@@ -233,6 +231,15 @@ def test_endpoint_that_only_puts_off_is_left_alone_in_the_end(tmp_path, monkeypa
 # -- interrupts ---------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _interrupts_are_heard():
+    """As in a program of a terminal: what a script starts in the background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_are_heard")
 def test_an_interrupt_is_heard_though_it_does_not_end_a_wait(tmp_path):
     asked, answers = threading.Event(), threading.Event()
 
