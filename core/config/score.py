@@ -92,10 +92,11 @@ class ScoreConfig(Config):
             ("user", "top", "candidates", "seen"),
             ("split", "sample_users", "limit"),
         )
-        if self.ranks:
-            of_user_file = ("skip_unknown",) if self.user is not None else ()
-            return (*of_split, "sample_seed", *of_user_file)
+        of_sample = () if self.sample_users or self.limit else ("sample_seed",)
+        if self.user is not None:
+            return (*of_split, "sample_seed", "skip_unknown")
+        if self.users is not None:
+            return (*of_split, "sample_seed")
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
-        of_file = (*of_user, "skip_unknown")
-        return of_file if self.sample_users or self.limit else (*of_file, "sample_seed")
+        return (*of_user, *of_sample, "skip_unknown")

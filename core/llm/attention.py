@@ -3,8 +3,8 @@
 A block of queries is two matrix products and a softmax forwards and five products backwards, small enough to stay in
 the cache; keys that a block cannot see are not computed, no work is spent on padding, and query heads that share a
 key head are stacked as rows, so nothing is repeated for them. torch's fused kernel takes longer than that where the
-CPU multiplies bfloat16 vector by vector, and half as long where it has tiles (AMX), so there it runs forwards, block
-by block as well. Its backward pass is slower than the one here on both.
+CPU multiplies bfloat16 vector by vector, and less where it has tiles (AMX), so there it runs forwards, block by block
+as well. Its backward pass is slower than the one here on both.
 """
 
 from collections.abc import Sequence

@@ -25,9 +25,8 @@ def token_budget(decoder: Decoder, free_bytes: int | None = None) -> int:
     """
     if free_bytes is None:
         free_bytes = _free_bytes(decoder.device)
-    most = _MOST_WITH_TILES if has_tiles() else _MOST_ON_CPU
-    if decoder.device.type == "cuda":
-        most = _MOST_ON_GPU
+    most_on_cpu = _MOST_WITH_TILES if has_tiles() else _MOST_ON_CPU
+    most = _MOST_ON_GPU if decoder.device.type == "cuda" else most_on_cpu
     fits = int(free_bytes * _SHARE_OF_FREE / _bytes_per_token(decoder))
     return max(_LEAST, min(most, fits))
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from core.errors import EmptyFileError, ThinkRecError, UnknownItemError, UnknownUserError
+from core.progress import Progress
 
 _HOW = "--skip-unknown leaves such rows out."
 
@@ -45,12 +46,12 @@ class Unknown:
         """What to add to a description of the others."""
         return f", {self.left_out:,} unknown left out" if self.left_out else ""
 
-    @property
-    def words(self) -> str | None:
-        """What there is to say about what was left out."""
-        if not self.left_out:
-            return None
-        return f"{self.path}: {self._rows} left out, whose user or item is not in the data"
+    def tell(self, progress: Progress) -> None:
+        """Say what was left out, if anything was."""
+        if self.left_out:
+            progress.say(
+                f"{self.path}: {self._rows} left out, whose user or item is not in the data"
+            )
 
     @property
     def _rows(self) -> str:

@@ -110,7 +110,7 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
 
         unknown = Unknown(config.pairs, skip=config.skip_unknown)
         filed = from_file(unknown, dataset, work.run_folder)
-        _tell(work, unknown)
+        unknown.tell(work.progress)
         pairs = filed.block(0, len(filed))
         places = zip(pairs.rows.tolist(), pairs.users.tolist(), pairs.items.tolist(), strict=True)
         return [(None if row < 0 else row, *pair, None, None, None) for row, *pair in places]
@@ -119,7 +119,7 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     if config.history is not None:
         unknown = Unknown(config.history, skip=config.skip_unknown)
         items, labels = _filed_history(work, unknown, dataset, item)
-        _tell(work, unknown)
+        unknown.tell(work.progress)
         return [(None, None, item, items, labels, None)]
     assert config.user is not None
     user = dataset.user_index(config.user)
@@ -128,11 +128,6 @@ def _asked(work: Work[ExplainConfig], examples: "Examples") -> list[tuple[Any, .
     # A pair that is in the data is asked as it stood then: now its history would hold the answer.
     rows = np.flatnonzero((dataset.user == user) & (dataset.item == item))
     return [(int(rows[-1]) if len(rows) else None, user, item, None, None, None)]
-
-
-def _tell(work: Work[ExplainConfig], unknown: "Unknown") -> None:
-    if unknown.words:
-        work.progress.say(unknown.words)
 
 
 def _filed_history(

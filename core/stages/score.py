@@ -90,8 +90,7 @@ def _ask(work: Work[ScoreConfig], opening: "Opening") -> "Questions | FiledQuest
         asked = questions.for_users(config, examples, first_pass, work.run_folder, unknown)
     else:
         asked = questions.from_file(unknown, examples.dataset, work.run_folder)
-    if unknown.words:
-        work.progress.say(unknown.words)
+    unknown.tell(work.progress)
     return asked
 
 

@@ -63,9 +63,9 @@ def test_unknown_items_are_left_out_and_counted_if_that_is_asked_for(dataset, wr
     unknown = Unknown(written("i1,5", "nothing,2", "i2,1", "nobody,4"), skip=True)
     items, labels = read_history(unknown, dataset, 3.0)
     assert ([dataset.items[n] for n in items], labels) == (["i1", "i2"], [1, 0])
-    assert (
-        unknown.words == f"{unknown.path}: 2 rows left out, whose user or item is not in the data"
-    )
+    said: list[str] = []
+    unknown.tell(SimpleNamespace(say=said.append))
+    assert said == [f"{unknown.path}: 2 rows left out, whose user or item is not in the data"]
 
 
 def test_what_else_is_wrong_with_a_row_that_is_left_out_is_told_all_the_same(dataset, written):
