@@ -1,4 +1,4 @@
-"""`thinkrec eval`: scores, explanations -> evaluation. Always beside the constant and the honest counts."""
+"""`thinkrec eval`: scores, explanations -> evaluation. Always beside a constant, recent likes and honest counts."""
 
 import dataclasses
 import itertools
@@ -179,7 +179,10 @@ def _scorers(
     by_reference = {a.reference: read_scores(a.file("scores.parquet"), a.reference) for a in given}
     aligned = on_same_rows(by_reference, work.config.on_different_rows)
     first = next(iter(aligned.values()))
-    scorers = {baselines.CONSTANT: baselines.constant_scores(first, dataset)}
+    scorers = {
+        baselines.CONSTANT: baselines.constant_scores(first, dataset),
+        baselines.RECENT: baselines.recent_scores(first, dataset),
+    }
     names = dict(zip(scorer_names(store, given), given, strict=True))
     counts = [name for name, artifact in names.items() if is_bias(scorer_of(store, artifact))]
     if not counts:

@@ -378,8 +378,8 @@ EVALUATION = Kind(
             format="parquet",
             view="metrics",
             columns={
-                "scorer": "VARCHAR",  # reference of what scored or explained (else of its scores), constant, bias
-                "scores": "VARCHAR",  # reference of the scores or explanation, null for constant and bias
+                "scorer": "VARCHAR",  # reference of what scored or explained (else its scores), constant, recent, bias
+                "scores": "VARCHAR",  # reference of the scores or explanation, null for constant, recent, bias
                 "split": "VARCHAR",  # train, valid, test, mixed; pairs: of no split
                 "slice": "VARCHAR",  # all, warm, cold, history=5-9, group=1 by groups/sasrec-2@1, ...
                 "metric": "VARCHAR",  # auc, uauc, ndcg@5, ...; of reasons meteor, bleu, agreement, ...
@@ -399,7 +399,7 @@ EVALUATION = Kind(
             columns={
                 "scorer": "VARCHAR",
                 "other": "VARCHAR",  # every ordered pair of scorers on the same rows
-                "scores": "VARCHAR",  # reference of the scores, null for constant and bias
+                "scores": "VARCHAR",  # reference of the scores, null for constant, recent, bias
                 "other_scores": "VARCHAR",
                 "split": "VARCHAR",
                 "slice": "VARCHAR",

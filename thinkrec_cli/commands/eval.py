@@ -12,7 +12,7 @@ from thinkrec_cli.session import Session
 from thinkrec_cli.stage_command import Done, Shape, stage_command
 
 DETAILS = """
-AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts and a constant; every two
+AUC, UAUC, NDCG@k, MAP@k and log loss of every scorer, beside the counts, recent likes and a constant; every two
 scorers compared; METEOR and BLEU of reasons. The report is one page that any browser opens, and the same as Markdown.
 """
 EXAMPLES = (

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.evaluation.baselines import RECENT
 from core.evaluation.intervals import LEAST_DRAWS
 from core.evaluation.paper import BASE_MODEL
 from core.evaluation.report.blocks import Cell, Column, Picture, Section, Table
@@ -64,7 +65,7 @@ def overall_table(material: Material, lines: Lines) -> Table:
         name="overall",
         columns=columns,
         rows=rows,
-        notes=_user_notes(lines),
+        notes=[*_user_notes(lines), *_recent_notes(lines)],
     )
 
 
@@ -79,6 +80,16 @@ def _user_notes(lines: Lines) -> list[str]:
         f"{', '.join(names)}: {count(users)} users count, {count(left)} are left out "
         f"({'they have one label only' if 'UAUC' in names else 'they have one row only'})."
         for (users, left), names in notes.items()
+    ]
+
+
+def _recent_notes(lines: Lines) -> list[str]:
+    if RECENT not in lines.scorers:  # earlier versions did not measure it
+        return []
+    return [
+        f"{RECENT}: how many of the last ten rows before the one asked were liked, whatever the item. A language model "
+        "that has its figures counts the answers in its prompt and tells no items apart. Such scores tend to a UAUC "
+        "below 0.5, even where a user's likes come in random order: what was liked already is missing among the rest."
     ]
 
 

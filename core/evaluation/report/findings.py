@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from core.evaluation.baselines import RECENT
 from core.evaluation.intervals import LEAST_DRAWS
 from core.evaluation.report.lines import MAIN_METRICS, Lines, verdict
 from core.evaluation.report.material import Material
@@ -18,6 +19,8 @@ def findings(material: Material) -> list[str]:
             found.append(f"Best {name_of(metric)}: {best[1]}")
     if material.samples < LEAST_DRAWS:
         return found  # nothing could be told from chance
+    if RECENT in lines.scorers:
+        found += _above(RECENT, f"the likes of the last ten rows ({RECENT})", lines)
     if material.bias:
         found += _above(material.bias, f"the honest counts ({material.bias})", lines)
     if material.against and material.against != material.bias:

@@ -145,9 +145,9 @@ def nested(artifact: Artifact) -> dict[str, Any]:
 def test_every_evaluation_shows_the_constant_and_the_counts_first(shop: Shop) -> None:
     shop.scores("mf")
     found = nested(shop.evaluate("scores/mf"))
-    assert list(found) == ["constant", "bias", "encoder/mf@1"]
+    assert list(found) == ["constant", "recent", "bias", "encoder/mf@1"]
     assert found["constant"]["auc"] == found["constant"]["uauc"] == 0.5
-    assert found["constant"]["scores"] is None
+    assert found["constant"]["scores"] is found["recent"]["scores"] is None
     assert found["encoder/mf@1"]["scores"] == "scores/mf@1"
     assert {line["split"] for line in found.values()} == {"test"}
     json.dumps(found, allow_nan=False)
@@ -157,7 +157,7 @@ def test_scores_of_a_bias_encoder_take_the_place_of_the_counts(shop: Shop) -> No
     shop.scores("bias")
     shop.scores("mf")
     found = nested(shop.evaluate("scores/bias", "scores/mf"))
-    assert list(found) == ["constant", "encoder/bias@1", "encoder/mf@1"]
+    assert list(found) == ["constant", "recent", "encoder/bias@1", "encoder/mf@1"]
     assert "encoder/bias@1" not in found["encoder/bias@1"]["minus"]
     gap = found["encoder/mf@1"]["minus"]["encoder/bias@1"]["auc"]
     wanted = found["encoder/mf@1"]["auc"] - found["encoder/bias@1"]["auc"]
@@ -196,7 +196,7 @@ def test_every_two_scorers_are_compared_and_can_be_queried(shop: Shop) -> None:
     shop.scores("mf")
     shop.scores("sasrec", noise=3.0)
     found = nested(shop.evaluate("scores/mf", "scores/sasrec"))
-    names = ["constant", "bias", "encoder/mf@1", "encoder/sasrec@1"]
+    names = ["constant", "recent", "bias", "encoder/mf@1", "encoder/sasrec@1"]
     assert list(found) == names
     for scorer in names:
         assert sorted(found[scorer]["minus"]) == sorted(set(names) - {scorer})
@@ -225,7 +225,7 @@ def test_scores_to_compare_with_may_have_two_names(shop: Shop) -> None:
     made = shop.scores("mf")
     shop.store.name_object(made, "same")
     found = nested(shop.evaluate("scores/mf", against="scores/same"))
-    assert list(found) == ["constant", "bias", "encoder/mf@1"]
+    assert list(found) == ["constant", "recent", "bias", "encoder/mf@1"]
 
 
 def test_scores_that_are_listed_are_measured_or_refused_but_never_passed_over(shop: Shop) -> None:

@@ -90,14 +90,14 @@ def test_every_difference_is_the_comparisons_tables(evaluation: Artifact) -> Non
     gaps = gaps_of(evaluation)
     page = Page(html_of(evaluation))
     head, *body = page.tables["differences"]
-    assert len(body) == 3  # constant, mf and thinkrec; bias is what is subtracted
+    assert len(body) == 4  # constant, recent, mf and thinkrec; bias is what is subtracted
     for scorer, *cells in body:
         for column, cell in zip(head[1:], cells, strict=True):
             key = (scorer.parts["value"], "encoder/bias@1", column.parts["head"])
             check_difference(cell, gaps[key])
     for table, metric in (("pairs-auc", "AUC"), ("pairs-uauc", "UAUC")):
         head, *body = page.tables[table]
-        assert len(body) == len(head) - 1 == 3  # without the constant
+        assert len(body) == len(head) - 1 == 4  # without the constant
         for scorer, *cells in body:
             for column, cell in zip(head[1:], cells, strict=True):
                 one, other = scorer.parts["value"], column.parts["head"]
@@ -126,7 +126,7 @@ def test_scores_to_compare_with_take_the_place_of_the_counts(shop: Showroom) -> 
     page = Page(html_of(found))
     gaps = gaps_of(found)
     head, *body = page.tables["differences"]
-    assert [row[0].parts["value"] for row in body] == ["constant", "encoder/bias@1"]
+    assert [row[0].parts["value"] for row in body] == ["constant", "recent", "encoder/bias@1"]
     for scorer, *cells in body:
         for column, cell in zip(head[1:], cells, strict=True):
             key = (scorer.parts["value"], "encoder/mf@1", column.parts["head"])

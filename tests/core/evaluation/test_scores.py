@@ -10,11 +10,12 @@ from core.data.dataset import Dataset
 from core.data.histories import Histories
 from core.data.tables import write_table
 from core.errors import EmptySplitError, MismatchError
-from core.evaluation.baselines import bias_scores, constant_scores
+from core.evaluation.baselines import bias_scores, constant_scores, recent_scores
 from core.evaluation.metrics import Drawing, measure_all
 from core.evaluation.scores import Scores, on_same_rows, read_scores
 from core.evaluation.slices import slices_of
 from core.evaluation.summary import summarize
+from core.evaluation.uauc import uauc
 from core.progress import Silent
 from core.stages.kinds import SCORES
 
@@ -171,6 +172,33 @@ def test_constant_baseline_is_the_like_rate_of_train(dataset: Dataset) -> None:
     train = dataset.label[dataset.rows("train")]
     assert scores.probability == pytest.approx((train.sum() + 1) / (len(train) + 2))
     assert 1 / (1 + np.exp(-scores.score)) == pytest.approx(scores.probability)
+
+
+def test_recent_baseline_is_the_like_rate_of_the_last_ten_rows_before(dataset: Dataset) -> None:
+    rows = [*dataset.rows("test")[:40].tolist(), 0]
+    scores = recent_scores(scores_of(dataset, rows), dataset)
+    train = dataset.label[dataset.rows("train")]
+    rate = (train.sum() + 1) / (len(train) + 2)
+    for row, probability in zip(rows, scores.probability, strict=True):
+        past = (dataset.user == dataset.user[row]) & (dataset.time < dataset.time[row])
+        shown = dataset.label[past][-10:]
+        assert probability == pytest.approx((shown.sum() + 2 * rate) / (len(shown) + 2))
+    assert len(set(scores.probability)) > 5
+    assert 1 / (1 + np.exp(-scores.score)) == pytest.approx(scores.probability)
+
+
+def test_recent_likes_rank_a_users_rows_worse_than_chance_though_labels_are_random(
+    dataset: Dataset,
+) -> None:
+    found = []
+    for seed in range(20):
+        fields = _fields(dataset)
+        fields["label"] = np.random.default_rng(seed).permutation(dataset.label)
+        shuffled = Dataset(**fields)
+        rows = shuffled.rows("test")
+        scores = recent_scores(scores_of(shuffled, rows.tolist()), shuffled)
+        found.append(uauc(scores.scored_rows()))
+    assert np.mean(found) < 0.48
 
 
 def test_bias_baseline_does_not_see_the_label_of_the_row_it_scores(dataset: Dataset) -> None:
