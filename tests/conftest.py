@@ -10,6 +10,7 @@ import pytest
 
 from core.data.dataset import SPLITS, Dataset
 from core.data.tables import write_table
+from core.progress import Silent
 from core.stages.kinds import DATASET
 
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance"]
@@ -35,6 +36,17 @@ def loggers() -> None:
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
         logger.handlers.clear()
+
+
+class Heard(Silent):
+    """Progress that keeps what a stage says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Keep a line."""
+        self.lines.append(line)
 
 
 def write_dataset(

@@ -44,7 +44,9 @@ class SynthesizeConfig(Config):
     )
     history_length: int = option(10, "last items of the history that the teacher sees")
     show_counts: bool = option(
-        True, "tell a model also the counts that the prompt style evidence tells"
+        True,
+        "let the teacher use the counts that the prompt style evidence tells; without them it goes by the items shown, "
+        "as a model must that is trained with the style paper",
     )
     max_tries: int = option(
         5, "most answers per row; after a wrong one the true answer is hinted at"
@@ -129,6 +131,9 @@ class SynthesizeConfig(Config):
     def unused(self) -> Collection[str]:
         """Return what the teacher does not use: grounded asks no model, an endpoint takes no batches."""
         local = ("batch_size", "answer_first")
-        asking = ("max_tries", "reason_words", "show_counts", "temperature")
+        asking = ("max_tries", "reason_words", "temperature")
         length = ("max_tokens", "token_growth", "most_tokens")
-        return {"grounded": (*local, *asking, *length), "openai": local, "local": ()}[self.teacher]
+        # Keys of grounded reasons are from before it was a setting of theirs.
+        counts = ("show_counts",) if self.show_counts else ()
+        grounded = (*local, *asking, *length, *counts)
+        return {"grounded": grounded, "openai": local, "local": ()}[self.teacher]

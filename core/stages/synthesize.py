@@ -80,7 +80,9 @@ def _explained(
 
             traces = []
             for case in cases:
-                traces.append(grounded_trace(case, seed=config.seed))
+                traces.append(
+                    grounded_trace(case, seed=config.seed, show_counts=config.show_counts)
+                )
                 bar.advance()
             return traces, {"teacher": _teacher_name(config)}
         from core.text.teachers import teach

@@ -33,6 +33,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     from core.training.finetune import FineTune, new_lora, new_soft
 
     config = work.config
+    _tell_of_counts(work)
     prior = work.optional("prior")
     examples = open_examples(work.input("dataset"), prior)
     keywords = work.optional("keywords")
@@ -82,6 +83,19 @@ def make(work: Work[TrainGlobalConfig]) -> None:
         "dtype": str(base.dtype).removeprefix("torch."),
         "style": config.style,
     }
+
+
+def _tell_of_counts(work: Work[TrainGlobalConfig]) -> None:
+    """Tell that the reasons use counts which the prompts do not tell."""
+    traces = work.optional("traces")
+    if traces is None or work.config.style != "paper" or not work.config.reason_share:
+        return
+    # Keys of grounded reasons leave the setting out where counts are used.
+    if traces.manifest.parameters.get("show_counts", True):
+        work.progress.say(
+            f"the reasons of {traces.reference} use counts, which prompts of the style paper do not tell: "
+            "the model learns to invent them; thinkrec synthesize --no-show-counts writes others"
+        )
 
 
 def _chosen(work: Work[TrainGlobalConfig], dataset: "Dataset") -> "npt.NDArray[np.bool_] | None":

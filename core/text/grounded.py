@@ -1,14 +1,14 @@
 """The grounded teacher: a reason made of nothing but what can be checked in the data.
 
 It names items of the user's own history, how often the user enjoyed a category, how the item went
-down with others, and how easily the user is pleased. Evidence for the true answer leads; the
-strongest evidence against it is admitted ("although ..."); where nothing speaks for the answer, the
-reason says that too. The wording is drawn from the seed and the row number, so the same row always
-reads the same.
+down with others, and how easily the user is pleased. Without counts it has the shown items alone: no
+number, and nothing of other people. Evidence for the true answer leads; the strongest evidence
+against it is admitted ("although ..."); where nothing speaks for the answer, the reason says that
+too. The wording is drawn from the seed and the row number, so the same row always reads the same.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.text.cases import Case, Seen
@@ -18,6 +18,7 @@ from core.text.traces import Trace
 
 LEAST_WORDS, MOST_WORDS = 25, 60
 _HIGH, _LOW = 0.58, 0.5  # like-rates at or above, at or below which a count speaks for Yes, for No
+_MOST, _LITTLE = 0.6, 0.4  # bounds of those words
 _TITLE_WORDS = 9  # longer titles are not quoted as examples
 
 
@@ -30,22 +31,27 @@ class _Piece:
     strength: float
 
 
-def grounded_trace(case: Case, *, seed: int) -> Trace:
-    """Guess by the counts, look at the true answer if the guess was wrong, explain the latter."""
-    guess = int(case.expectation >= 0.5)
-    tries = 1 if guess == case.label else 2
-    return Trace(case=case, reason=grounded_reason(case, seed=seed), tries=tries, status="ok")
+def grounded_trace(case: Case, *, seed: int, show_counts: bool = True) -> Trace:
+    """Guess by what may be cited, look at the true answer if the guess was wrong, explain the latter."""
+    guess = case.expectation >= 0.5 if show_counts else _leaning(case, seed) >= 0
+    tries = 1 if guess == bool(case.label) else 2
+    reason = grounded_reason(case, seed=seed, show_counts=show_counts)
+    return Trace(case=case, reason=reason, tries=tries, status="ok")
 
 
-def grounded_reason(case: Case, *, seed: int) -> str:
+def grounded_reason(case: Case, *, seed: int, show_counts: bool = True) -> str:
     """Compose a reason for the row's label out of facts.
 
+    Args:
+        case: the row.
+        seed: of the wording.
+        show_counts: cite what the prompt style `evidence` tells; otherwise only what the history shows.
     Returns: at most 60 words (titles beyond all measure aside), at least 25 where there are facts enough, without the
         leading answer.
     """
-    draw = random.Random(f"{seed}-{case.row}")
+    draw = _drawing(case, seed)
     side = 1 if case.label else -1
-    pieces = sorted(_pieces(case, draw), key=lambda piece: -piece.strength)
+    pieces = sorted(_pieces(case, draw, show_counts), key=lambda piece: -piece.strength)
     support = [piece.text for piece in pieces if piece.side == side]
     against = [piece.text for piece in pieces if piece.side == -side]
     spare = [piece.text for piece in pieces if piece.side == 0] + [_description(case, draw)]
@@ -119,13 +125,26 @@ def _unexplained(
     return _sentences([*sentences, ending])
 
 
-def _pieces(case: Case, draw: random.Random) -> Iterable[_Piece]:
+def _drawing(case: Case, seed: int) -> random.Random:
+    return random.Random(f"{seed}-{case.row}")
+
+
+def _leaning(case: Case, seed: int) -> float:
+    """Return how far the shown items speak for Yes (above 0) or No."""
+    pieces = _pieces(case, _drawing(case, seed), show_counts=False)
+    return sum(piece.side * piece.strength for piece in pieces)
+
+
+def _pieces(case: Case, draw: random.Random, show_counts: bool) -> Iterable[_Piece]:
     """Yield every fact that the case allows."""
     wording = draw.randrange(100)
     for liked in (True, False):
         wording += 1  # the two sides never in the same words
         if (examples := _examples(case, liked=liked)) is not None:
             yield _example_piece(*examples, liked=liked, wording=wording)
+    if not show_counts:
+        yield from _shown_pieces(case, draw)
+        return
     yield from _category_pieces(case, draw)
     if case.crowd_seen >= 3:
         yield _crowd_piece(case.crowd_liked, case.crowd_seen, draw)
@@ -177,12 +196,8 @@ def _example_piece(facet: str, titles: list[str], *, liked: bool, wording: int) 
 def _category_pieces(case: Case, draw: random.Random) -> Iterable[_Piece]:
     """Yield a clause for each side, from the two categories that say most for it."""
     # Only what a prompt tells as well: a student that learns to cite other counts learns to invent.
-    counted = [(name.lower(), k, n) for name, k, n in told_categories(case.by_category) if n >= 2]
-    for side in (1, -1, 0):
-        fitting = [(name, k, n) for name, k, n in counted if _side(k / n) == side]
-        fitting.sort(key=lambda entry: (-_strength(entry[1], entry[2]), entry[0]))
-        if not fitting:
-            continue
+    told = [(name.lower(), k, n) for name, k, n in told_categories(case.by_category)]
+    for side, fitting in _by_side(told, _side):
         counts = [f"{k} of {n} in {name}" for name, k, n in fitting[:2]]
         only = "only " if side < 0 else ""
         texts = (
@@ -191,6 +206,18 @@ def _category_pieces(case: Case, draw: random.Random) -> Iterable[_Piece]:
             f"they liked {only}{_listing(counts)} before",
         )
         yield _Piece(draw.choice(texts), side, _strength(fitting[0][1], fitting[0][2]))
+
+
+def _by_side(
+    counted: Iterable[tuple[str, int, int]], side_of: Callable[[float], int]
+) -> Iterator[tuple[int, list[tuple[str, int, int]]]]:
+    """Yield (side, its entries, the one that says most first) of (name, liked, seen) with two rows or more."""
+    known = [(name, k, n) for name, k, n in counted if n >= 2]
+    for side in (1, -1, 0):
+        fitting = [(name, k, n) for name, k, n in known if side_of(k / n) == side]
+        fitting.sort(key=lambda entry: (-_strength(entry[1], entry[2]), entry[0]))
+        if fitting:
+            yield side, fitting
 
 
 def _crowd_piece(liked: int, seen: int, draw: random.Random) -> _Piece:
@@ -234,6 +261,54 @@ def _habit_piece(liked: int, seen: int, draw: random.Random) -> _Piece:
     return _Piece(draw.choice(texts[side]), side, _strength(liked, seen) / 2)
 
 
+def _shown_pieces(case: Case, draw: random.Random) -> Iterable[_Piece]:
+    """Yield what the shown items tell of the user's habit and of a category, in words instead of numbers."""
+    if len(case.history) >= 3:
+        liked = sum(seen.liked for seen in case.history)
+        side = _side_in_words(liked / len(case.history))
+        # The habit says nothing about this very item, so it weighs half.
+        strength = _strength(liked, len(case.history)) / 2
+        yield _Piece(draw.choice(_LATELY[side]), side, strength)
+    counted = []
+    for facet in case.target.facets:
+        sharing = [seen.liked for seen in case.history if facet in seen.facts.facets]
+        counted.append((facet, sum(sharing), len(sharing)))
+    for side, fitting in _by_side(counted, _side_in_words):
+        facets = _listing([facet for facet, _, _ in fitting[:2]])
+        text = draw.choice(_LATELY_IN[side]).format(facets=facets)
+        yield _Piece(text, side, _strength(*fitting[0][1:]))
+
+
+_LATELY = {
+    1: (
+        "lately they enjoyed most of what they picked",
+        "most of what they rated last pleased them",
+    ),
+    -1: (
+        "lately they enjoyed little of what they picked",
+        "little of what they rated last pleased them",
+    ),
+    0: (
+        "lately they enjoyed about half of what they picked",
+        "about half of what they rated last pleased them",
+    ),
+}
+_LATELY_IN = {
+    1: (
+        "their latest picks in {facets} mostly pleased them",
+        "with {facets} they mostly fared well of late",
+    ),
+    -1: (
+        "their latest picks in {facets} mostly let them down",
+        "with {facets} they rarely fared well of late",
+    ),
+    0: (
+        "their latest picks in {facets} were hit and miss",
+        "with {facets} they fared now well, now badly of late",
+    ),
+}
+
+
 def _description(case: Case, draw: random.Random) -> str:
     """Describe the item itself: true whatever the answer."""
     target = case.target
@@ -252,6 +327,11 @@ def _description(case: Case, draw: random.Random) -> str:
 
 def _side(rate: float) -> int:
     return 1 if rate >= _HIGH else -1 if rate <= _LOW else 0
+
+
+def _side_in_words(rate: float) -> int:
+    """Return the side of a like-rate that is told as most, little or about half."""
+    return 1 if rate >= _MOST else -1 if rate <= _LITTLE else 0
 
 
 def _strength(liked: int, seen: int) -> float:

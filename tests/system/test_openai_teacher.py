@@ -21,14 +21,13 @@ from core.config.augment import AugmentConfig
 from core.config.synthesize import SynthesizeConfig
 from core.data.tables import read_rows
 from core.errors import ConfigError, TeacherError
-from core.progress import Silent
 from core.stages import augment, synthesize
 from core.stages.base import Context, Outcome, run_stage
 from core.stages.kinds import KINDS
 from core.text.chat import Message, Reply, Request
 from core.text.endpoint import EndpointChat, EndpointSettings
 from core.text.journal import Journal
-from tests.conftest import write_dataset
+from tests.conftest import Heard, write_dataset
 from tests.core.text.openai_server import (
     Endpoint,
     completion,
@@ -588,16 +587,6 @@ def test_first_interrupt_says_what_it_waits_for_and_the_second_leaves_at_once(
 # -- keywords -----------------------------------------------------------------------------------------
 
 
-class Listener(Silent):
-    """Keeps what a stage says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_keywords_come_from_the_endpoint_and_from_the_metadata_where_it_gives_none(store):
     def listing(body: dict[str, Any], number: int) -> Response:
         question = body["messages"][0]["content"]
@@ -607,7 +596,7 @@ def test_keywords_come_from_the_endpoint_and_from_the_metadata_where_it_gives_no
 
     with endpoint(listing) as server:
         config = AugmentConfig(model="openai:writer", endpoint=server.url)
-        heard = Listener()
+        heard = Heard()
         artifact = run_stage(Context(store=store, progress=heard), augment.STAGE, config).artifact
     rows = read_rows(artifact.file("keywords.parquet"))
     assert rows[0]["keywords"] == ["heist", "slow burn"]

@@ -34,7 +34,7 @@ PAIR = {"user": "1", "item": "2"}
         (AugmentConfig, {}, {"seed": 3, "max_tokens": 9, "temperature": 1.0, "batch_size": 2}),
         (AugmentConfig, {"model": "openai:m"}, {"seed": 3, "batch_size": 2}),
         (AugmentConfig, {"model": "m"}, {"seed": 3}),  # greedy
-        (SynthesizeConfig, {}, {"max_tries": 2, "reason_words": 9, "show_counts": False}),
+        (SynthesizeConfig, {}, {"max_tries": 2, "reason_words": 9, "temperature": 0.5}),
         (SynthesizeConfig, OPENAI, {"batch_size": 2, "answer_first": False}),
         (ExplainConfig, {"sample": 9}, {"influence": False}),
         (ExplainConfig, PAIR, {"sample_seed": 3}),
@@ -60,6 +60,7 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
         (AugmentConfig, {"model": "m", "temperature": 1.0}, {"seed": 3}),
         (AugmentConfig, {"model": "openai:m"}, {"temperature": 1.0}),
         (SynthesizeConfig, {}, {"seed": 3}),
+        (SynthesizeConfig, {}, {"show_counts": False}),
         (SynthesizeConfig, {"teacher": "local"}, {"batch_size": 2}),
         (SynthesizeConfig, OPENAI, {"max_tries": 2}),
         (FuseConfig, {"projector": "off"}, {"tau": 0.3}),

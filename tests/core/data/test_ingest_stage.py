@@ -21,6 +21,7 @@ from core.progress import Bar, Silent
 from core.stages.base import Context, run_stage
 from core.stages.ingest import STAGE
 from core.stages.kinds import KINDS
+from tests.conftest import Heard
 from tests.core.data.ingesting import as_csv, ratings
 
 
@@ -139,16 +140,8 @@ def test_the_report_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
     assert json.loads(report.read_bytes())["split_rule"] == "as the column 'größe' says"
 
 
-class _Lines(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def _said(context: Context, path: Path, **settings: object) -> str:
-    context.progress = lines = _Lines()
+    context.progress = lines = Heard()
     run_stage(context, STAGE, _config(path, **settings))
     return "\n".join(lines.lines)
 

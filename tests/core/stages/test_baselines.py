@@ -15,6 +15,7 @@ from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.score import ScoreConfig
+from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainExpertsConfig, TrainGlobalConfig
 from core.data.tables import read_rows
 from core.errors import ConfigError
@@ -26,13 +27,14 @@ from core.stages import (
     explain,
     fuse,
     score,
+    synthesize,
     train_experts,
     train_global,
 )
-from core.stages.base import run_stage
+from core.stages.base import Context, run_stage
 from core.stages.kinds import KINDS
 from core.stages.recipe import read_recipe
-from tests.conftest import write_dataset
+from tests.conftest import Heard, write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 from tests.core.stages.making import PROJECTOR, SHORT, Made, opened, publish_dataset
@@ -278,6 +280,25 @@ def test_groups_that_are_not_there_are_refused(made):
         )
     with pytest.raises(ConfigError, match="exclude each other"):
         TrainExpertsConfig(only_groups=(0,), add_group=1)
+
+
+@pytest.mark.parametrize(
+    ("style", "show_counts", "told"),
+    [("paper", True, True), ("paper", False, False), ("evidence", True, False)],
+)
+def test_reasons_with_counts_that_the_prompts_do_not_tell_are_told(made, style, show_counts, told):
+    reasons = SynthesizeConfig(rows=20, held_out=0, show_counts=show_counts)
+    traces = run_stage(made.context, synthesize.STAGE, reasons).artifact
+    heard = Heard()
+    run_stage(
+        Context(store=made.store, progress=heard),
+        train_global.STAGE,
+        TrainGlobalConfig(base=made.base, style=style, max_steps=1, **SHORT),
+        references={"traces": [traces.reference]},
+    )
+    said = [line for line in heard.lines if "use counts" in line]
+    assert len(said) == told
+    assert all(traces.reference in line and "--no-show-counts" in line for line in said)
 
 
 def test_keywords_of_the_data_set_at_home_are_not_shown_abroad(made):

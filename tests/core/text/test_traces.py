@@ -167,10 +167,66 @@ def test_titles_in_a_reason_were_shown_share_what_is_said_and_were_liked_or_not_
     assert min(checked.values()) > 100
 
 
-def test_reasons_have_25_to_60_words_and_do_not_begin_with_the_answer(rich):
+LATELY = {
+    "most": r"[Ll]ately they enjoyed most of what|[Mm]ost of what they rated last",
+    "little": r"[Ll]ately they enjoyed little of what|[Ll]ittle of what they rated last",
+    "half": r"[Ll]ately they enjoyed about half|[Aa]bout half of what they rated last",
+}
+FACETS = r"(?P<facets>[a-z-]+(?: and [a-z-]+)?)"
+LATELY_IN = {
+    "most": rf"atest picks in {FACETS} mostly pleased|ith {FACETS.replace('facets', 'other')} they mostly fared well",
+    "little": rf"atest picks in {FACETS} mostly let|ith {FACETS.replace('facets', 'other')} they rarely fared",
+    "half": rf"atest picks in {FACETS} were hit|ith {FACETS.replace('facets', 'other')} they fared now well",
+}
+
+
+def said_share(labels: list[int]) -> str:
+    rate = sum(labels) / len(labels)
+    return "most" if rate >= 0.6 else "little" if rate <= 0.4 else "half"
+
+
+def test_without_counts_a_reason_says_only_what_the_shown_items_show(rich):
+    facets = {title: {n.lower() for n in rich.categories[i]} for i, title in enumerate(rich.titles)}
+    checked = {"titles": 0} | {f"{kind} {share}": 0 for kind in ("all", "in") for share in LATELY}
+    for case in cases_of(rich, sample_rows(rich, "train", sampling(400)).tolist()):
+        reason = grounded_reason(case, seed=0, show_counts=False)
+        for title, facet, liked in claims_about_titles(reason):
+            assert liked in {s.liked for s in case.history if s.facts.title == title}, reason
+            assert facet in facets[title] & facets[case.target.title], reason
+            checked["titles"] += 1
+        text = re.sub(r"“.*?”(?: from \d{4})?", "", reason)
+        assert not re.search(r"\d|other people", text), reason
+        labels = [int(seen.liked) for seen in case.history]
+        for share, pattern in LATELY.items():
+            if re.search(pattern, text):
+                assert said_share(labels) == share, reason
+                checked[f"all {share}"] += 1
+        for share, pattern in LATELY_IN.items():
+            for match in re.finditer(pattern, text):
+                for facet in (match["facets"] or match["other"]).split(" and "):
+                    sharing = [int(s.liked) for s in case.history if facet in s.facts.facets]
+                    assert said_share(sharing) == share, reason
+                    checked[f"in {share}"] += 1
+    assert min(checked.values()) > 3, checked
+    assert checked["titles"] > 300
+
+
+def test_without_counts_what_nobody_is_shown_changes_nothing(rich):
+    for case in cases_of(rich, rich.rows("train")[:100]):
+        hidden = dataclasses.replace(
+            case, liked_so_far=0, seen_so_far=0, crowd_liked=0, crowd_seen=0, by_category=(), expectation=0.5,
+        )  # fmt: skip
+        trace = grounded_trace(case, seed=0, show_counts=False)
+        told = grounded_trace(hidden, seed=0, show_counts=False)
+        assert (trace.reason, trace.tries) == (told.reason, told.tries)
+
+
+@pytest.mark.parametrize("show_counts", [True, False])
+def test_reasons_have_25_to_60_words_and_do_not_begin_with_the_answer(rich, show_counts):
     for case in cases_of(rich, range(len(rich))):
-        reason = grounded_reason(case, seed=0)
-        assert LEAST_WORDS <= len(reason.split()) <= MOST_WORDS, reason
+        reason = grounded_reason(case, seed=0, show_counts=show_counts)
+        least = LEAST_WORDS if show_counts else 18  # the shown items may tell little
+        assert least <= len(reason.split()) <= MOST_WORDS, reason
         assert not re.match(r"(?i)(yes|no)\b", reason)
         assert reason == " ".join(reason.split())
         assert reason.endswith(".")
@@ -184,10 +240,13 @@ def test_reasons_vary_by_row_and_repeat_for_the_same_row(rich):
     assert len({reason.split()[0] for reason in reasons}) >= 5
 
 
-def test_conclusion_agrees_with_the_label(rich):
+@pytest.mark.parametrize("show_counts", [True, False])
+def test_conclusion_agrees_with_the_label(rich, show_counts):
     for case in cases_of(rich, rich.rows("train")[:300]):
-        reason = grounded_reason(case, seed=0)
-        flipped = grounded_reason(dataclasses.replace(case, label=1 - case.label), seed=0)
+        reason, flipped = (
+            grounded_reason(one, seed=0, show_counts=show_counts)
+            for one in (case, dataclasses.replace(case, label=1 - case.label))
+        )
         negative = ("probably not", "poor match", "little reason", "against it", "did not please")
         said = any(words in reason.split("“")[-1] for words in negative)
         assert said == (case.label == 0), reason
