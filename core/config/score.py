@@ -36,6 +36,11 @@ class ScoreConfig(Config):
         keyed=False,  # what is in it is
     )
     skip_unknown: bool = skip_unknown_option("--pairs and --users")
+    frozen_history: bool = option(
+        False,
+        "With --split: ask all rows of a user with the history before the first of them in the split, as candidates of "
+        "one moment; without it each row is asked with all that came before it.",
+    )
     sample_users: int = option(
         0, "Score only so many users of the split, drawn by sample_seed; 0 takes all."
     )
@@ -81,17 +86,30 @@ class ScoreConfig(Config):
             hint=f"Use --candidates {self.top} or more (0 takes all), or a lower --top.",
         )
 
+        self.check(
+            not self.freezes or self.split != "train",
+            "frozen histories leave train rows without any history",
+            hint="Score valid or test rows, or leave --frozen-history out.",
+        )
+
     @property
     def ranks(self) -> bool:
         """Whether items are ranked for users."""
         return self.user is not None or self.users is not None
 
+    @property
+    def freezes(self) -> bool:
+        """Whether rows of a split are asked with the history before the first of them."""
+        return self.frozen_history and not (self.ranks or self.pairs)
+
     def unused(self) -> Collection[str]:
         """Return what the way of asking (a user, a file of pairs, a split) leaves without effect."""
         of_user, of_split = (
             ("user", "top", "candidates", "seen"),
-            ("split", "sample_users", "limit"),
+            ("split", "sample_users", "limit", "frozen_history"),
         )
+        # Keys of scores are from before histories could be frozen.
+        rolling = () if self.frozen_history else ("frozen_history",)
         of_sample = () if self.sample_users or self.limit else ("sample_seed",)
         if self.user is not None:
             return (*of_split, "sample_seed", "skip_unknown")
@@ -99,4 +117,4 @@ class ScoreConfig(Config):
             return (*of_split, "sample_seed")
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
-        return (*of_user, *of_sample, "skip_unknown")
+        return (*of_user, *of_sample, *rolling, "skip_unknown")

@@ -5,6 +5,7 @@ not, from every split. Two rows of one user in the same second are in neither's 
 rows stand in input order. So no row sees its own or a later label, however coarse the clock.
 """
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,18 @@ class Histories:
     def of(cls, dataset: Dataset) -> "Histories":
         """Index a data set."""
         return cls(dataset.user, dataset.time, len(dataset.users))
+
+    def frozen(self, rows: npt.NDArray[np.int64]) -> "Histories":
+        """Return histories in which each of these rows has what its user had done before the first of them.
+
+        So all rows of a user are asked as at one moment, as candidates are. Other rows keep their own histories.
+        """
+        other = copy(self)
+        first = np.full(len(self.start) - 1, len(self.order), dtype=np.int64)
+        np.minimum.at(first, self.user[rows], self.end[rows])
+        other.end = self.end.copy()
+        other.end[rows] = first[self.user[rows]]
+        return other
 
     def before(self, row: int, length: int | None = None) -> npt.NDArray[np.int64]:
         """Return the rows of its user strictly before a row, oldest first, at most the last `length`."""

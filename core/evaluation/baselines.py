@@ -27,7 +27,7 @@ def constant_scores(scores: Scores, dataset: Dataset) -> Scores:
     return _at_rates(scores, np.full(len(scores), _train_rate(dataset)))
 
 
-def recent_scores(scores: Scores, dataset: Dataset) -> Scores:
+def recent_scores(scores: Scores, dataset: Dataset, histories: Histories) -> Scores:
     """Return the like-rate of the last 10 rows before each, whatever item is asked for. Raises: EmptySplitError.
 
     That is what a model knows that counts the answers in its prompt and cannot tell items apart. Its UAUC tends to lie
@@ -35,25 +35,32 @@ def recent_scores(scores: Scores, dataset: Dataset) -> Scores:
 
     Args:
         scores: rows of the data set.
+        dataset: the data set.
+        histories: that the rows were asked with.
     """
     rate = _train_rate(dataset)
-    shown = Histories.of(dataset).windows(scores.row, _RECENT_ROWS)
+    shown = histories.windows(scores.row, _RECENT_ROWS)
     known = shown >= 0
     likes = (known & (dataset.label[shown] == 1)).sum(axis=1)
     return _at_rates(scores, (likes + _PSEUDO_ROWS * rate) / (known.sum(axis=1) + _PSEUDO_ROWS))
 
 
-def bias_scores(scores: Scores, dataset: Dataset, progress: Progress) -> Scores:
+def bias_scores(
+    scores: Scores, dataset: Dataset, histories: Histories, progress: Progress
+) -> Scores:
     """Fit the bias encoder with its default settings on train, and score the rows with it.
 
     Args:
         scores: rows of the data set.
+        dataset: the data set.
+        histories: that the rows were asked with.
+        progress: where the fit reports to.
     Raises: EmptySplitError if train does not hold both labels.
     """
     from core.config.encode import EncodeConfig
     from core.encoders.bias import BiasEncoder
 
-    encoder = BiasEncoder(EncodeConfig(encoder="bias"), dataset, Histories.of(dataset))
+    encoder = BiasEncoder(EncodeConfig(encoder="bias"), dataset, histories)
     with tempfile.TemporaryDirectory() as scratch:
         encoder.fit(Path(scratch), progress)
     logits = encoder.score_rows(scores.row)

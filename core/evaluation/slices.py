@@ -16,6 +16,7 @@ HISTORY_STARTS = (0, 5, 10, 25)
 def slices_of(
     scores: Scores,
     dataset: Dataset,
+    histories: Histories,
     *,
     groups: Mapping[str, Mapping[str, int]] | None = None,
     routes: Mapping[str, Sequence[str | None]] | None = None,
@@ -28,13 +29,14 @@ def slices_of(
     Args:
         scores: the rows.
         dataset: where the rows come from.
+        histories: that the rows were asked with.
         groups: groups artifact -> user -> group, where there are groups.
         routes: scorer -> (n,) route of its gate, where there is one.
     """
     found: dict[str, Mask] = {"all": np.ones(len(scores), dtype=bool)}
     warm = dataset.warm[scores.row].astype(bool)
     found |= {"warm": warm, "cold": ~warm}
-    lengths = Histories.of(dataset).counts(scores.row)
+    lengths = histories.counts(scores.row)
     for start, after in zip(HISTORY_STARTS, (*HISTORY_STARTS[1:], None), strict=True):
         name = f"history={start}+" if after is None else f"history={start}-{after - 1}"
         inside = lengths >= start if after is None else (lengths >= start) & (lengths < after)

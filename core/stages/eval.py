@@ -14,6 +14,7 @@ from core.stages.base import Input, Stage, Work
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
+    from core.data.histories import Histories
     from core.evaluation.metrics import Figure, Measurement
     from core.evaluation.scores import Scores
     from core.stages.eval_report import Measured
@@ -102,12 +103,15 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     from core.stages.eval_report import Measured
 
     config = work.config
-    scorers, references, bias = _scorers(work, dataset)
+    frozen = _frozen(work)
+    histories = _histories(dataset, frozen=len(frozen) == len(scores_measured(work.inputs)))
+    scorers, references, bias = _scorers(work, dataset, histories)
     first = next(iter(scorers.values()))
     routes = {name: table.route for name, table in scorers.items() if table.route is not None}
     masks = slices_of(
         first,
         dataset,
+        histories,
         groups=_groups(work),
         routes=routes,
     )
@@ -144,7 +148,35 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
         references=references,
         bias=bias,
         against=bias if against is None else by_content[against.object_id],
+        frozen=frozen,
     )
+
+
+def _frozen(work: Work[EvalConfig]) -> list[str]:
+    """Return references of the scores whose histories were frozen; where only some were, say so."""
+    given = scores_measured(work.inputs)
+    frozen = [one.reference for one in given if is_frozen(one)]
+    if frozen and len(frozen) < len(given):
+        work.progress.say(
+            f"{', '.join(frozen)}: asked with frozen histories, which the others and the baselines were not"
+        )
+    return frozen
+
+
+def is_frozen(scores: Artifact) -> bool:
+    """Return whether rows were asked with the history before their user's first row of the split."""
+    return bool(scores.manifest.parameters.get("frozen_history"))
+
+
+def _histories(dataset: "Dataset", *, frozen: bool) -> "Histories":
+    """Return the histories that the rows were asked with; train rows keep theirs, from which the counts are learned."""
+    from core.data.histories import Histories
+
+    histories = Histories.of(dataset)
+    if frozen:
+        for split in ("valid", "test"):
+            histories = histories.frozen(dataset.rows(split))
+    return histories
 
 
 def _comparisons(
@@ -169,7 +201,7 @@ def _comparisons(
 
 
 def _scorers(
-    work: Work[EvalConfig], dataset: "Dataset"
+    work: Work[EvalConfig], dataset: "Dataset", histories: "Histories"
 ) -> tuple[dict[str, "Scores"], dict[str, str], str | None]:
     """Return scorer -> scores on the same rows, scorer -> reference, and which one is the bias."""
     from core.evaluation import baselines
@@ -181,12 +213,12 @@ def _scorers(
     first = next(iter(aligned.values()))
     scorers = {
         baselines.CONSTANT: baselines.constant_scores(first, dataset),
-        baselines.RECENT: baselines.recent_scores(first, dataset),
+        baselines.RECENT: baselines.recent_scores(first, dataset, histories),
     }
     names = dict(zip(scorer_names(store, given), given, strict=True))
     counts = [name for name, artifact in names.items() if is_bias(scorer_of(store, artifact))]
     if not counts:
-        scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, work.progress)
+        scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, histories, work.progress)
         counts = [baselines.BIAS]
     scorers |= {name: aligned[artifact.reference] for name, artifact in names.items()}
     references = {name: artifact.reference for name, artifact in names.items()}

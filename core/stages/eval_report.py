@@ -42,6 +42,8 @@ class Measured:
     """Scorer that is the honest counts."""
     against: str | None
     """Scorer that the others are compared with."""
+    frozen: Sequence[str] = ()
+    """References of the scores whose histories were frozen."""
     over_seeds: Sequence[Mapping[str, Any]] = ()
     """Rows of over_seeds.parquet."""
     explained_rows_differ: bool = False
@@ -90,6 +92,7 @@ def gather(work: Work[EvalConfig], measured: Measured) -> "Material":
         over_seeds=measured.over_seeds,
         bias=measured.bias,
         against=measured.against,
+        frozen=measured.frozen,
         calibration={
             name: calibration_curve(scores.scored_rows())
             for name, scores in measured.scorers.items()

@@ -39,8 +39,12 @@ def papers_rows(
         # The paper's figures are of models trained on the very data.
         if artifact is None or not is_made_from(store, artifact, dataset):
             continue
-        method = method_of_scorer(store, artifact, references.get(name, ""))
-        caution = "; ".join(_cautions(store, artifact, method)) if method else ""
+        scores = references.get(name, "")
+        method = method_of_scorer(store, artifact, scores)
+        cautions = _cautions(store, artifact, method) if method else []
+        if scores and store.resolve(scores).manifest.parameters.get("frozen_history"):
+            cautions.append("ours was asked with frozen histories")
+        caution = "; ".join(cautions)
         if method and (row := paper_row(method, source, caution=caution)):
             found[name] = row
     return found

@@ -17,6 +17,7 @@ def make(work: Work[ScoreConfig]) -> None:
     import time
 
     from core.data.dataset import Dataset
+    from core.data.histories import Histories
     from core.llm.device import describe_machine
     from core.scoring.blocks import BLOCK, QUICK_BLOCK, join_blocks, score_blocks
     from core.scoring.language import LanguageScorer
@@ -27,7 +28,10 @@ def make(work: Work[ScoreConfig]) -> None:
     config = work.config
     scorer_artifact, dataset_artifact = work.input("scorer"), work.input("dataset")
     dataset = Dataset.open(dataset_artifact.folder)
-    examples = Examples(dataset)
+    histories = Histories.of(dataset)
+    if config.freezes:
+        histories = histories.frozen(dataset.rows(config.split))
+    examples = Examples(dataset, histories)
     opening = Opening(
         store=work.context.store,
         dataset=dataset_artifact,
@@ -145,6 +149,8 @@ STAGE = Stage(
             if config.users
             else "pairs"
             if config.pairs
+            else f"{config.split}-frozen"
+            if config.freezes
             else config.split
         )
     ),

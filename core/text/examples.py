@@ -57,10 +57,10 @@ class Prior(Protocol):
 class Examples:
     """Makes examples from rows, from pairs asked now, or from a history given as it is."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        """Index a data set once."""
+    def __init__(self, dataset: Dataset, histories: Histories | None = None) -> None:
+        """Index a data set once; `histories` may be others than those of each row."""
         self.dataset = dataset
-        self.histories = Histories.of(dataset)
+        self.histories = histories or Histories.of(dataset)
         self.prior: Prior | None = None
 
     @cached_property

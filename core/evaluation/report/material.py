@@ -104,6 +104,8 @@ class Material:
     """Scorer that is the honest counts."""
     against: str | None
     """Scorer that the others are compared with."""
+    frozen: Sequence[str] = ()
+    """References of the scores that were asked with frozen histories."""
     calibration: Mapping[str, Sequence[CalibrationBin]]
     paper: Mapping[str, PaperRow] = field(default_factory=dict)
     """Scorer -> what the paper has for it; empty unless the data set is the paper's."""

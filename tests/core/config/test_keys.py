@@ -26,6 +26,7 @@ PAIR = {"user": "1", "item": "2"}
         (ScoreConfig, {}, {"seen": True}),
         (ScoreConfig, {}, {"sample_seed": 3}),
         (ScoreConfig, {"user": "1"}, {"split": "valid"}),
+        (ScoreConfig, {"user": "1"}, {"frozen_history": True}),
         (ScoreConfig, {"user": "1"}, {"sample_users": 3, "sample_seed": 4}),
         (ScoreConfig, {"pairs": "a.csv"}, {"pairs": "./a.csv", "split": "valid", "top": 3}),
         (ClusterConfig, {"k": 2}, {"k_max": 9}),
@@ -50,6 +51,7 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
     [
         (ScoreConfig, {}, {"split": "valid"}),
         (ScoreConfig, {}, {"limit": 9}),
+        (ScoreConfig, {}, {"frozen_history": True}),
         (ScoreConfig, {"limit": 9}, {"sample_seed": 3}),
         (ScoreConfig, {"sample_users": 9}, {"sample_seed": 3}),
         (ScoreConfig, {"user": "1"}, {"top": 5}),

@@ -36,6 +36,25 @@ def test_rows_of_one_second_are_in_neithers_history(log: list[tuple[int, int]]) 
         assert not ties & set(histories.before(row).tolist())
 
 
+@given(log=LOGS, asked=st.sets(st.integers(0, 59)))
+def test_frozen_rows_have_what_came_before_their_users_first_and_others_their_own(
+    log: list[tuple[int, int]], asked: set[int]
+) -> None:
+    user, time = np.array([u for u, _ in log]), np.array([t for _, t in log])
+    histories = Histories(user, time, users=5)
+    own = [histories.before(row).tolist() for row in range(len(log))]
+    rows = sorted(row for row in asked if row < len(log))
+    frozen = histories.frozen(np.array(rows, dtype=np.int64))
+    for row, (mine, now) in enumerate(log):
+        first = (
+            min(log[other][1] for other in rows if log[other][0] == mine) if row in asked else now
+        )
+        before = [k for k, (other, then) in enumerate(log) if other == mine and then < first]
+        assert frozen.before(row).tolist() == before
+        assert frozen.counts(np.array([row])).tolist() == [len(before)]
+    assert [histories.before(row).tolist() for row in range(len(log))] == own
+
+
 @given(log=LOGS)
 def test_counts_are_the_lengths_of_whole_histories(log: list[tuple[int, int]]) -> None:
     user, time = np.array([u for u, _ in log]), np.array([t for _, t in log])

@@ -126,6 +126,25 @@ def test_score_of_a_row_ignores_its_own_and_later_labels(name, fitted, data, his
     )
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_frozen_test_rows_ignore_the_labels_of_all_of_them(name, fitted, data, tmp_path):
+    encoder, training = fitted[name]
+    save_encoder(tmp_path, encoder, data, training)
+    test = data.rows("test")
+    label = np.where(data.split == 2, 1 - data.label, data.label).astype(np.int8)
+    flipped = dataclasses.replace(data, label=label)
+
+    def scores(one, histories):
+        return open_encoder(tmp_path, one, histories).score_rows(test)
+
+    both = [(one, Histories.of(one)) for one in (data, flipped)]
+    frozen = [scores(one, histories.frozen(test)) for one, histories in both]
+    np.testing.assert_allclose(frozen[0], frozen[1], atol=1e-6)
+    if name not in {"mf", "lightgcn"}:  # which read no history
+        rolling = [scores(one, histories) for one, histories in both]
+        assert np.abs(rolling[0] - rolling[1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", NEURAL)
 def test_fitting_does_not_see_test_labels(name, data, tmp_path):
     test = data.split == 2

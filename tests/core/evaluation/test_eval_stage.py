@@ -11,13 +11,18 @@ from safetensors.numpy import save_file
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.data.dataset import Dataset
+from core.data.histories import Histories
 from core.data.tables import read_rows, write_table
 from core.errors import ConfigError, MismatchError, MissingFileError
+from core.evaluation.baselines import bias_scores, recent_scores
+from core.evaluation.scores import read_scores
 from core.evaluation.summary import summarize
+from core.evaluation.uauc import uauc
+from core.progress import Silent
 from core.stages.base import Context, Unnamed, plan_stage, run_stage
 from core.stages.eval import STAGE
 from core.stages.kinds import EXPLANATION, KINDS, SCORES
-from tests.conftest import write_dataset
+from tests.conftest import Heard, write_dataset
 from tests.core.evaluation.checkpoints import write_checkpoint
 
 
@@ -151,6 +156,31 @@ def test_every_evaluation_shows_the_constant_and_the_counts_first(shop: Shop) ->
     assert found["encoder/mf@1"]["scores"] == "scores/mf@1"
     assert {line["split"] for line in found.values()} == {"test"}
     json.dumps(found, allow_nan=False)
+
+
+def test_baselines_of_frozen_scores_have_the_same_histories(shop: Shop) -> None:
+    dataset = shop.dataset
+    test = dataset.rows("test")
+    histories = Histories.of(dataset).frozen(test)
+    shop.scores("mf", frozen_history=True)
+    frozen = nested(shop.evaluate("scores/mf"))
+    scores = read_scores(shop.store.resolve("scores/mf").file("scores.parquet"), "scores/mf@1")
+    wanted = recent_scores(scores, dataset, histories)
+    assert frozen["recent"]["uauc"] == uauc(wanted.scored_rows()) == 0.5  # no user's rows differ
+    wanted = bias_scores(scores, dataset, histories, Silent())
+    assert frozen["bias"]["uauc"] == pytest.approx(uauc(wanted.scored_rows()))
+    shop.scores("mf", frozen_history=False)
+    assert nested(shop.evaluate("scores/mf"))["recent"]["uauc"] != 0.5
+
+
+def test_frozen_scores_beside_others_are_told(shop: Shop) -> None:
+    shop.scores("mf", frozen_history=True)
+    shop.scores("sasrec")
+    shop.context.progress = heard = Heard()
+    mixed = shop.evaluate("scores/mf", "scores/sasrec")
+    assert any("scores/mf@1: asked with frozen histories" in line for line in heard.lines)
+    assert nested(mixed)["recent"]["uauc"] != 0.5
+    assert "frozen histories" in mixed.file("report.md").read_text()
 
 
 def test_scores_of_a_bias_encoder_take_the_place_of_the_counts(shop: Shop) -> None:

@@ -105,7 +105,9 @@ def test_slices_are_what_they_are_called(dataset: Dataset) -> None:
     scores = scores_of(dataset, rows)
     groups = {user: index % 2 for index, user in enumerate(dataset.users)}
     routes = ["fused" if row % 2 else "averaged" for row in rows]
-    found = slices_of(scores, dataset, groups={"g": groups}, routes={"m": routes})
+    found = slices_of(
+        scores, dataset, Histories.of(dataset), groups={"g": groups}, routes={"m": routes}
+    )
     assert found["all"].all()
     assert np.array_equal(found["warm"], dataset.warm[rows])
     assert np.array_equal(found["group=1 by g"], dataset.user[rows] % 2 == 1)
@@ -129,7 +131,7 @@ def test_groupings_and_gates_that_differ_are_slices_of_their_own(dataset: Datase
         "c": ["fused" if row % 2 else None for row in rows],
     }
     groups = {"groups/everybody@1": everybody, "groups/one@1": one, "groups/two@1": two}
-    found = slices_of(scores, dataset, groups=groups, routes=routes)
+    found = slices_of(scores, dataset, Histories.of(dataset), groups=groups, routes=routes)
     names = [name for name in found if name.startswith(("group", "route"))]
     assert names == [
         *(f"group={g} by groups/one@1" for g in (0, 1)),
@@ -157,7 +159,7 @@ def with_strangers(dataset: Dataset) -> Dataset:
 def test_cold_rows_and_short_histories_are_slices(dataset: Dataset) -> None:
     strange = with_strangers(dataset)
     rows = strange.rows("test").tolist()
-    found = slices_of(scores_of(strange, rows), strange)
+    found = slices_of(scores_of(strange, rows), strange, Histories.of(strange))
     cold = (strange.user[rows] == 0) | (strange.item[rows] == 3)
     assert 0 < cold.sum() < len(rows)
     assert np.array_equal(found["cold"], cold)
@@ -176,7 +178,7 @@ def test_constant_baseline_is_the_like_rate_of_train(dataset: Dataset) -> None:
 
 def test_recent_baseline_is_the_like_rate_of_the_last_ten_rows_before(dataset: Dataset) -> None:
     rows = [*dataset.rows("test")[:40].tolist(), 0]
-    scores = recent_scores(scores_of(dataset, rows), dataset)
+    scores = recent_scores(scores_of(dataset, rows), dataset, Histories.of(dataset))
     train = dataset.label[dataset.rows("train")]
     rate = (train.sum() + 1) / (len(train) + 2)
     for row, probability in zip(rows, scores.probability, strict=True):
@@ -196,17 +198,17 @@ def test_recent_likes_rank_a_users_rows_worse_than_chance_though_labels_are_rand
         fields["label"] = np.random.default_rng(seed).permutation(dataset.label)
         shuffled = Dataset(**fields)
         rows = shuffled.rows("test")
-        scores = recent_scores(scores_of(shuffled, rows.tolist()), shuffled)
+        scores = recent_scores(scores_of(shuffled, rows.tolist()), shuffled, Histories.of(shuffled))
         found.append(uauc(scores.scored_rows()))
     assert np.mean(found) < 0.48
 
 
 def test_bias_baseline_does_not_see_the_label_of_the_row_it_scores(dataset: Dataset) -> None:
     last = int(dataset.rows("test")[-1])
-    scores = bias_scores(scores_of(dataset, [last]), dataset, Silent())
+    scores = bias_scores(scores_of(dataset, [last]), dataset, Histories.of(dataset), Silent())
     flipped = Dataset(**{**_fields(dataset), "label": dataset.label.copy()})
     flipped.label[last] = 1 - flipped.label[last]
-    again = bias_scores(scores_of(flipped, [last]), flipped, Silent())
+    again = bias_scores(scores_of(flipped, [last]), flipped, Histories.of(flipped), Silent())
     assert again.score == pytest.approx(scores.score, rel=1e-9)
 
 

@@ -407,6 +407,44 @@ def test_a_stage_stopped_in_training_goes_on_to_the_same_artifact(made, stage, c
     assert first == second
 
 
+def test_frozen_histories_are_those_of_a_users_first_row_and_are_shared(made):
+    found = {
+        frozen: run_stage(
+            made.context,
+            score.STAGE,
+            ScoreConfig(split="test", frozen_history=frozen, dtype="float32"),
+            references=made.by_model,
+        ).artifact
+        for frozen in (True, False)
+    }
+    assert found[True].name == f"{found[False].name}-frozen"
+    frozen, rolling = (
+        {row["row"]: row["score"] for row in read_rows(found[way].file("scores.parquet"))}
+        for way in (True, False)
+    )
+    data = Dataset.open(made["dataset"].folder)
+    test = data.rows("test")
+    _, places = np.unique(data.user[test], return_index=True)
+    first = test[places]
+    # Rows of the same second as a user's first have its history anyway.
+    at_once = [
+        r
+        for r in test
+        if any(data.user[r] == data.user[f] and data.time[r] == data.time[f] for f in first)
+    ]
+    for row in at_once:
+        assert frozen[row] == pytest.approx(rolling[row], abs=1e-4)
+    others = [row for row in test if row not in at_once]
+    assert max(abs(frozen[row] - rolling[row]) for row in others) > 1e-3
+    tokens = [found[way].summary["tokens"] / len(test) for way in (True, False)]
+    assert tokens[0] < 0.9 * tokens[1]
+
+
+def test_train_rows_cannot_be_asked_with_frozen_histories():
+    with pytest.raises(ConfigError, match="train rows without any history"):
+        ScoreConfig(split="train", frozen_history=True)
+
+
 def test_top_items_of_a_user_are_unseen_and_ranked(made):
     config = ScoreConfig(user="u3", top=4, candidates=6, dtype="float32")
     rows = read_rows(
