@@ -247,11 +247,19 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
     """Take the keywords trained with, or on another data set its own, but only if training had any.
 
     What comes from the scorer's lineage belongs to items of the data set at home, some of which share their ids.
+
+    Raises: MismatchError for other keywords than those of the training, on its own data set.
     """
-    trained = keywords_of(opening.store, contract)
-    if trained is None or not opening.is_abroad(artifact):
+    trained, given = keywords_of(opening.store, contract), opening.keywords
+    if trained is None:
+        return None
+    if not opening.is_abroad(artifact):
+        if given and given.object_id != trained.object_id:
+            raise MismatchError(
+                f"{artifact.reference} was trained with {trained.reference}, not with {given.reference}",
+                hint="Leave --keywords out; to show others, train with them: thinkrec train-global --keywords REF",
+            )
         return trained
-    given = opening.keywords
     if given and is_made_from(opening.store, given, opening.dataset):
         return given
     return trained if opening.same_users else None

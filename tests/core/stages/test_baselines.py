@@ -18,7 +18,7 @@ from core.config.score import ScoreConfig
 from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainExpertsConfig, TrainGlobalConfig
 from core.data.tables import read_rows
-from core.errors import ConfigError
+from core.errors import ConfigError, MismatchError
 from core.llm.soft import FILE
 from core.stages import (
     augment,
@@ -280,6 +280,24 @@ def test_groups_that_are_not_there_are_refused(made):
         )
     with pytest.raises(ConfigError, match="exclude each other"):
         TrainExpertsConfig(only_groups=(0,), add_group=1)
+
+
+def test_other_keywords_than_those_of_the_training_are_refused(made):
+    trained, other = (
+        run_stage(made.context, augment.STAGE, AugmentConfig(limit=limit)).artifact
+        for limit in (4, 3)
+    )
+    config = TrainGlobalConfig(base=made.base, style="paper", max_steps=1, **SHORT)
+    references = {"keywords": [trained.reference]}
+    adapter = run_stage(made.context, train_global.STAGE, config, references=references).artifact
+    for words, right in ((trained, True), (other, False)):
+        given = {"scorer": [adapter.reference], "keywords": [words.reference]}
+        asking = ScoreConfig(split="test", limit=4, dtype="float32")
+        if right:
+            run_stage(made.context, score.STAGE, asking, references=given)
+        else:
+            with pytest.raises(MismatchError, match=f"was trained with {trained.reference}"):
+                run_stage(made.context, score.STAGE, asking, references=given)
 
 
 @pytest.mark.parametrize(
