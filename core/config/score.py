@@ -85,7 +85,6 @@ class ScoreConfig(Config):
             f"top = {self.top} is more than the candidates = {self.candidates} that are scored",
             hint=f"Use --candidates {self.top} or more (0 takes all), or a lower --top.",
         )
-
         self.check(
             not self.freezes or self.split != "train",
             "frozen histories leave train rows without any history",
