@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.data.counts import RECENT as RECENT_ROWS
 from core.data.dataset import Dataset
 from core.data.histories import Histories
 from core.errors import EmptySplitError
@@ -16,8 +17,6 @@ CONSTANT = "constant"
 RECENT = "recent"
 BIAS = "bias"
 
-_RECENT_ROWS = 10
-"""Rows of the history that `recent` reads: as many as prompts show by default."""
 _PSEUDO_ROWS = 2.0
 """Rows with train's like-rate that are added to those: nobody is certain after one row."""
 
@@ -39,10 +38,13 @@ def recent_scores(scores: Scores, dataset: Dataset, histories: Histories) -> Sco
         histories: that the rows were asked with.
     """
     rate = _train_rate(dataset)
-    shown = histories.windows(scores.row, _RECENT_ROWS)
-    known = shown >= 0
-    likes = (known & (dataset.label[shown] == 1)).sum(axis=1)
-    return _at_rates(scores, (likes + _PSEUDO_ROWS * rate) / (known.sum(axis=1) + _PSEUDO_ROWS))
+    end = histories.end[scores.row]
+    first = np.maximum(histories.start[dataset.user[scores.row]], end - RECENT_ROWS)
+    likes = np.concatenate([[0], np.cumsum(dataset.label[histories.order], dtype=np.int64)])
+    seen = end - first
+    return _at_rates(
+        scores, (likes[end] - likes[first] + _PSEUDO_ROWS * rate) / (seen + _PSEUDO_ROWS)
+    )
 
 
 def bias_scores(
