@@ -11,7 +11,7 @@ from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from core.llm.quiet import quiet_transformers
 from core.scoring.scorer import Scorer
-from core.text.endings import whole_sentences
+from core.text.endings import each_sentence_once, whole_sentences
 from core.text.prompts import Prompt, PromptBuilder
 
 REPETITION_PENALTY = 1.05
@@ -87,11 +87,14 @@ def _ends(builder: PromptBuilder) -> list[int] | None:
 
 
 def _reason(ids: list[int], builder: PromptBuilder) -> str:
-    """Return the text before the end of the turn, after which a batch is filled up; tidied if the limit came first."""
+    """Return the text before the end of the turn, after which a batch is filled up; tidied if the limit came first.
+
+    Small models say a sentence again in spite of the penalty: it stands there once.
+    """
     end = builder.tokenizer.eos_token_id
     finished = end in ids
     kept = ids[: ids.index(end)] if finished else ids
     text = " ".join(builder.tokenizer.decode(kept, skip_special_tokens=True).split())
-    if finished or not text:
-        return text
-    return whole_sentences(text) or f"{text}…"
+    if text and not finished:
+        text = whole_sentences(text) or f"{text}…"
+    return each_sentence_once(text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.text.endings import whole_sentences
+from core.text.endings import each_sentence_once, whole_sentences
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,21 @@ def test_of_what_holds_no_whole_sentence_nothing_is_left(text):
 
 def test_nothing_stays_nothing():
     assert whole_sentences("") == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("", ""),
+        ("They liked Heat.", "They liked Heat."),
+        ("They liked Heat. They liked Heat.", "They liked Heat."),
+        ("It is a fine one. They liked 3 of 4. It is a fine one.", "It is a fine one. They liked 3 of 4."),
+        ("They liked 3 of 4 crime. They liked 3 of 5 crime.", "They liked 3 of 4 crime. They liked 3 of 5 crime."),
+        ("“Stop! Stop!” pleased them. Stop!", "“Stop! Stop!” pleased them. Stop!"),
+        ("Seen with Mr. A. Mr. A. is fine", "Seen with Mr. A. Mr. A. is fine"),
+        ("They liked it. They liked it", "They liked it. They liked it"),
+        ("So far so good. So far so…", "So far so good. So far so…"),
+    ],
+)  # fmt: skip
+def test_a_sentence_that_was_said_is_not_said_again(said, wanted):
+    assert each_sentence_once(said) == wanted
