@@ -226,7 +226,7 @@ def test_scorers_are_compared_seed_by_seed(context):
     assert cells[column - 1].number == wide["difference"]
     # Against each other scorers are shown with their first seed; all pairs are in the catalog.
     shown = [scorer.parts["value"] for scorer, *_ in page.tables["pairs-auc"][1:]]
-    assert sorted(shown) == ["encoder/bias@1", "encoder/mf@1", "encoder/wide@1"]
+    assert sorted(shown) == ["encoder/bias@1", "encoder/mf@1", "encoder/wide@1", "recent"]
 
 
 def test_seeds_that_do_not_match_are_not_subtracted(context):
