@@ -18,7 +18,7 @@ RECENT = "recent"
 BIAS = "bias"
 
 _PSEUDO_ROWS = 2.0
-"""Rows with train's like-rate that are added to those: nobody is certain after one row."""
+"""Rows with train's like-rate that `recent` adds to those it reads: nobody is certain after one row."""
 
 
 def constant_scores(scores: Scores, dataset: Dataset) -> Scores:

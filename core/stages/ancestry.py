@@ -1,4 +1,4 @@
-"""What an artifact was made from: its data set, its nearest ancestor of a kind, and whether two belong together."""
+"""What an artifact was made from, and how: data set, ancestors of a kind, histories; whether two belong together."""
 
 from collections.abc import Callable
 
@@ -18,6 +18,11 @@ def is_made_from(store: Store, artifact: Artifact, dataset: Artifact) -> bool:
     """Return whether a data set is the one that an artifact was made from, or the artifact itself."""
     home = dataset_of(store, artifact)
     return home is not None and home.object_id == dataset.object_id
+
+
+def is_frozen(scores: Artifact) -> bool:
+    """Return whether rows were asked with the history before their user's first row of the split."""
+    return bool(scores.manifest.parameters.get("frozen_history"))
 
 
 def ancestor(

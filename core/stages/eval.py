@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
 from core.errors import ConfigError
-from core.stages.ancestry import ancestor, is_made_from
+from core.stages.ancestry import ancestor, is_frozen, is_made_from
 from core.stages.base import Input, Stage, Work
 
 if TYPE_CHECKING:
@@ -161,11 +161,6 @@ def _frozen(work: Work[EvalConfig]) -> list[str]:
             f"{', '.join(frozen)}: asked with frozen histories, which the others and the baselines were not"
         )
     return frozen
-
-
-def is_frozen(scores: Artifact) -> bool:
-    """Return whether rows were asked with the history before their user's first row of the split."""
-    return bool(scores.manifest.parameters.get("frozen_history"))
 
 
 def _histories(dataset: "Dataset", *, frozen: bool) -> "Histories":

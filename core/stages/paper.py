@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from artifacts.store import Artifact, Store
-from core.stages.ancestry import ancestor, is_made_from
+from core.stages.ancestry import ancestor, is_frozen, is_made_from
 from core.stages.scorers import column_offsets, fusion_facts
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def papers_rows(
         scores = references.get(name, "")
         method = method_of_scorer(store, artifact, scores)
         cautions = _cautions(store, artifact, method) if method else []
-        if scores and store.resolve(scores).manifest.parameters.get("frozen_history"):
+        if scores and is_frozen(store.resolve(scores)):
             cautions.append("ours was asked with frozen histories")
         caution = "; ".join(cautions)
         if method and (row := paper_row(method, source, caution=caution)):
