@@ -158,7 +158,7 @@ def _say_taken(
 
 def _say_idle(session: Session, config: Config, settings: Mapping[str, Any]) -> None:
     """Say which of the settings that were typed the others leave without effect."""
-    counts = config.parameters()
+    counts = config.parameters().keys() | set(config.implied())
     idle = [
         _flags(field, type(settings[field.name]))[0].split("/")[0]
         for field in fields(config)

@@ -23,6 +23,7 @@ def option(  # noqa: PLR0913 - each is one property of a setting
     above: float | None = None,
     most: float | None = None,
     folder: bool = False,
+    before: Any = None,
 ) -> Any:
     """Declare a setting.
 
@@ -35,6 +36,8 @@ def option(  # noqa: PLR0913 - each is one property of a setting
         above: a number that is not above this is refused.
         most: a number above this is refused.
         folder: whether it may name a folder, which then enters the key by its full path, however it was spelled.
+        before: the only value there was before it could be set; that one stays out of the key, so that what was made
+            then is found.
     """
     metadata = {
         "text": text,
@@ -44,6 +47,7 @@ def option(  # noqa: PLR0913 - each is one property of a setting
         "above": above,
         "most": most,
         "folder": folder,
+        "before": before,
     }
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
@@ -118,16 +122,25 @@ class Config:
 
     def parameters(self) -> dict[str, Any]:
         """Return the settings that belong to the artifact's key, as JSON values."""
-        unused = self.unused()
+        left_out = {*self.unused(), *self.implied()}
         return {
             field.name: _spelled(field, getattr(self, field.name))
             for field in dataclasses.fields(self)
-            if field.metadata.get("keyed", True) and field.name not in unused
+            if field.metadata.get("keyed", True) and field.name not in left_out
         }
 
     def unused(self) -> Collection[str]:
         """Return the settings that the others leave without effect: they stay out of the key."""
         return ()
+
+    def implied(self) -> Collection[str]:
+        """Return the settings that have the only value there was before they could be set: they stay out of the key."""
+        return [
+            field.name
+            for field in dataclasses.fields(self)
+            if (before := field.metadata.get("before")) is not None
+            and getattr(self, field.name) == before
+        ]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], *, where: str) -> Self:

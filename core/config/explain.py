@@ -33,6 +33,12 @@ class ExplainConfig(Config):
     max_new_tokens: int = option(
         120, "Longest reason, in tokens; those of the teacher grounded have about 70.", least=1
     )
+    grounded: bool = option(
+        True,
+        "Let a reason name only counts, shares, other numbers and quoted titles that the model read; otherwise it is "
+        "checked once it is written.",
+        before=False,
+    )
     batch_size: int = option(32, "Reasons written at once.", keyed=False, least=1)
     influence: bool = option(True, "Score with each history item left out.")
     sample_seed: int = seed_option(

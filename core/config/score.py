@@ -40,6 +40,7 @@ class ScoreConfig(Config):
         False,
         "With --split: ask all rows of a user with the history before the first of them in the split, as candidates of "
         "one moment; without it each row is asked with all that came before it.",
+        before=False,
     )
     sample_users: int = option(
         0, "Score only so many users of the split, drawn by sample_seed; 0 takes all."
@@ -107,8 +108,6 @@ class ScoreConfig(Config):
             ("user", "top", "candidates", "seen"),
             ("split", "sample_users", "limit", "frozen_history"),
         )
-        # Keys of scores are from before histories could be frozen.
-        rolling = () if self.frozen_history else ("frozen_history",)
         of_sample = () if self.sample_users or self.limit else ("sample_seed",)
         if self.user is not None:
             return (*of_split, "sample_seed", "skip_unknown")
@@ -116,4 +115,4 @@ class ScoreConfig(Config):
             return (*of_split, "sample_seed")
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
-        return (*of_user, *of_sample, *rolling, "skip_unknown")
+        return (*of_user, *of_sample, "skip_unknown")

@@ -133,7 +133,9 @@ class SynthesizeConfig(Config):
         local = ("batch_size", "answer_first")
         asking = ("max_tries", "reason_words", "temperature")
         length = ("max_tokens", "token_growth", "most_tokens")
-        # Keys of grounded reasons are from before it was a setting of theirs.
-        counts = ("show_counts",) if self.show_counts else ()
-        grounded = (*local, *asking, *length, *counts)
+        grounded = (*local, *asking, *length)
         return {"grounded": grounded, "openai": local, "local": ()}[self.teacher]
+
+    def implied(self) -> Collection[str]:
+        """See Config: the teacher grounded told counts before it could leave them out."""
+        return ("show_counts",) if self.teacher == "grounded" and self.show_counts else ()

@@ -1,52 +1,223 @@
-"""What a reason claims that can be looked up: counts, shares and quoted titles, held against what the model read.
+"""What a reason claims that can be looked up, held against what the model read: counts, shares, titles, likings.
 
-A small model learns to write reasons before it learns to copy numbers, and a reason that reads well may hold counts
-that nobody told it.
+A small model learns to write reasons before it learns to copy numbers and names, and a reason that reads well may hold
+counts that nobody told it, turn a dislike round, or tell how an item was liked that nobody has had yet. So claims are
+checked once a reason is written, and can be held to what was read while it is.
 """
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 _COUNT = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
 _SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
+_NUMBER = re.compile(r"(?<!\d)\d+(?!\d)")
+_NOT = r"(?:(?:did|have|has|had|do|does) not|(?:did|have|has|had|do|does)n['’]t|never)"
+_LIKED = r"enjoyed|liked|loved"
+_DISLIKED = rf"{_NOT} (?:enjoy|like|love)(?:e?d)?|disliked|hated"
+_TITLES = r"“[^”]*”(?:(?:, and |, | and )“[^”]*”)*"
+_LIKED_TITLES = re.compile(
+    rf"\b(?:(?P<no>{_DISLIKED}|disappointments (?:is|are))|(?:{_LIKED}|favou?rites (?:is|are))) (?P<titles>{_TITLES})"
+)
+_TITLES_LIKED = re.compile(
+    rf"(?P<titles>{_TITLES}), (?:which (?:they|this person) |[^“”.;]{{1,60}} too, )"
+    rf"(?:(?P<no>{_DISLIKED}|left them cold)|(?:{_LIKED}|pleased them))\b"
+)
+# Nobody has had the item asked when the reason is given.
+_OUTCOME = re.compile(
+    rf"\b(?:they|this person|the user)(?: (?:have|has|had|only|also|really))? "
+    rf"(?:{_DISLIKED}|{_LIKED}|rated) (?:it|this)\b",
+    re.IGNORECASE,
+)
+# What a text ends with while a claim is being written.
+_OPEN_TITLE = re.compile(
+    rf"(?:\b(?:(?P<no>{_DISLIKED}|disappointments (?:is|are))|(?P<yes>{_LIKED}|favou?rites (?:is|are))) "
+    r"(?:“[^”]*”(?:, and |, | and ))*)?“(?P<begun>[^”]*)$"
+)
+_OPEN_NUMBER = re.compile(r"(?<!\d)\d+$")
+_OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of(?: the last)?(?: (\d*))?$")
+_OPEN_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent) of (\d+)$")
+_OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
+PART = "\ufffd"
+"""Stands for bytes of a character that is not whole yet."""
+_SURE_OF_WORD = 3
+"""Letters from which on a word that is being written is taken for the category that begins so."""
+_LEADING_WORDS = 2
+"""Words with which a long title may be quoted for short."""
 
 
-def claims_of(reason: str, prompt: str) -> dict[str, bool]:
-    """Return the counts ("3 of 4 crime"), shares ("48%") and titles (in “ ”) of a reason: is each in its prompt?
+class Facts:
+    """What a prompt says: its counts and shares, and which titles were liked."""
 
-    A count agrees with the prompt's count of the same thing, or with its share: 29 of 60 with "48% of 60"; so does a
-    share with a count. What the count is of is compared where the prompt counts by that word, as it does by category.
+    def __init__(self, prompt: str, history: Iterable[tuple[str, bool]], target: str) -> None:
+        """Find the counts and shares.
 
-    Args:
-        reason: what the model wrote.
-        prompt: all that it read.
-    Returns: the claims as they are written, each once, counts first.
-    """
-    counted: dict[tuple[int, int], set[str]] = defaultdict(set)
-    for k, n, word in _COUNT.findall(prompt):
-        counted[int(k), int(n)].add(word.lower())
-    by_word = set().union(*counted.values()) - {""}
-    shares = {(int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)}
-    shares |= {(round(100 * k / n), n) for k, n in counted if n}
-    percents = {percent for percent, _ in shares}
-    found: dict[str, bool] = {}
-    for match in _COUNT.finditer(reason):
-        k, n, word = int(match[1]), int(match[2]), (match[3] or "").lower()
-        if word in by_word:
-            known = word in counted.get((k, n), ())
-        else:
-            known = (k, n) in counted or (n > 0 and (round(100 * k / n), n) in shares)
-        found[match[0]] = known
-    for match in _SHARE.finditer(reason):
-        percent = int(match[1])
-        found[match[0]] = (percent, int(match[2])) in shares if match[2] else percent in percents
-    read = _letters(prompt)
-    found |= {match[0]: _letters(match[1]) in read for match in _TITLE.finditer(reason)}
-    return found
+        Args:
+            prompt: all that the model reads.
+            history: (title, liked) of the items that the prompt shows.
+            target: title of the item asked.
+        """
+        self._counted: dict[tuple[int, int], set[str]] = defaultdict(set)
+        for k, n, word in _COUNT.findall(prompt):
+            self._counted[int(k), int(n)].add(word.lower())
+        self._by_word: set[str] = set().union(*self._counted.values()) - {""}
+        self._shares = {
+            (int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)
+        }
+        told = {(k, n) for percent, n in self._shares if n for k in _counts_of_share(percent, n)}
+        self._shares |= {(round(100 * k / n), n) for k, n in self._counted if n}
+        self._percents = {percent for percent, _ in self._shares}
+        self._pairs = told | set(self._counted)
+        self._numbers = set(_NUMBER.findall(prompt))
+        self._numbers |= {str(k) for k, _ in self._pairs} | {str(one) for one in self._percents}
+        self._titles: dict[str, set[bool]] = defaultdict(set)
+        for title, liked in history:
+            for letters in _spellings(title):
+                self._titles[letters].add(liked)
+        for letters in _spellings(target):
+            self._titles[letters] |= set()
+
+    def claims(self, reason: str) -> dict[str, bool]:
+        """Return what a reason claims, and whether the prompt says so.
+
+        - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
+          its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
+          the prompt counts by that word, as it does by category.
+        - Titles (in “ ”) have to be those of items shown, or begin like one; where the words beside them say that they
+          were liked or not, that has to be so.
+        - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
+
+        Args:
+            reason: what the model wrote.
+        Returns: the claims as they are written, each once, counts first.
+        """
+        found: dict[str, bool] = {}
+        for match in _COUNT.finditer(reason):
+            found[match[0]] = self._is_counted(int(match[1]), int(match[2]), match[3])
+        for match in _SHARE.finditer(reason):
+            found[match[0]] = self._is_share(int(match[1]), match[2])
+        found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
+        for pattern in (_LIKED_TITLES, _TITLES_LIKED):
+            for match in pattern.finditer(reason):
+                liked = match["no"] is None
+                if all(
+                    self._may_be_liked(title, liked) for title in _TITLE.findall(match["titles"])
+                ):
+                    continue
+                found[match[0]] = False
+        found |= {match[0]: False for match in _OUTCOME.finditer(_untitled(reason))}
+        return found
+
+    def allow(self, beginning: str) -> bool:
+        """Return whether a reason may begin so: what it claims was read, what it begins to claim can still become so.
+
+        Numbers that are part of no claim have to stand in the prompt as well, titles aside.
+
+        Args:
+            beginning: of a reason, with single blanks. One that ends with a mark or a blank begins nothing; it may end
+                with PART.
+        """
+        if (title := _OPEN_TITLE.search(beginning)) is not None:
+            liked = None if title["no"] is title["yes"] is None else title["no"] is None
+            if not self._may_become_title(title["begun"], liked):
+                return False
+            beginning = beginning[: title.start("begun") - 1]
+        return self._numbers_allowed(_untitled(beginning)) and self._claims_allowed(beginning)
+
+    def _numbers_allowed(self, text: str) -> bool:
+        open_number = _OPEN_NUMBER.search(text)
+        if open_number is not None:
+            if not any(number.startswith(open_number[0]) for number in self._numbers):
+                return False
+            text = text[: open_number.start()]
+        return all(number in self._numbers for number in _NUMBER.findall(text))
+
+    def _claims_allowed(self, text: str) -> bool:
+        whole = text
+        if (word := _OPEN_WORD.search(text)) is not None:
+            if not self._may_become_word(int(word[1]), int(word[2]), word[3].lower()):
+                return False
+            whole = text[: word.start()]
+        elif (count := _OPEN_COUNT.search(text)) is not None:
+            k = int(count[1])
+            if not any(one == k and str(n).startswith(count[2] or "") for one, n in self._pairs):
+                return False
+            whole = text[: count.start()]
+        elif (share := _OPEN_SHARE.search(text)) is not None:
+            percent = int(share[1])
+            known = [str(n) for one, n in self._shares if n and one == percent]
+            if not any(n.startswith(share[2]) for n in known):
+                return False
+            whole = text[: share.start()]
+        return all(self.claims(whole).values())
+
+    def _is_counted(self, k: int, n: int, word: str | None) -> bool:
+        name = (word or "").lower()
+        if name in self._by_word:
+            return name in self._counted.get((k, n), ())
+        return (k, n) in self._counted or (n > 0 and (round(100 * k / n), n) in self._shares)
+
+    def _may_become_word(self, k: int, n: int, begun: str) -> bool:
+        """Return whether a count may go on with a word that begins so."""
+        if not self._is_counted(k, n, None):
+            return False
+        rightly = self._counted.get((k, n), set())
+        likely = {word for word in self._by_word if word.startswith(begun)}
+        if begun in self._by_word or len(begun) >= _SURE_OF_WORD:
+            return not likely or bool(likely & rightly)
+        return True
+
+    def _is_share(self, percent: int, n: str | None) -> bool:
+        return (percent, int(n)) in self._shares if n else percent in self._percents
+
+    def _likings(self, quoted: str) -> list[set[bool]]:
+        """Return, for each title shown that is quoted so, whether it was liked; nothing in it for the item asked."""
+        words = _letters(quoted)
+        short = len(words.split()) >= _LEADING_WORDS
+        return [
+            liked
+            for title, liked in self._titles.items()
+            if title == words or (short and title.startswith(words))
+        ]
+
+    def _may_be_liked(self, quoted: str, liked: bool) -> bool:
+        """Return whether a title may be said to have been liked, or not; of an unknown one that is no matter."""
+        found = self._likings(quoted)
+        return not found or any(liked in likings for likings in found)
+
+    def _may_become_title(self, begun: str, liked: bool | None) -> bool:
+        """Return whether a title shown begins so, its last word perhaps unfinished, and was liked as it is said."""
+        letters = _letters(begun)
+        unfinished = begun[-1:].isalnum() or begun.endswith(PART) or not letters.strip()
+        start = letters.rstrip() if unfinished else letters
+        return any(
+            title.startswith(start) and (liked is None or liked in likings)
+            for title, likings in self._titles.items()
+        )
+
+
+def _untitled(text: str) -> str:
+    return _TITLE.sub("“”", text)
+
+
+def _spellings(title: str) -> Iterator[str]:
+    """Yield a title's words, also with an article in front that catalogues move to the end ("Birdcage, The")."""
+    yield _letters(title)
+    if (moved := re.fullmatch(r"(.+), (The|A|An)", title)) is not None:
+        yield _letters(f"{moved[2]} {moved[1]}")
+
+
+def _counts_of_share(percent: int, n: int) -> Iterator[int]:
+    """Yield every k of n that is told as this share."""
+    middle = percent * n // 100
+    reach = n // 100 + 2
+    for k in range(max(0, middle - reach), min(n, middle + reach) + 1):
+        if round(100 * k / n) == percent:
+            yield k
 
 
 def _letters(text: str) -> str:
-    """Return the words alone, a blank around each: titles reach prompts with other marks, "Her" is not in "others"."""
-    words = re.findall(r"\w+", text.lower())
+    """Return the words alone, a blank around each: titles reach prompts with other marks."""
+    words = re.findall(r"[^\W_]+", text.lower())
     return f" {' '.join(words)} "

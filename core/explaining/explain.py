@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.explaining.claims import claims_of
+from core.explaining.claims import Facts
 from core.explaining.generate import generate_reasons
 from core.explaining.influence import influences
 from core.scoring.language import LanguageScorer
@@ -38,6 +38,8 @@ class Manner:
     """Longest reason."""
     influence: bool
     """Whether to score with each history item left out."""
+    grounded: bool = True
+    """Whether a reason may claim only what was read."""
     batch_size: int = 1
     """Reasons written at once."""
 
@@ -83,12 +85,12 @@ def explain(
             continue
         chosen = [answered[place] for place in places]
         reasons = generate_reasons(
-            scorer.scorer,
-            scorer.builder,
+            scorer,
             [one.prompt for one in chosen],
             [one.label for one in chosen],
             scorer.columns([one.question.example.user for one in chosen]),
             manner.max_new_tokens,
+            facts=[_read(scorer, one) for one in chosen] if manner.grounded else None,
         )
         for place, one, reason in zip(places, chosen, reasons, strict=True):
             if place not in done:
@@ -129,7 +131,7 @@ def _facts(
         if scorer.routing is None or example.user is None
         else scorer.routing.weights[example.user]
     )
-    claims = claims_of(reason, text)
+    claims = _read(scorer, answered).claims(reason)
     return {
         "user": question.user,
         "item": dataset.items[example.item],
@@ -155,6 +157,18 @@ def _facts(
         "prompt_token_count": len(prompt.ids),
         "slots": [[slot.position, slot.kind] for slot in prompt.slots],
     }
+
+
+def _read(scorer: LanguageScorer, answered: _Answered) -> Facts:
+    """Return what the model read."""
+    example, titles = answered.question.example, scorer.examples.dataset.titles
+    dislikes = scorer.builder.config.history_dislikes
+    shown = [
+        (titles[int(item)], bool(liked))
+        for item, liked in zip(example.history, example.labels, strict=True)
+        if dislikes or liked
+    ]
+    return Facts(scorer.builder.decode(answered.prompt.ids), shown, titles[example.item])
 
 
 def _history(

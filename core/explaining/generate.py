@@ -1,40 +1,52 @@
 """Let the model go on after its own answer: the reason, with the same weights that gave the score."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+)
 
+from core.explaining.claims import PART, Facts
 from core.llm.quiet import quiet_transformers
-from core.scoring.scorer import Scorer
+from core.scoring.language import LanguageScorer
 from core.text.endings import each_sentence_once, whole_sentences
 from core.text.prompts import Prompt, PromptBuilder
 
 REPETITION_PENALTY = 1.05
 """Small models fall into loops; a mild penalty stops that and leaves names alone."""
+_CANDIDATES = 256
+"""Likeliest tokens among which one is looked for that claims nothing unread."""
 
 
 def generate_reasons(
-    scorer: Scorer,
-    builder: PromptBuilder,
+    speaker: LanguageScorer,
     prompts: Sequence[Prompt],
     labels: Sequence[int],
     columns: npt.NDArray[np.float64] | None,
     max_new_tokens: int,
+    *,
+    facts: Sequence[Facts] | None = None,
 ) -> list[str]:
     """Return "Yes. <reason>" or "No. <reason>" of each prompt, greedily decoded as one batch.
 
     Args:
-        scorer: the model, the same object that scored the prompts.
+        speaker: the model, the same object that scored the prompts.
         prompts: up to the place where the answer begins; the longer they differ, the more is padding.
         labels: the answers given: 1 Yes, 0 No.
         columns: (n, global + experts) weights of the users' rows, if the model has mixture layers.
         max_new_tokens: longest reason.
+        facts: of each prompt, what its reason may claim; without them it may claim anything.
     """
+    scorer, builder = speaker.scorer, speaker.builder
     model, device = scorer.decoder.model, scorer.decoder.device
     starts = [
         [*prompt.ids, *builder.answer(label), *builder.full_stop]
@@ -44,6 +56,10 @@ def generate_reasons(
     if scorer.gates is not None and columns is not None:
         # One row of weights for all tokens of a sequence.
         gates = scorer.gates.use(torch.from_numpy(columns[:, None, :]).to(device))
+    processors: list[LogitsProcessor] = [RepetitionPenaltyLogitsProcessor(REPETITION_PENALTY)]
+    if facts is not None:
+        # Last: what it leaves is the token taken.
+        processors.append(_Grounded(builder, facts))
     with torch.inference_mode(), gates, quiet_transformers():
         sequences = [
             scorer.embed_prompt(ids, prompt.slots)
@@ -58,9 +74,7 @@ def generate_reasons(
             repetition_penalty=1.0,
             # Asked by its setting, transformers would spare as many new tokens as a row has padding: it takes them for
             # the prompt, which is not among the ids here.
-            logits_processor=LogitsProcessorList(
-                [RepetitionPenaltyLogitsProcessor(REPETITION_PENALTY)]
-            ),
+            logits_processor=LogitsProcessorList(processors),
             eos_token_id=_ends(builder),
             pad_token_id=builder.tokenizer.pad_token_id or builder.tokenizer.eos_token_id,
         )
@@ -68,6 +82,66 @@ def generate_reasons(
         f"{builder.answer_word(label)}. {_reason(ids, builder)}".strip()
         for label, ids in zip(labels, out.tolist(), strict=True)
     ]
+
+
+class _Grounded(LogitsProcessor):  # type: ignore[misc] # transformers has no types
+    """Leaves of each row the likeliest token with which the reason claims nothing that was not read."""
+
+    def __init__(self, builder: PromptBuilder, facts: Sequence[Facts]) -> None:
+        self._tokenizer = builder.tokenizer
+        self._facts = facts
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Rule all other tokens out.
+
+        Args:
+            input_ids: (n, written so far) tokens of the reasons; the prompts came in as embeddings.
+            scores: (n, vocabulary).
+        """
+        end = self._tokenizer.eos_token_id
+        for row, facts in enumerate(self._facts):
+            written = input_ids[row].tolist()
+            if end not in written:
+                self._hold(written, scores[row], facts)
+        return scores
+
+    def _hold(self, written: list[int], scores: Tensor, facts: Facts) -> None:
+        text = self._tokenizer.decode(written, skip_special_tokens=True)
+        for token in self._candidates(scores):
+            if facts.allow(self._gone_on(text, written, token)):
+                scores.fill_(-torch.inf)
+                scores[token] = 0.0
+                return
+
+    def _candidates(self, scores: Tensor) -> Iterator[int]:
+        """Yield the likeliest tokens, then those of one character: some of them goes on with anything allowed."""
+        yield from scores.topk(min(_CANDIDATES, len(scores))).indices.tolist()
+        short = torch.tensor(self._short_tokens, device=scores.device)
+        yield from short[scores[short].argsort(descending=True)].tolist()
+
+    @cached_property
+    def _short_tokens(self) -> list[int]:
+        """Tokens that add one character."""
+        texts = self._tokenizer.batch_decode([[token] for token in range(len(self._tokenizer))])
+        return [token for token, text in enumerate(texts) if len(text) == 1]
+
+    def _gone_on(self, text: str, written: list[int], token: int) -> str:
+        """Return a text with what a token adds; whatever it ends with has ended where the turn has."""
+        if token == self._tokenizer.eos_token_id:
+            return _plain(f"{text}.")
+        # Some tokenizers drop the blank that a text begins with, and one token may be a part of a character: what a
+        # token adds is seen behind those before it.
+        few = 1 if not text.endswith(PART) else 4
+        before, both = (
+            self._tokenizer.decode(ids, skip_special_tokens=True)
+            for ids in (written[-few:], [*written[-few:], token])
+        )
+        return _plain(text.rstrip(PART) + both.removeprefix(before.rstrip(PART)))
+
+
+def _plain(text: str) -> str:
+    """Return a text with single blanks."""
+    return re.sub(r"\s+", " ", text.lstrip())
 
 
 def _padded(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

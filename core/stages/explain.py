@@ -69,6 +69,7 @@ def _explain(
     manner = Manner(
         max_new_tokens=config.max_new_tokens,
         influence=config.influence and not config.sample,
+        grounded=config.grounded,
         batch_size=config.batch_size,
     )
     kept = Kept(work.run_folder / "explained.jsonl")

@@ -92,8 +92,9 @@ def command_line(
             words.append(str(value))
         elif field.name in implied:
             continue
-        elif field.metadata.get("keyed", True) and field.name in parameters:
-            flags += _flag(field, value)
+        elif field.metadata.get("keyed", True):
+            before = field.metadata.get("before")
+            flags += _flag(field, parameters.get(field.name, before))
     for name, references in inputs.items():
         files = dict.fromkeys(resources, "FILE")
         given = references or _left_out(stage, name, {**files, **parameters})

@@ -105,17 +105,17 @@ def _compose(
 def _unexplained(
     against: Sequence[str], spare: Sequence[str], side: int, draw: random.Random
 ) -> str:
-    """Say honestly that the facts do not speak for the answer."""
-    outcome = "they enjoyed it" if side > 0 else "it did not please them"
+    """Say honestly that the facts do not speak for the answer; who reads it has not had the item yet."""
+    outlook = "it should please them" if side > 0 else "it should not please them"
     if against:
         ending = draw.choice(
             (
-                f"even so, {outcome}, an exception that their past does not explain",
-                f"still, {outcome}, which the record before it would not have suggested",
+                f"even so, {outlook}, an exception that their past does not explain",
+                f"still, {outlook}, which the record before it would not suggest",
             )
         )
     else:
-        ending = f"nothing known before it points clearly either way, and {outcome}"
+        ending = f"nothing known before it points clearly either way, yet {outlook}"
     clauses = [*against[:2], *spare]
     sentences: list[str] = []
     for clause in clauses:
@@ -310,17 +310,16 @@ _LATELY_IN = {
 
 
 def _description(case: Case, draw: random.Random) -> str:
-    """Describe the item itself: true whatever the answer."""
+    """Describe the item itself, by what a prompt tells as well: true whatever the answer."""
     target = case.target
     facets = _listing(list(target.facets[:3]))
     title = _quoted(target.title)
-    year = f" from {target.year}" if target.year is not None else ""
     if not facets:
-        return f"{title}{year} is all that is known about the choice itself"
+        return f"{title} is all that is known about the choice itself"
     return draw.choice(
         (
-            f"{title}{year} is listed under {facets}",
-            f"what {title}{year} offers is {facets}",
+            f"{title} is listed in the catalogue under {facets}",
+            f"what {title} itself has to offer is {facets}",
         )
     )
 

@@ -68,10 +68,28 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
         (FuseConfig, {"projector": "off"}, {"tau": 0.3}),
         (ExplainConfig, {"sample": 9}, {"sample_seed": 3}),
         (ExplainConfig, PAIR, {"influence": False}),
+        (ExplainConfig, PAIR, {"grounded": False}),
     ],
 )
 def test_a_setting_with_an_effect_changes_it(config, plain, other):
     assert config(**plain).parameters() != config(**{**plain, **other}).parameters()
+
+
+@pytest.mark.parametrize(
+    ("config", "before"),
+    [
+        (ScoreConfig(), {"frozen_history": False}),
+        (ExplainConfig(**PAIR, grounded=False), {"grounded": False}),
+        (SynthesizeConfig(), {"show_counts": True}),
+    ],
+)
+def test_what_was_made_before_a_setting_was_one_is_found(config, before):
+    assert not before.keys() & config.parameters().keys()
+    assert before.keys() <= set(config.implied())
+
+
+def test_an_endpoint_could_always_be_told_no_counts():
+    assert SynthesizeConfig(**OPENAI).parameters()["show_counts"] is True
 
 
 def test_a_folder_has_one_spelling(tmp_path, monkeypatch):

@@ -417,6 +417,11 @@ def test_a_command_names_what_is_not_the_default() -> None:
     )
     # Typed without "none", the command would take the latest keywords and traces of the store.
     given = {"dataset": ["dataset/my-data@1"], "keywords": [], "traces": [], "prior": []}
+    assert command_line("explanation", {"user": "4", "item": "2"}, {}) == (
+        "thinkrec explain --user 4 --item 2 --no-grounded"  # from before it could be set
+    )
+    assert "grounded" not in command_line("explanation", {"grounded": True}, {})
+    assert "frozen" not in command_line("scores", {}, {})
     assert command_line("adapter", {"rank": 8}, given) == (
         "thinkrec train-global --dataset dataset/my-data@1 --keywords none --traces none"
     )

@@ -1,31 +1,42 @@
-"""Counts and titles of a reason are held against the prompt that it was written after."""
+"""What a reason claims is held against what the prompt says that it was written after."""
 
 import pytest
 
-from core.explaining.claims import claims_of
+from core.explaining.claims import PART, Facts
 
 PROMPT = (
-    "This person rated these items, oldest first:\n- Heat: Yes (crime)\n- Kids' World, The: No\n"
+    "This person rated these items, oldest first:\n- Heat: Yes (crime)\n- Kids' World, The: No\n- Ran: Yes\n"
+    "- Star Wars: Episode IV: No\n"
     "This person enjoyed 63% of 183 items and 4 of the last 10; other people enjoy 56% of the same items.\n"
     "Question: would this person enjoy Casino (crime, drama)?\n"
     "48% of 60 other people enjoyed it. This person enjoyed 33 of 43 action, 3 of 6 crime, 2 of 3 children's."
 )
+HISTORY = [
+    ("Heat", True),
+    ("Kids' World, The", False),
+    ("Ran", True),
+    ("Star Wars: Episode IV", False),
+]
+FACTS = Facts(PROMPT, HISTORY, "Casino")
+READ = [
+    "",
+    "Yes. A good match is likely.",
+    "Yes. So far they enjoyed 33 of 43 in action and 3 of 6 in crime.",
+    "No. It pleased only 29 of 60 other people, and they liked 4 of the last 10.",
+    "Yes. With 115 of 183 ratings so far positive, they liked “Heat”, also crime.",
+    "Yes. It pleased 48 % of 60 others; they enjoy half (50%) of crime and 63 percent of all.",
+    "Yes. They liked 2 of 3 in children's before, though “Kids’ World, The” left them cold.",
+    "No. They did not enjoy “The Kids' World” and “Star Wars”; “Casino” is like them.",
+    "Yes. Among their recent favourites are “Ran” and “Heat”, crime like this one.",
+    "Yes. “Heat” and “Ran”, crime too, pleased them.",
+    "No. It shares crime with “Star Wars”, which they disliked; they never liked “Kids' World, The”.",
+    "Yes. Other people enjoyed it, and they would enjoy it, too.",
+]
 
 
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "",
-        "Yes. A good match is likely.",
-        "Yes. So far they enjoyed 33 of 43 in action and 3 of 6 in crime.",
-        "No. It pleased only 29 of 60 other people, and they liked 4 of the last 10.",
-        "Yes. With 115 of 183 ratings so far positive, they liked “Heat”, also crime.",
-        "Yes. It pleased 48 % of 60 others; they enjoy half (50%) of crime and 63 percent of all.",
-        "Yes. They liked 2 of 3 in children's before, though “Kids’ World, The” left them cold.",
-    ],
-)
+@pytest.mark.parametrize("reason", READ)
 def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
-    assert all(claims_of(reason, PROMPT).values())
+    assert all(FACTS.claims(reason).values())
 
 
 @pytest.mark.parametrize(
@@ -39,19 +50,79 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
         ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
+        # Words of the prompt are no titles.
+        ("They said “Yes” to “Crime” and “Star”.", ["“Yes”", "“Crime”", "“Star”"]),
+        ("They enjoyed “Heat” and “Kids’ World, The”.", ["enjoyed “Heat” and “Kids’ World, The”"]),
+        ("They didn't like “Ran”.", ["didn't like “Ran”"]),
+        ("They enjoyed “Casino”.", ["enjoyed “Casino”"]),
+        ("“Star Wars”, crime too, pleased them.", ["“Star Wars”, crime too, pleased them"]),
+        ("“Heat”, which they did not enjoy.", ["“Heat”, which they did not enjoy"]),
+        ("Recent disappointments are “Ran” and “Heat”.", ["disappointments are “Ran” and “Heat”"]),
+        (
+            "They enjoyed it, and this person did not like it.",
+            ["They enjoyed it", "this person did not like it"],
+        ),
     ],
 )
 def test_what_it_does_not_say_is_named_once(reason: str, claims: list[str]) -> None:
-    found = claims_of(reason, PROMPT)
+    found = FACTS.claims(reason)
     assert [claim for claim, is_read in found.items() if not is_read] == claims
 
 
 def test_claims_are_those_that_are_read_too() -> None:
     reason = "They enjoyed 3 of 6 crime and 9 of 9 drama, and “Heat”; it pleased 48%. So yes."
-    assert claims_of(reason, PROMPT) == {
+    assert FACTS.claims(reason) == {
         "3 of 6 crime": True,
         "9 of 9 drama": False,
         "48%": True,
         "“Heat”": True,
     }
-    assert claims_of("A good match is likely.", PROMPT) == {}
+    assert FACTS.claims("A good match is likely.") == {}
+
+
+def test_a_title_that_was_liked_once_and_not_another_time_may_be_either() -> None:
+    facts = Facts("- Emma: Yes\n- Emma: No", [("Emma", True), ("Emma", False)], "Ran")
+    assert all(facts.claims("They enjoyed “Emma”. They did not enjoy “Emma”.").values())
+
+
+@pytest.mark.parametrize("reason", READ)
+def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
+    for end in range(len(reason) + 1):
+        assert FACTS.allow(reason[:end]), reason[:end]
+
+
+@pytest.mark.parametrize(
+    ("before", "refused"),
+    [
+        ("They enjoyed ", "8"),  # begins no number of the prompt
+        ("They enjoyed 3", "5"),
+        ("They enjoyed 6", " of"),  # stands there, and counts nothing
+        ("They enjoyed 3 of ", "4"),
+        ("They enjoyed 33 of 4", " "),
+        ("They enjoyed 33 of 43 ", "crime"),
+        ("They enjoyed 33 of 43 in ", "cri"),
+        ("It pleased 4", "%"),
+        ("It pleased 48% of ", "4"),
+        ("It is from 1", "9"),
+        ("They liked “", "B"),
+        ("They liked “Hea", "r"),
+        ("They liked “Heat” and “", "K"),  # was not liked
+        ("They did not enjoy “", "R"),
+        ("They liked “", "C"),  # nobody has had it yet
+        ("It shares crime with “Star", "”"),
+        ("“Star Wars”, crime too, pleased", " them"),
+        ("They enjoyed", " it"),
+    ],
+)
+def test_what_cannot_become_true_is_not_begun(before: str, refused: str) -> None:
+    assert FACTS.allow(before)
+    assert not FACTS.allow(before + refused)
+
+
+def test_a_character_that_is_not_whole_yet_may_go_on_in_a_title_and_ends_a_number() -> None:
+    facts = Facts("- Amélie: Yes\n3 of 40 action", [("Amélie", True)], "Ran")
+    assert facts.allow(f"They liked “Am{PART}")
+    assert facts.allow("They liked “Amé")
+    assert not facts.allow(f"They liked “Ra{PART}")
+    assert not facts.allow(f"They liked 3 of 4{PART}")
+    assert facts.allow(f"They liked 3 of 40{PART}")

@@ -708,9 +708,9 @@ def test_what_goes_on_after_a_kill_has_the_batch_mates_it_had(made, monkeypatch)
     batches = []
     real = explaining.generate_reasons
 
-    def seen(scorer, builder, prompts, *rest):
+    def seen(speaker, prompts, *rest, **more):
         batches.append([prompt.ids for prompt in prompts])
-        return real(scorer, builder, prompts, *rest)
+        return real(speaker, prompts, *rest, **more)
 
     monkeypatch.setattr(explaining, "generate_reasons", seen)
     whole = [place for place, _ in explaining.explain(scorer, questions, manner)]
@@ -786,11 +786,11 @@ def test_held_out_rows_are_explained_at_once_beside_the_teachers_reasons(made, m
     batches = []
     real = explaining.generate_reasons
 
-    def killed_in_the_third(scorer, builder, prompts, *rest):
+    def killed_in_the_third(speaker, prompts, *rest, **more):
         if len(batches) == 2:
             raise KeyboardInterrupt
         batches.append(len(prompts))
-        return real(scorer, builder, prompts, *rest)
+        return real(speaker, prompts, *rest, **more)
 
     settings = {"max_new_tokens": 4, "batch_size": 4, "dtype": "float32"}
     config = ExplainConfig(sample=100, **settings)
@@ -800,9 +800,9 @@ def test_held_out_rows_are_explained_at_once_beside_the_teachers_reasons(made, m
         run_stage(made.context, explain.STAGE, config, references=made.by_model)
     asked = []
 
-    def counted(scorer, builder, prompts, *rest):
+    def counted(speaker, prompts, *rest, **more):
         asked.append(len(prompts))
-        return real(scorer, builder, prompts, *rest)
+        return real(speaker, prompts, *rest, **more)
 
     monkeypatch.setattr(explaining, "generate_reasons", counted)
     artifact = run_stage(made.context, explain.STAGE, config, references=made.by_model).artifact

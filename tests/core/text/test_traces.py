@@ -140,7 +140,7 @@ def test_every_count_in_a_reason_is_true(rich):
     checked = dict.fromkeys(["category", "other people", "ratings so far"], 0)
     for case in cases_of(rich, rows):
         true = brute_counts(rich, case.row)
-        text = re.sub(r"“.*?”(?: from \d{4})?", "", grounded_reason(case, seed=0))
+        text = re.sub(r"“.*?”", "", grounded_reason(case, seed=0))
         for match in re.finditer(
             r"(\d+) of (\d+) (?:in ([a-z-]+)|(other people|ratings so far))", text
         ):
@@ -194,7 +194,7 @@ def test_without_counts_a_reason_says_only_what_the_shown_items_show(rich):
             assert liked in {s.liked for s in case.history if s.facts.title == title}, reason
             assert facet in facets[title] & facets[case.target.title], reason
             checked["titles"] += 1
-        text = re.sub(r"“.*?”(?: from \d{4})?", "", reason)
+        text = re.sub(r"“.*?”", "", reason)
         assert not re.search(r"\d|other people", text), reason
         labels = [int(seen.liked) for seen in case.history]
         for share, pattern in LATELY.items():
@@ -247,7 +247,13 @@ def test_conclusion_agrees_with_the_label(rich, show_counts):
             grounded_reason(one, seed=0, show_counts=show_counts)
             for one in (case, dataclasses.replace(case, label=1 - case.label))
         )
-        negative = ("probably not", "poor match", "little reason", "against it", "did not please")
+        negative = (
+            "probably not",
+            "poor match",
+            "little reason",
+            "against it",
+            "should not please",
+        )
         said = any(words in reason.split("“")[-1] for words in negative)
         assert said == (case.label == 0), reason
         assert reason != flipped
@@ -262,7 +268,7 @@ def test_evidence_against_the_answer_is_admitted():
         by_category=(("Crime", 8, 8),), expectation=0.9,
     )  # fmt: skip
     reason = grounded_reason(case, seed=0)
-    assert re.search("exception that their past does not explain|would not have suggested", reason)
+    assert re.search("exception that their past does not explain|would not suggest", reason)
     reason = grounded_reason(dataclasses.replace(case, crowd_liked=20), seed=0)
     assert reason.startswith("Although ")
     assert "20 of 100 other people" in reason
