@@ -1,5 +1,6 @@
 """Settings of `ingest`: which files, what their columns mean, which rows are kept and how they are split."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from core.config.base import Config, option
 from core.errors import ConfigError
 
 SourceName = Literal["ml-100k", "ml-1m", "yelp", "amazon", "movielens", "recbole", "table"]
-Encoding = Literal["utf-8", "latin-1", "utf-16"]
+Encoding = Literal["utf-8", "latin-1", "windows-1252", "utf-16"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns", "iso"]
 HALF = "half"
 """Value of `test_from`: the rows from `valid_from` on are cut into two halves by time."""
@@ -242,6 +243,11 @@ class IngestConfig(Config):
             hint="Leave --title-format out, or use: thinkrec ingest table --title-format TEXT.",
         )
         self.check(
+            self.title_format is None or _has_columns(self.title_format),
+            f"title_format = {self.title_format!r} is no text with columns in braces",
+            hint="Write columns of the items in braces, for instance --title-format 'business in {city}'.",
+        )
+        self.check(
             self.path is None or (self.interactions is None and self.items is None),
             "--path finds the files by itself, --interactions and --items name them",
             hint="Give --path, or the files.",
@@ -283,6 +289,12 @@ class IngestConfig(Config):
     def parameters(self) -> dict[str, Any]:
         """Return the keyed settings, presets filled in: a preset spelled out is the same work."""
         return super().parameters() | self.rules()
+
+
+def _has_columns(title_format: str) -> bool:
+    """Return whether a text holds a {column}, and no brace besides."""
+    rest = re.sub(r"\{[^{}]+\}", "", title_format)
+    return rest != title_format and not set("{}") & set(rest)
 
 
 def implied_rules(parameters: Mapping[str, Any]) -> set[str]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.ingest_filter import Filtered, fold_and_filter, order
-from core.data.ingest_items import count_matched, count_titles, load_items
+from core.data.ingest_items import count_matched, count_titles, list_unrated, load_items
 from core.data.ingest_load import Loaded, load, out_of_memory
 from core.data.ingest_write import RowColumns, write_payloads
-from core.data.readers.files import without_mark
+from core.data.readers.files import readable
 from core.data.readers.markup import register_decoder
 from core.data.readers.source import Source
 from core.data.split import SplitRule, split_expression
@@ -36,11 +36,12 @@ def ingest(
         EmptySplitError, MismatchError, DiskFullError, ConfigError (memory limit).
     """
     rule, rules = SplitRule.of(config), config.rules()
-    source = _without_marks(source, scratch)
+    source = _readable(source, scratch)
     with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
         loaded = load(connection, source, config, rule)
         bar.advance(1, rows=loaded.read)
         facts, of_rows = load_items(connection, source, config)
+        list_unrated(connection, source, wanted=rules["unrated_items"])
         bar.advance()
         filtered, line = fold_and_filter(connection, loaded.source, config, rule)
         bar.advance()
@@ -51,25 +52,25 @@ def ingest(
         order(line, rows.split)
         matched = count_matched(connection, source)
         bar.advance()
-        splits = write_payloads(connection, rows, folder, unrated_items=rules["unrated_items"])
+        splits = write_payloads(connection, rows, folder)
         _check_splits(rule, splits)
         report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
         report["items_with_facts"] = matched
         report["left_out_of_items"] = of_rows
-        report["item_titles"] = count_titles(connection, unrated_items=rules["unrated_items"])
+        report["item_titles"] = count_titles(connection)
         bar.advance()
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8")
     return report
 
 
-def _without_marks(source: Source, scratch: Path) -> Source:
+def _readable(source: Source, scratch: Path) -> Source:
     """Replace files that DuckDB cannot read as they are; items that lie beside the interactions stay there."""
-    interactions = without_mark(source.interactions, scratch / "interactions.jsonl")
+    interactions = readable(source.interactions, scratch / "interactions.txt")
     items = source.items
     if items is not None:
         beside = items.file is source.interactions
-        file = interactions if beside else without_mark(items.file, scratch / "items.jsonl")
+        file = interactions if beside else readable(items.file, scratch / "items.txt")
         items = replace(items, file=file)
     return replace(source, interactions=interactions, items=items)
 

@@ -34,15 +34,16 @@ def load_items(
     with reading(items.file):
         connection.execute(_statement(items, items.file.relation(lenient=reject)))
     broken = len(broken_lines(connection, items.file)) if reject else 0
+    beside = source.items_beside
     read, without = connection.execute(
         "SELECT count(*), count(*) FILTER (item IS NULL OR trim(item) = '') FROM all_facts"
     ).fetchone()
-    if without and config.bad_rows == "error" and items.file is not source.interactions:
+    if without and config.bad_rows == "error" and not beside:
         (row,) = connection.execute(
             "SELECT min(rowid) FROM all_facts WHERE item IS NULL OR trim(item) = ''"
         ).fetchone()
         raise _no_id(connection, items, row)
-    of_rows = _leave_out_of_rows(connection, config) if items.file is source.interactions else []
+    of_rows = _leave_out_of_rows(connection, items, config) if beside else []
     connection.execute(
         "CREATE TABLE facts AS SELECT * FROM all_facts WHERE item IS NOT NULL AND trim(item) <> '' "
         "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
@@ -58,7 +59,23 @@ def load_items(
     return counts, of_rows
 
 
-def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
+def list_unrated(connection: Any, source: Source, *, wanted: bool) -> None:
+    """Fill the table `unrated` (item) with the ids of `facts` that stand in no row of `raw`.
+
+    Whatever becomes of a row, its user knows the item: it is nothing new to be recommended.
+
+    Args:
+        wanted: whether items without an interaction belong to the data set; else the table stays empty.
+    """
+    connection.execute("CREATE TABLE unrated (item VARCHAR)")
+    if wanted and source.items is not None and not source.items_beside:
+        connection.execute(
+            "INSERT INTO unrated SELECT item FROM facts "
+            "ANTI JOIN (SELECT DISTINCT item::VARCHAR AS item FROM raw) USING (item)"
+        )
+
+
+def _leave_out_of_rows(connection: Any, items: ItemSource, config: IngestConfig) -> list[str]:
     """Empty the guessed columns of `all_facts` that differ between rows of one item; return their roles.
 
     A review has a headline of its own, often in a column called title: as the item's title it would tell every prompt
@@ -86,12 +103,13 @@ def _leave_out_of_rows(connection: Any, config: IngestConfig) -> list[str]:
         for role, share in zip(guessed, shares, strict=True)
         if share is not None and share > _MOST_DIFFERENT
     ]
-    if "title" in found:
-        found = guessed  # what stands beside a headline is the review's, too
-    if found:
-        changes = ", ".join(f"{role} = {empty[role]}" for role in found)
+    # What stands beside a headline is the review's, too.
+    emptied = guessed if "title" in found else found
+    if emptied:
+        changes = ", ".join(f"{role} = {empty[role]}" for role in emptied)
         connection.execute(f"UPDATE all_facts SET {changes}")
-    return found
+    without_column = {role for role in empty if getattr(items, role) == getattr(ItemSource, role)}
+    return [role for role in emptied if role in found or role not in without_column]
 
 
 def count_matched(connection: Any, source: Source) -> int | None:
@@ -122,16 +140,13 @@ def count_matched(connection: Any, source: Source) -> int | None:
     )
 
 
-def count_titles(connection: Any, *, unrated_items: bool) -> dict[str, int]:
+def count_titles(connection: Any) -> dict[str, int]:
     """Return what the titles of a data set's items were made of (`own`, ..., `id`) -> items, most first.
 
     Args:
-        connection: holds `by_i` and `facts`.
-        unrated_items: whether items that have facts and no interaction belong to the data set.
+        connection: holds `by_i`, `facts` and `unrated`.
     """
-    ids = "SELECT i::VARCHAR AS item FROM by_i"
-    if unrated_items:
-        ids += " UNION SELECT item FROM facts"
+    ids = "SELECT i::VARCHAR AS item FROM by_i UNION ALL SELECT item FROM unrated"
     return dict(
         connection.execute(
             "SELECT CASE WHEN title IS NULL THEN 'id' ELSE title_from END AS made_of, count(*) AS items "

@@ -37,6 +37,7 @@ _LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or fine
 # The year 1684. The smallest integer, which is pandas' NaT, lies before it in every unit.
 _EARLIEST_SECOND = -9 * 10**9
 _EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
+_COMPACT_DATES = (19000101, 21001231)
 _DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WHOLE = {
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
@@ -92,6 +93,7 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     bad = {reason: (count, row) for reason, count, row in found if reason is not None}
     _judge(connection, source, config, rule, bad)
     _check_coarse(connection, source, config)
+    _check_dates(connection, source, config)
     counts = {REASONS[reason]: count for reason, (count, _) in bad.items()}
     if sum(counts.values()) + sum(broken.values()) == read:
         listing = ", ".join(f"{reason} ({count})" for reason, count in {**counts, **broken}.items())
@@ -144,7 +146,7 @@ def _file_error(file: TableFile, text: str) -> ThinkRecError:
     if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
         return wrong_encoding(file.path, file.encoding)
     if file.form == "json":
-        return first_broken_json(file.path)
+        return first_broken_json(file, text)
     where = f"{file.path}: line {line}" if line else str(file.path)
     for pattern, what, remedy in _STRUCTURE:
         if pattern in text:
@@ -224,7 +226,9 @@ def _load_statement(
         identifier(name) + ("" if types[name] in _WHOLE else "::VARCHAR")
         for name in (source.user, source.item)
     )
-    rating = f"try_cast({identifier(source.rating)} AS DOUBLE)"
+    # A rating of 2.2 in 32 bits is 2.2, not 2.200000047683716: it is compared with a threshold.
+    shortest = "::VARCHAR" if types[source.rating] == "FLOAT" else ""
+    rating = f"try_cast({identifier(source.rating)}{shortest} AS DOUBLE)"
     text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
     split = column_code(text) if text else "NULL::TINYINT"
     no_split = "split IS NULL" if text else "false"
@@ -255,15 +259,22 @@ def _time_expression(source: Source, kind: str, config: IngestConfig) -> str:
     name = identifier(source.time)
     if kind.startswith(("TIMESTAMP", "DATE")):
         return f"try_cast(floor(epoch({name})) AS BIGINT)"
-    iso = f"try_cast(floor(epoch(try_cast(({name})::VARCHAR AS TIMESTAMPTZ))) AS BIGINT)"
+    text = f"({name})::VARCHAR"
+    iso = f"try_cast(floor(epoch(try_cast({text} AS TIMESTAMPTZ))) AS BIGINT)"
     if config.time_unit == "iso":
-        return iso
+        return f"coalesce({iso}, {_compact_date(text)})"
     divisor = _DIVISORS[config.time_unit]
     if kind in _WHOLE and divisor == 1:
         return f"try_cast({name} AS BIGINT)"
     scaled = f" / {divisor}" if divisor > 1 else ""
     number = f"try_cast(floor(try_cast({name} AS DOUBLE){scaled}) AS BIGINT)"
     return f"coalesce({number}, {iso})" if config.time_unit == "auto" else number
+
+
+def _compact_date(text: str) -> str:
+    """Return SQL for the seconds since 1970 of a date like 20010601, NULL for anything else."""
+    date = f"CASE WHEN length({text}) = 8 THEN try_strptime({text}, '%Y%m%d') END"
+    return f"try_cast(epoch({date}) AS BIGINT)"
 
 
 def _judge(
@@ -299,6 +310,24 @@ def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None
         raise TimeUnitError(
             f"{file.path}: column '{source.time}': in {config.time_unit} no time is later than 1973",
             hint="If these are seconds, add --time-unit s.",
+        )
+
+
+def _check_dates(connection: Any, source: Source, config: IngestConfig) -> None:
+    """Raises: TimeUnitError if what would be seconds of the year 1970 is a date like 20010601, all over the file."""
+    if config.time_unit != "auto":
+        return
+    good = "FROM raw WHERE reason IS NULL OR reason = 6"
+    first, last = connection.execute(f"SELECT min(time), max(time) {good}").fetchone()
+    if first is None or first < _COMPACT_DATES[0] or last > _COMPACT_DATES[1]:
+        return
+    (others,) = connection.execute(
+        f"SELECT count(*) FILTER ({_compact_date('time::VARCHAR')} IS NULL) {good}"
+    ).fetchone()
+    if not others:
+        raise TimeUnitError(
+            f"{source.interactions.path}: column '{source.time}': {first} is a date, not seconds since 1970",
+            hint="If these are dates, add --time-unit iso; if they are seconds all the same, --time-unit s.",
         )
 
 

@@ -24,20 +24,18 @@ class RowColumns:
     """1 liked, 0 not."""
 
 
-def write_payloads(
-    connection: Any, rows: RowColumns, folder: Path, *, unrated_items: bool
-) -> dict[str, dict[str, Any]]:
+def write_payloads(connection: Any, rows: RowColumns, folder: Path) -> dict[str, dict[str, Any]]:
     """Write interactions.parquet, items.parquet and users.parquet; return what each split holds, for the report.
 
     Args:
-        connection: holds `events` (rowid in time order), `by_u`, `by_i` and `facts`.
+        connection: holds `events` (rowid in time order), `by_u`, `by_i`, `facts` and `unrated`, whose items come
+            after the others.
         rows: SQL of what `events` does not hold as a column.
-        unrated_items: also write items that have facts and no interaction, after the others.
     """
     connection.execute("CREATE TYPE split_name AS ENUM ('train', 'valid', 'test')")
     interactions = folder / "interactions.parquet"
     _write_interactions(connection, rows, interactions)
-    _write_items(connection, folder / "items.parquet", unrated_items=unrated_items)
+    _write_items(connection, folder / "items.parquet")
     connection.execute(
         'COPY (SELECT u::VARCHAR AS "user", enum_code(u)::INTEGER AS user_index, train_rows, rows '
         f"FROM by_u ORDER BY u) TO {literal(str(folder / 'users.parquet'))} {_PARQUET}"
@@ -91,15 +89,12 @@ def _count_splits(connection: Any, path: Path) -> dict[str, dict[str, Any]]:
     return {split: counts.get(split, dict(empty)) for split in ("train", "valid", "test")}
 
 
-def _write_items(connection: Any, path: Path, *, unrated_items: bool) -> None:
-    rated = "SELECT i::VARCHAR AS item, enum_code(i)::INTEGER AS item_index FROM by_i"
-    ids = rated
-    if unrated_items:
-        ids += (
-            " UNION ALL SELECT item, ((SELECT count(*) FROM by_i) + row_number() OVER "
-            "(ORDER BY try_cast(item AS HUGEINT) NULLS LAST, item) - 1)::INTEGER FROM facts "
-            "WHERE item NOT IN (SELECT i::VARCHAR FROM by_i)"
-        )
+def _write_items(connection: Any, path: Path) -> None:
+    ids = (
+        "SELECT i::VARCHAR AS item, enum_code(i)::INTEGER AS item_index FROM by_i "
+        "UNION ALL SELECT item, ((SELECT count(*) FROM by_i) + row_number() OVER "
+        "(ORDER BY try_cast(item AS HUGEINT) NULLS LAST, item) - 1)::INTEGER FROM unrated"
+    )
     connection.execute(
         "COPY (SELECT ids.item, item_index, coalesce(title, ids.item) AS title, year, "
         "coalesce(categories, []) AS categories, coalesce(description, '') AS description "

@@ -17,6 +17,12 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def listed(text: str, otherwise: str) -> str:
+    """Return SQL for the texts of a JSON list that a text holds, or for `otherwise` where it holds none."""
+    texts = f"from_json({text}, '[\"VARCHAR\"]')"
+    return f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) THEN {texts} ELSE {otherwise} END"
+
+
 def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -> str:
     """Spell the reading of files whose paths mean nothing but themselves.
 

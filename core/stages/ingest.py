@@ -101,6 +101,8 @@ def _lines(report: Mapping[str, Any], rules: Mapping[str, Any]) -> Iterator[str]
         f"{rows['read']:,} rows read, {rows['kept']:,} kept ({counts}), {rows['rejected']:,} rejected, "
         f"{rows['folded']:,} folded; {report['like_rate']:.1%} liked"
     )
+    if reasons := rows["rejected_by_reason"]:
+        yield "rejected: " + ", ".join(f"{why} {count:,}" for why, count in reasons.items())
     if report["source"] == "table":
         named = ", ".join(f"{role} {name}" for role, name in report["columns"].items())
         yield f"columns: {named}"

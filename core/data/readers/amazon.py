@@ -12,12 +12,13 @@ from core.data.readers.files import (
     TableFile,
     any_file,
     delimited_file,
+    is_number,
     with_columns,
 )
 from core.data.readers.markup import plain, whole
 from core.data.readers.source import ItemSource, Source
-from core.data.readers.streams import existing_folder
-from core.data.sql import identifier
+from core.data.readers.streams import existing_folder, first_line
+from core.data.sql import identifier, listed
 from core.errors import MissingFileError
 
 _META = "meta_"
@@ -50,10 +51,15 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
 
 
 def _reviews(path: Path) -> TableFile:
-    if path.name.endswith(_RATINGS_ONLY):
-        # "Ratings only" files have no header.
+    if path.name.endswith(_RATINGS_ONLY) and not _names_columns(path):
         return delimited_file(path, delimiter=",", columns=("item", "user", "rating", "time"))
     return any_file(path)
+
+
+def _names_columns(path: Path) -> bool:
+    """Return whether a file of ratings begins with a header: those of 2018 have none, those of 2023 have one."""
+    cells = first_line(path, "utf-8").split(",")
+    return len(cells) > 2 and not is_number(cells[2].strip('" '))
 
 
 def _items(config: IngestConfig, file: TableFile) -> ItemSource:
@@ -77,12 +83,7 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
 
 def _texts(column: str) -> str:
     """Return SQL for the plain texts of a JSON list (or of one text), blank ones left out."""
-    listed = f"[{column}]"
-    if_list = f"from_json({column}, '[\"VARCHAR\"]')"
-    texts = (
-        f"CASE WHEN {column} LIKE '[%' AND json_valid({column}) THEN {if_list} ELSE {listed} END"
-    )
     return (
-        f"list_filter(list_transform({texts}, lambda text: {plain('text')}), "
+        f"list_filter(list_transform({listed(column, f'[{column}]')}, lambda text: {plain('text')}), "
         "lambda text: text IS NOT NULL)"
     )

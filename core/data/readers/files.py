@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from core.data.readers.streams import (
-    copy_without_mark,
+    check_whole,
+    copy_as_utf8,
     existing_file,
     first_character,
     first_line,
@@ -18,7 +21,7 @@ from core.data.readers.streams import (
     known_suffix,
     open_text,
 )
-from core.data.sql import literal, scan
+from core.data.sql import identifier, literal, scan
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -32,6 +35,7 @@ _DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
 _LIKE = 0.7  # how alike two names are, of 1, for one to be meant by the other
 _NO_OBJECT = "not an object with named values"
+_NO_NAMES = "The first line has to name the columns, for instance: user,item,rating,time."
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "pipe": "|"}
 
 
@@ -51,7 +55,9 @@ class TableFile:
     skipped: frozenset[int] = frozenset()
     """Lines of a text table, counted from 1, that hold no row: they are broken and were left out."""
     copy: Path | None = None
-    """Where the rows are read from, if not from the path itself."""
+    """Where the rows are read from, in UTF-8, if not from the path itself."""
+    absent: tuple[str, ...] | None = None
+    """Columns that a reader of JSON asks for and another file lacks: NULL. All others then come as text, too."""
 
     @property
     def by_line(self) -> bool:
@@ -59,12 +65,23 @@ class TableFile:
         return self.form == "json" and first_character(self.path) != "["
 
     def relation(self, *, lenient: bool = False) -> str:
-        """Return the SQL that reads the file.
+        """Return the SQL that reads the file, which must have been made `readable`.
 
         Args:
             lenient: broken lines do not stop the reading: those of a delimited file go to `reject_errors`, those of
                 JSON lines are rows of NULLs.
         """
+        found = self._scan(lenient=lenient)
+        if self.absent is None:
+            return found
+        values = {
+            name: f"to_json({identifier(name)})" if name in self.lists else identifier(name)
+            for name in self.columns
+        } | dict.fromkeys(self.absent, "NULL")
+        shown = (f"{value}::VARCHAR AS {identifier(name)}" for name, value in values.items())
+        return f"(SELECT {', '.join(shown)} FROM {found})"
+
+    def _scan(self, *, lenient: bool) -> str:
         file = self.copy or self.path
         if self.form == "parquet":
             return scan("read_parquet", file)
@@ -82,7 +99,6 @@ class TableFile:
             file,
             f"auto_detect = false, header = {str(self.header).lower()}",
             f"delim = {literal(self.delimiter)}, quote = {quote}, escape = {quote}",
-            f"encoding = '{self.encoding}'",
             columns,
             *rejects,
         )
@@ -160,7 +176,7 @@ def delimited_file(
     return TableFile(
         path=path,
         form="delimited",
-        columns=columns or _distinct(path, _header(path, line, delimiter, quote), "line 1: "),
+        columns=columns or distinct(path, _header(path, line, delimiter, quote), "line 1: "),
         delimiter=delimiter,
         quote=quote,
         encoding=encoding,
@@ -184,23 +200,30 @@ def any_file(
 
 
 def with_columns(file: TableFile, columns: tuple[str, ...]) -> TableFile:
-    """Add columns that a JSON file may have beyond those of its first objects; they are NULL where they are not."""
+    """Add columns that a JSON file may have beyond those of its first objects; they are NULL where they are not.
+
+    A file of another format gets them, too, and can be read like one of JSON.
+    """
     there = {name.lower() for name in file.columns}
-    return replace(
-        file, columns=file.columns + tuple(name for name in columns if name not in there)
-    )
+    more = tuple(name for name in columns if name not in there)
+    if file.form == "json":
+        return replace(file, columns=file.columns + more)
+    return replace(file, absent=more)
 
 
-def without_mark(file: TableFile, copy: Path) -> TableFile:
-    """Return a file that DuckDB can read: JSON lines that begin with a byte order mark are copied without it.
+def readable(file: TableFile, copy: Path) -> TableFile:
+    """Return a file that DuckDB reads as it is meant, copied where that takes UTF-8 or the loss of a byte order mark.
 
     Args:
-        copy: path to write to, ending in .jsonl.
+        copy: path to write to.
+    Raises: MissingFileError, BadValueError for gzip that is damaged, EncodingError.
     """
-    if not file.by_line or not has_mark(file.path):
-        return file
-    copy_without_mark(file.path, copy)
-    return replace(file, copy=copy)
+    other = file.form == "delimited" and file.encoding != "utf-8"
+    if other or (file.by_line and has_mark(file.path)):
+        copy_as_utf8(file.path, file.encoding, copy)
+        return replace(file, copy=copy)
+    check_whole(file.path)
+    return file
 
 
 def _guess_delimiter(path: Path, line: str) -> str:
@@ -236,7 +259,7 @@ def _header(path: Path, line: str, delimiter: str, quote: str) -> list[str]:
     return [name if name.strip() else f"column{number}" for number, name in enumerate(names)]
 
 
-def _distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, ...]:
+def distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, ...]:
     """Return the names. Raises: BadValueError for two that are one to SQL, which knows no letter case."""
     seen: dict[str, str] = {}
     for name in names:
@@ -246,9 +269,8 @@ def _distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, .
                 if other == name
                 else f"the columns '{other}' and '{name}' differ by letter case only"
             )
-            raise BadValueError(
-                f"{path}: {where}{what}", hint="Give every column a name of its own."
-            )
+            hint = _NO_NAMES if is_number(name) else "Give every column a name of its own."
+            raise BadValueError(f"{path}: {where}{what}", hint=hint)
         seen[name.lower()] = name
     return tuple(names)
 
@@ -263,7 +285,7 @@ def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
         names |= dict.fromkeys(name for name in record if name)
     if not names:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
-    return _distinct(path, tuple(names))
+    return distinct(path, tuple(names))
 
 
 def _array(path: Path, encoding: str) -> list[dict[str, object]]:
@@ -318,16 +340,34 @@ def broken_json(path: Path, line: int, what: str) -> BadValueError:
     )
 
 
-def first_broken_json(path: Path) -> BadValueError:
-    """Find the first line of a JSON lines file that cannot be read and build its error."""
-    with open_text(path, "utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    return broken_json(path, number, _NO_OBJECT)
-            except json.JSONDecodeError as problem:
-                return broken_json(path, number, problem.msg)
-    return broken_json(path, 1, "unreadable")
+def first_broken_json(file: TableFile, said: str) -> BadValueError:
+    """Find the first line of a JSON file that cannot be read and build its error.
+
+    Args:
+        said: DuckDB's words, told where no line is found; it counts lines otherwise.
+    """
+    if file.by_line:
+        with open_text(file.path, "utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip() and (what := _wrong_with(line)):
+                    return broken_json(file.path, number, what)
+    what = re.sub(r".* in (line|record/value) \d+: ", "", said.splitlines()[0]).rstrip(". ")
+    return BadValueError(f"{file.path}: broken JSON ({what})", hint="Correct the file.")
+
+
+def _wrong_with(line: str) -> str:
+    """Say why a line is no object that DuckDB reads, or nothing: it is stricter than Python."""
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict):
+            return _NO_OBJECT
+        json.dumps(record, ensure_ascii=False).encode()
+        names = Counter(name for name, _ in json.loads(line, object_pairs_hook=list))
+    except json.JSONDecodeError as problem:
+        return problem.msg
+    except UnicodeEncodeError:
+        return "half of a surrogate pair"
+    return next((f"'{name}' occurs twice" for name, times in names.items() if times > 1), "")
 
 
 def _parquet_file(path: Path) -> TableFile:
@@ -344,7 +384,7 @@ def _parquet_file(path: Path) -> TableFile:
             hint="Check the file, or give it the suffix of what it is.",
         ) from problem
     lists = frozenset(field.name for field in schema if pa.types.is_nested(field.type))
-    return TableFile(path=path, form="parquet", columns=_distinct(path, schema.names), lists=lists)
+    return TableFile(path=path, form="parquet", columns=distinct(path, schema.names), lists=lists)
 
 
 def column(
@@ -372,8 +412,10 @@ def missing_column(
     """
     known = {name.lower(): name for name in (*file.columns, *words)}
     near = get_close_matches(wanted.lower(), known, n=1, cutoff=_LIKE)
-    if all(_is_number(name) for name in file.columns):
-        hint = "The first line has to name the columns, for instance: user,item,rating,time."
+    if all(is_number(name) for name in file.columns):
+        hint = _NO_NAMES
+    elif near and option == "--title-format":
+        hint = f"Did you mean '{{{known[near[0]]}}}' in {option}?"
     elif near:
         hint = f"Did you mean {option} '{known[near[0]]}'?"
     elif option == "--title-format":
@@ -388,7 +430,8 @@ def missing_column(
     )
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:

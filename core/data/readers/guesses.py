@@ -74,3 +74,8 @@ def expression(file: TableFile, config: IngestConfig, role: str) -> str:
     """Return the column of a role as SQL, NULL where there is none."""
     found = optional(file, config, role)
     return identifier(found) if found else "NULL"
+
+
+def by_common_name(file: TableFile, role: str) -> str | None:
+    """Return the column that a common name calls the user, the item or another role, None if there is none."""
+    return column(file, None, _NAMES[role], what=_WHAT[role], option="") if role in _NAMES else None

@@ -1,10 +1,11 @@
 """RecBole's atomic files: NAME.inter and NAME.item, tab separated, the header says name:type."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, IngestConfig
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, delimited_file
+from core.data.readers.files import TableFile, delimited_file, distinct
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_folder
 from core.data.sql import identifier
@@ -45,18 +46,13 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
 
 
 def _atomic_file(path: Path, encoding: str) -> TableFile:
-    """Describe an atomic file; `user_id:token` becomes the column `user_id`."""
+    """Describe an atomic file; `user_id:token` becomes the column `user_id`.
+
+    Raises: BadValueError for two columns of one name.
+    """
     file = delimited_file(path, delimiter="\t", quote="", encoding=encoding)
-    bare = tuple(name.split(":")[0] for name in file.columns)
-    return TableFile(
-        path=path,
-        form="delimited",
-        columns=bare,
-        delimiter="\t",
-        quote="",
-        encoding=encoding,
-        header=True,
-    )
+    bare = [name.split(":")[0] for name in file.columns]
+    return replace(file, columns=distinct(path, bare, "line 1: "))
 
 
 def _sequence(column: str | None) -> str:

@@ -34,3 +34,8 @@ class Source:
     rating: str
     time: str
     items: ItemSource | None = None
+
+    @property
+    def items_beside(self) -> bool:
+        """Whether what is told of items stands in the rows of the interactions, which may describe themselves."""
+        return self.items is not None and self.items.file.path.samefile(self.interactions.path)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from typing import IO
 from core.errors import BadValueError, EmptyFileError, EncodingError, MissingFileError
 
 _MARK = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_BLOCK = 1 << 20
+# What windows-1252 writes quotes and dashes with; latin-1 has nothing there that is printed.
+_WINDOWS_ONLY = re.compile(rb"[\x80-\x9f]")
 _UNPACK = "Unpack it first and give the file that was in it; .gz is read as it is."
 _NO_TEXT = {
     # DuckDB reads .zst, but takes a file that was cut short for a whole one.
@@ -81,7 +86,7 @@ def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
     try:
         with _open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as stream:
             yield stream
-    except UnicodeDecodeError:
+    except UnicodeError:  # UTF-16 without a mark is no UnicodeDecodeError
         raise wrong_encoding(path, encoding) from None
 
 
@@ -103,19 +108,28 @@ def _open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 def wrong_encoding(path: Path, encoding: str) -> EncodingError:
     """Build the error for a file that is not in the encoding it was read with; finds the line."""
-    line = 1
+    with _open_bytes(path) as stream:
+        begin = stream.read(2)
+    if begin == _GZIP:
+        return EncodingError(
+            f"{path}: packed with gzip, which its name does not say",
+            hint="Let its name end in .gz, or unpack it.",
+        )
+    line, windows = 0, False
     with _open_bytes(path) as stream:
         for number, raw in enumerate(stream, start=1):
             try:
                 raw.decode(encoding)
-            except UnicodeDecodeError:
-                line = number
-                break
-    with _open_bytes(path) as stream:
-        wide = stream.read(2) in (b"\xff\xfe", b"\xfe\xff")
-    other = "utf-8" if encoding != "utf-8" else "utf-16" if wide else "latin-1"
+            except UnicodeError:
+                line = line or number
+                windows = windows or _WINDOWS_ONLY.search(raw) is not None
+    wide = begin in (b"\xff\xfe", b"\xfe\xff")
+    one_byte = "windows-1252" if windows else "latin-1"
+    other = "utf-8" if encoding != "utf-8" else "utf-16" if wide else one_byte
+    # The bytes of UTF-16 do not fall into lines where its text does.
+    where = str(path) if encoding == "utf-16" else f"{path}: line {line or 1}"
     return EncodingError(
-        f"{path}: line {line}: not {encoding} text",
+        f"{where}: not {encoding} text" + (" with a mark" if encoding == "utf-16" else ""),
         hint=f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",
     )
 
@@ -130,11 +144,17 @@ def check_encoding(path: Path, encoding: str) -> None:
 def first_line(path: Path, encoding: str) -> str:
     """Return the first line without its end.
 
-    Raises: EmptyFileError, MissingFileError, BadValueError, EncodingError.
+    Raises: EmptyFileError, MissingFileError, BadValueError if the file begins with a blank line, EncodingError.
     """
     with open_text(path, encoding) as stream:
         line = stream.readline()
-    if not line.strip():
+        blank = not line.strip()
+        follows = blank and any(text.strip() for text in stream)
+    if follows:
+        raise BadValueError(
+            f"{path}: line 1 is blank", hint="Delete the blank lines at the beginning of the file."
+        )
+    if blank:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
     return line.rstrip("\r\n")
 
@@ -151,8 +171,24 @@ def has_mark(path: Path) -> bool:
         return stream.read(len(_MARK)) == _MARK
 
 
-def copy_without_mark(path: Path, copy: Path) -> None:
-    """Write a file unpacked and without its byte order mark. Raises: MissingFileError, BadValueError."""
-    with _open_bytes(path) as stream, copy.open("wb") as target:
-        stream.read(len(_MARK))
-        shutil.copyfileobj(stream, target, 1 << 20)
+def copy_as_utf8(path: Path, encoding: str, copy: Path) -> None:
+    """Write a text file unpacked, in UTF-8 and without its byte order mark.
+
+    Raises: MissingFileError, BadValueError, EncodingError.
+    """
+    with (
+        open_text(path, encoding) as stream,
+        copy.open("w", encoding="utf-8", newline="") as target,
+    ):
+        shutil.copyfileobj(stream, target, _BLOCK)
+
+
+def check_whole(path: Path) -> None:
+    """Read a gzipped file to its end, and no other. Raises: MissingFileError, BadValueError if it is damaged or cut.
+
+    DuckDB looks at no check sum and may take what comes before the damage for the whole file.
+    """
+    if path.suffix.lower() == ".gz":
+        with _open_bytes(path) as stream:
+            while stream.read(_BLOCK):
+                pass

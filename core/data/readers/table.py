@@ -8,7 +8,7 @@ from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
-from core.data.sql import identifier, literal
+from core.data.sql import identifier, listed, literal
 from core.errors import MissingColumnError
 
 
@@ -59,7 +59,7 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
         categories=_categories(
             file, guesses.optional(file, config, "categories"), config.categories_separator
         ),
-        description=guesses.expression(file, config, "description"),
+        description=_description(file, guesses.optional(file, config, "description")),
     )
 
 
@@ -78,34 +78,46 @@ def _title(file: TableFile, config: IngestConfig) -> str:
     return f"({' || '.join(parts)})"
 
 
+def _description(file: TableFile, name: str | None) -> str:
+    """Return SQL for the description; what is a list, of paragraphs perhaps, becomes one text."""
+    if name is None:
+        return "NULL"
+    value = f"to_json({identifier(name)})" if name in file.lists else identifier(name)
+    text = f"({value})::VARCHAR"
+    return f"array_to_string({listed(text, f'[{text}]')}, ' ')"
+
+
 def _categories(file: TableFile, name: str | None, separator: str | None) -> str:
     """Return SQL for a list: the column is one, or a list as JSON or Python writes it, or text with a separator.
 
-    Of a list of objects the names count: [{"id": 18, "name": "Drama"}].
+    Of a list of objects the names count: [{"id": 18, "name": "Drama"}]. Lists in a list become one.
     """
     if name is None:
         return "[]::VARCHAR[]"
     if name in file.lists:
-        return _named(f"from_json(to_json({identifier(name)}), '[\"VARCHAR\"]')")
+        return _named(_flat(f"from_json(to_json({identifier(name)}), '[\"VARCHAR\"]')"))
     text = f"({identifier(name)})::VARCHAR"
-    listed = (
-        f"CASE WHEN json_valid({text}) THEN from_json({text}, '[\"VARCHAR\"]') "
-        f"ELSE try_cast({text} AS VARCHAR[]) END"
-    )
+    found = _flat(listed(text, f"try_cast({text} AS VARCHAR[])"))
     if separator is not None:
         return f"string_split({text}, {literal(separator)})"
     return (
-        f"CASE WHEN {text} LIKE '[%' AND try_cast({text} AS VARCHAR[]) IS NOT NULL THEN {_named(listed)} "
+        f"CASE WHEN {text} LIKE '[%' AND try_cast({text} AS VARCHAR[]) IS NOT NULL THEN {_named(found)} "
         f"WHEN contains({text}, '|') THEN string_split({text}, '|') "
         f"WHEN contains({text}, ';') THEN string_split({text}, ';') "
         f"ELSE string_split({text}, ',') END"
     )
 
 
-def _named(listed: str) -> str:
+def _flat(texts: str) -> str:
+    """Return SQL for a list of texts with those that are lists themselves replaced by what they hold."""
+    inner = f"coalesce({listed('entry', 'try_cast(entry AS VARCHAR[])')}, [entry])"
+    return f"flatten(list_transform({texts}, lambda entry: CASE WHEN entry LIKE '[%' THEN {inner} ELSE [entry] END))"
+
+
+def _named(texts: str) -> str:
     """Return SQL for a list with objects replaced by their names."""
     begins = r"""[{,\s]["']?name["']?\s*:\s*"""
     spelled = literal(begins + r"""(?:"([^"]*)"|'([^']*)'|([^"',}\]]+))""")
     found = " || ".join(f"regexp_extract(entry, {spelled}, {group})" for group in (1, 2, 3))
     name = f"CASE WHEN json_valid(entry) THEN entry->>'$.name' ELSE {found} END"
-    return f"list_transform({listed}, lambda entry: CASE WHEN entry LIKE '{{%' THEN {name} ELSE entry END)"
+    return f"list_transform({texts}, lambda entry: CASE WHEN entry LIKE '{{%' THEN {name} ELSE entry END)"

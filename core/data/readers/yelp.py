@@ -7,7 +7,7 @@ from core.data.readers import guesses
 from core.data.readers.files import any_file, with_columns
 from core.data.readers.source import ItemSource, Source
 from core.data.readers.streams import existing_folder
-from core.data.sql import identifier
+from core.data.sql import identifier, listed
 from core.errors import MissingFileError
 
 _PREFIX = "yelp_academic_dataset_"
@@ -49,7 +49,7 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
             file=file,
             item=item,
             title=identifier(title or "name"),
-            categories="string_split(categories, ',')",
+            categories=listed("categories", "string_split(categories, ',')"),
             description="concat_ws(', ', nullif(trim(city), ''), nullif(trim(state), ''))",
         )
     columns = {role: guesses.required(reviews, config, role) for role in INTERACTION_ROLES}

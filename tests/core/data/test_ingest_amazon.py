@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.config.ingest import IngestConfig
@@ -217,6 +219,45 @@ def test_files_may_be_named_and_ratings_only_have_no_header(tmp_path: Path) -> N
     )  # fmt: skip
     assert ratings.interactions == full.interactions
     assert [row["title"] for row in full.items] == ["One", "B2"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_ratings_with_a_header_are_read_by_its_names(tmp_path: Path, quote: str) -> None:
+    """Those of 2023 have one, and user and item in the other order."""
+    rows = [("user_id", "parent_asin", "rating", "timestamp")] + [
+        (r["reviewerID"], r["asin"], r["overall"], f"{r['unixReviewTime']}000") for r in REVIEWS
+    ]
+    lines = [",".join(f"{quote}{cell}{quote}" for cell in row) for row in rows]
+    (tmp_path / "Books.csv").write_text("\n".join(lines) + "\n")
+    settings = {"source": "amazon", "interactions": str(tmp_path / "Books.csv"), **SMALL}
+    found = run(tmp_path, time_unit="ms", **settings)
+    (tmp_path / "full").mkdir()
+    reviews = str(_write(tmp_path / "Books.json.gz", REVIEWS))
+    full = run(tmp_path / "full", source="amazon", interactions=reviews, **SMALL)
+    assert found.interactions == full.interactions
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "json"])
+def test_metadata_may_be_a_table_with_columns_missing(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"products.{form}"
+    if form == "parquet":
+        blank = pa.nulls(2)
+        columns = {
+            "asin": ["B1", "B2"],
+            "title": ["One", None],
+            "brand": blank,
+            "category": [["Books", "Art"], []],
+        }
+        pq.write_table(pa.table(columns), path)
+    elif form == "csv":
+        path.write_text('asin,title,category\nB1,One,"[""Books"", ""Art""]"\nB2,,\n')
+    else:
+        _write(path, [{"asin": "B1", "title": "One", "category": ["Books", "Art"]}, {"asin": "B2"}])
+    reviews = str(_write(tmp_path / "Books.json", REVIEWS))
+    result = run(tmp_path, source="amazon", interactions=reviews, items=str(path), **SMALL)
+    assert [(row["title"], row["categories"], row["description"]) for row in result.items] == [
+        ("One", ["Books", "Art"], ""), ("B2", [], ""),
+    ]  # fmt: skip
 
 
 def test_folder_with_two_files_of_reviews_is_refused(tmp_path: Path) -> None:

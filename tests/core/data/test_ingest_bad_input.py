@@ -124,6 +124,19 @@ def test_column_named_twice(tmp_path: Path) -> None:
     assert "line 1: the columns 'User' and 'user' differ by letter case only" in problem
 
 
+def test_a_row_in_place_of_a_header_is_told_when_it_repeats_a_value(tmp_path: Path) -> None:
+    problem, hint = refused(BadValueError, tmp_path, "1,1,5,874965758\n1,2,3,876893171\n")
+    assert "line 1: the column '1' occurs twice" in problem
+    assert "The first line has to name the columns" in hint
+
+
+def test_a_blank_first_line_is_not_an_empty_file(tmp_path: Path) -> None:
+    problem, hint = refused(BadValueError, tmp_path, "\n" + as_csv(ROWS))
+    assert "ratings.csv: line 1 is blank" in problem
+    assert "Delete" in hint
+    assert "is empty" in refused(EmptyFileError, tmp_path, "\n \n")[0]
+
+
 def test_quote_that_is_the_delimiter(tmp_path: Path) -> None:
     assert "is also the delimiter" in refused(ConfigError, tmp_path, as_csv(ROWS), quote=",")[0]
 
@@ -269,9 +282,33 @@ def test_broken_gzip(tmp_path: Path) -> None:
     (tmp_path / "plain.json.gz").write_text(_json(ROWS))
     with pytest.raises(BadValueError, match="not a complete gzip file"):
         run(tmp_path, source="table", interactions=str(tmp_path / "plain.json.gz"))
-    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress((as_csv(ROWS) * 500).encode())[:-20])
-    with pytest.raises(BadValueError):
-        run(tmp_path, source="table", interactions=str(tmp_path / "cut.csv.gz"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "sum"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("bad_rows", ["error", "reject"])
+def test_gzip_that_is_damaged_is_refused_whatever_may_be_left_out(
+    tmp_path: Path, form: str, bad_rows: str, damage: str
+) -> None:
+    rng = random.Random(0)
+    rows = [
+        (f"u{rng.randrange(500)}", f"i{rng.randrange(900)}", "4", str(10**9 + k))
+        for k in range(20_000)
+    ]
+    packed = bytearray(gzip.compress((as_csv(rows) if form == "csv" else _json(rows)).encode()))
+    if damage == "cut":
+        del packed[-20:]
+    else:
+        packed[-8 if damage == "sum" else len(packed) // 2] ^= 1
+    path = tmp_path / f"r.{form}.gz"
+    path.write_bytes(packed)
+    (tmp_path / "whole.csv").write_text(as_csv(rows))
+    for settings in (
+        {"interactions": str(path)},
+        {"interactions": str(tmp_path / "whole.csv"), "items": str(path)},
+    ):
+        with pytest.raises(BadValueError, match=f"r.{form}.gz: not a complete gzip file"):
+            run(tmp_path, source="table", bad_rows=bad_rows, **settings)
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(10**3, "ms"), (10**6, "us"), (10**9, "ns")])
@@ -290,6 +327,19 @@ def test_the_line_of_a_time_that_is_too_fine_counts_those_left_out(tmp_path: Pat
     problem, hint = refused(TimeUnitError, tmp_path, text, bad_rows="reject")
     assert f"line 7: column 'time': {fine[1][3]} is too large" in problem
     assert "--time-unit ms" in hint
+
+
+def test_dates_without_dashes_are_not_taken_for_seconds(tmp_path: Path) -> None:
+    rows = [(*row[:3], str(20010601 + k)) for k, row in enumerate(ROWS)]
+    problem, hint = refused(TimeUnitError, tmp_path, as_csv(rows))
+    assert "column 'time': 20010601 is a date, not seconds since 1970" in problem
+    assert "--time-unit iso" in hint
+    refused(TimeUnitError, tmp_path, as_csv(rows), since="2001-01-01")
+    read = table(tmp_path, as_csv(rows), time_unit="iso")
+    assert read.interactions[0]["time"] == 991353600  # 2001-06-01
+    assert table(tmp_path, as_csv(rows), time_unit="s").interactions[0]["time"] == 20010601
+    # A 32nd of June is none, so these are seconds.
+    table(tmp_path, as_csv([*rows, ("u", "i", "4", "20010632")]))
 
 
 def test_times_that_are_too_coarse_for_the_unit_are_told(tmp_path: Path) -> None:
@@ -420,6 +470,37 @@ def test_broken_json_lines_of_items_are_counted_as_items_without_an_id(tmp_path:
     assert report["item_rows"] == {"read": 2, "repeated": 0, "without_id": 1, "broken": 0}
 
 
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        (
+            '{"user": "u", "item": "cut \\ud83d", "rating": 4, "time": 5}',
+            "half of a surrogate pair",
+        ),
+        (
+            '{"user": "u", "item": "i", "rating": 4, "rating": 2, "time": 5}',
+            "'rating' occurs twice",
+        ),
+    ],
+)
+def test_json_that_only_duckdb_refuses_names_its_line(
+    tmp_path: Path, broken: str, what: str
+) -> None:
+    nested = '{"user": "v", "item": "i", "rating": 4, "time": 5, "more": {"a": 1, "a": 2}}\n'
+    text = nested + "\n" + _json(ROWS[:5]) + broken + "\n" + _json(ROWS[5:])
+    problem, _ = refused(BadValueError, tmp_path, text, name="r.jsonl")
+    assert f"r.jsonl: line 8: broken JSON ({what})" in problem
+
+
+def test_an_array_that_only_duckdb_refuses_is_not_blamed_on_its_first_line(tmp_path: Path) -> None:
+    records = [
+        json.loads(line) for line in _json([*ROWS[:5], ("\ud83d", "i", "4", "5")]).split("\n")[:-1]
+    ]
+    problem, _ = refused(BadValueError, tmp_path, json.dumps(records), name="r.json")
+    assert "r.json: broken JSON (" in problem
+    assert "line" not in problem
+
+
 def test_json_in_another_encoding_is_told_and_not_left_out(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_bytes(_json(ROWS[:3]).encode() + '{"user": "Zoë"}\n'.encode("latin-1"))
@@ -473,3 +554,36 @@ def test_utf_16_is_suggested_where_the_file_begins_with_its_mark(tmp_path: Path)
     with pytest.raises(EncodingError) as told:
         table(tmp_path, text, encoding="utf-16")
     assert "--encoding utf-16" in told.value.hint
+
+
+def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    for order in ("le", "be"):
+        path.write_bytes(as_csv(ROWS).encode(f"utf-16-{order}"))
+        with pytest.raises(EncodingError, match="not utf-16 text with a mark"):
+            run(tmp_path, source="table", interactions=str(path), encoding="utf-16")
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "utf-16"])
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_the_encoding_that_is_suggested_reads_the_file(
+    tmp_path: Path, encoding: str, end: str
+) -> None:
+    text = as_csv([("Zoë’s", *ROWS[0][1:]), *ROWS[1:]])
+    path = tmp_path / f"r.csv{end}"
+    path.write_bytes((gzip.compress if end else bytes)(text.encode(encoding)))
+    with pytest.raises(EncodingError) as told:
+        run(tmp_path, source="table", interactions=str(path))
+    assert f"--encoding {encoding};" in told.value.hint
+    settings = {"source": "table", "interactions": str(path), "encoding": encoding}
+    assert "Zoë’s" in {row["user"] for row in run(tmp_path, **settings).users}
+    path.write_bytes((gzip.compress if end else bytes)((text + "u,i,bad,5\n").encode(encoding)))
+    with pytest.raises(BadValueError, match="line 32: column 'rating': 'bad'"):
+        run(tmp_path, **settings)
+
+
+def test_gzip_without_its_suffix_is_told(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_bytes(gzip.compress(as_csv(ROWS).encode()))
+    with pytest.raises(EncodingError, match=r"r\.csv: packed with gzip") as told:
+        run(tmp_path, source="table", interactions=str(tmp_path / "r.csv"))
+    assert "in .gz" in told.value.hint

@@ -9,7 +9,7 @@ import pytest
 
 from core.data.readers.movielens import GENRES_100K
 from core.data.tables import read_rows
-from core.errors import MissingColumnError
+from core.errors import BadValueError, MissingColumnError
 from tests.core.data.ingesting import Result, run
 
 
@@ -220,6 +220,13 @@ def test_recbole_items_without_an_id_column(tmp_path: Path) -> None:
         tmp_path / "toys", item_header="code:token\ttitle:token_seq\tyear:token\tclass:token_seq"
     )
     with pytest.raises(MissingColumnError, match=r"toys.item: no column 'item'"):
+        run(tmp_path, source="recbole", path=str(folder))
+
+
+def test_recbole_columns_that_differ_by_their_type_only(tmp_path: Path) -> None:
+    header = "item_id:token\ttitle:token_seq\ttitle:token\tclass:token_seq"
+    folder = _recbole(tmp_path / "toys", item_header=header)
+    with pytest.raises(BadValueError, match=r"toys.item: line 1: the column 'title' occurs twice"):
         run(tmp_path, source="recbole", path=str(folder))
 
 

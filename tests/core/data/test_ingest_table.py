@@ -165,8 +165,18 @@ def test_titles_are_put_together_from_columns(tmp_path: Path) -> None:
     with pytest.raises(MissingColumnError, match="town") as problem:
         table(tmp_path, as_csv(ROWS), items=str(items), title_format="{town}")
     assert "--title-format" in problem.value.hint
+    with pytest.raises(MissingColumnError, match="City") as problem:
+        table(tmp_path, as_csv(ROWS), items=str(items), title_format="a bar in {City}")
+    assert problem.value.hint == "Did you mean '{city}' in --title-format?"
     with pytest.raises(ConfigError, match="title_format"):
         IngestConfig(source="ml-1m", path="x", title_format="{city}")
+
+
+@pytest.mark.parametrize("text", ["city", "", "in {city", "in city}", "{city} {", "{}", "{{city}}"])
+def test_a_title_format_has_columns_in_braces_and_no_other_brace(text: str) -> None:
+    with pytest.raises(ConfigError, match="no text with columns in braces") as told:
+        IngestConfig(source="table", interactions="x", title_format=text)
+    assert "{city}" in told.value.hint
 
 
 def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
@@ -198,6 +208,45 @@ def test_items_give_titles_years_and_categories(tmp_path: Path) -> None:
     assert (result.report["items_with_facts"], result.report["items"]) == (2, 6)
     fewer = table(tmp_path, as_csv(ROWS), items=str(items), unrated_items=False)
     assert "i99" not in {row["item"] for row in fewer.items}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"min_item_rows": 5},
+        {"since": "2001-09-09T01:46:45"},
+        {"bad_rows": "reject"},
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_item_that_was_left_out_does_not_come_back_as_unrated(
+    tmp_path: Path, settings: dict[str, object], beside: bool
+) -> None:
+    """Its user would be recommended what he has rated already."""
+    rating = "bad" if "bad_rows" in settings else "5"
+    first = str(int(ROWS[0][3]) - 1)
+    rows = [(*row, "Film") for row in [("u0", "left", rating, first), *ROWS]]
+    items = tmp_path / "items.csv"
+    items.write_text("item,title\nleft,Left out\nnew,New\ni1,One\n")
+    if not beside:
+        settings = settings | {"items": str(items)}
+    result = table(tmp_path, as_csv(rows, header="user,item,rating,time,title"), **settings)
+    rated = {row["item"] for row in result.interactions}
+    assert "left" not in rated
+    assert {row["item"] for row in result.items} == rated | (set() if beside else {"new"})
+    assert sum(result.report["item_titles"].values()) == len(result.items)
+
+
+def test_ratings_of_32_bits_are_what_was_written(tmp_path: Path) -> None:
+    rated = [1.2, 2.2, 3.3] * 10
+    for kind in (pa.float32(), pa.float64()):
+        users, items, _, times = zip(*ROWS, strict=True)
+        columns = {"user": users, "item": items, "rating": pa.array(rated, kind), "time": times}
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.table(columns), path)
+        result = run(tmp_path, source="table", interactions=str(path), threshold=2.2)
+        found = {(row["rating"], row["label"]) for row in result.interactions}
+        assert found == {(1.2, 0), (2.2, 0), (3.3, 1)}
 
 
 def test_parquet_lists_are_categories_as_they_are(tmp_path: Path) -> None:
@@ -533,8 +582,13 @@ def test_headlines_of_reviews_are_not_taken_for_titles_of_items(tmp_path: Path) 
     result = table(tmp_path, text, name="reviews.jsonl")
     assert {item["title"] for item in result.items} == {item["item"] for item in result.items}
     assert {item["description"] for item in result.items} == {""}
-    assert result.report["left_out_of_items"] == ["title", "year", "categories", "description"]
+    # There is no column of a year to tell of.
+    assert result.report["left_out_of_items"] == ["title", "categories", "description"]
     assert result.report["item_titles"] == {"id": len(result.items)}
+    same = tmp_path / "reviews.jsonl"
+    result = table(tmp_path, text, name="reviews.jsonl", items=str(same))
+    assert {item["title"] for item in result.items} == {item["item"] for item in result.items}
+    assert result.report["left_out_of_items"] == ["title", "categories", "description"]
 
 
 def test_what_is_the_same_in_all_rows_of_an_item_is_the_items(tmp_path: Path) -> None:
@@ -560,6 +614,9 @@ def test_a_column_that_is_named_is_taken_at_its_word(tmp_path: Path) -> None:
         ('["Drama", "Crime"]', ["Drama", "Crime"]),
         ("[{'id': 18, 'name': 'Drama'}, {'id': 80, 'name': 'Crime'}]", ["Drama", "Crime"]),
         ('[{"id": 18, "name": "Drama"}]', ["Drama"]),
+        ('[["Drama", "Crime"], ["War"]]', ["Drama", "Crime", "War"]),
+        ("[['Drama', 'Crime'], ['War']]", ["Drama", "Crime", "War"]),
+        ('[[{"name": "Drama"}], "War"]', ["Drama", "War"]),
         ("[]", []),
         ("Drama|Crime", ["Drama", "Crime"]),
         ("Drama", ["Drama"]),
@@ -583,6 +640,22 @@ def test_categories_beside_the_interactions_need_no_title(tmp_path: Path) -> Non
     assert table(tmp_path, text).items[0]["categories"] == []
     result = table(tmp_path, text, categories_column="kind")
     assert result.items[0]["categories"] == ["Drama", "Crime"]
+
+
+def test_listed_descriptions_are_one_text(tmp_path: Path) -> None:
+    listed = ["First part.", None, "Second."]
+    (tmp_path / "items.jsonl").write_text(
+        json.dumps({"item": "i0", "title": "T", "description": listed})
+        + '\n{"item": "i1", "title": "T", "description": "[sic] plain"}\n'
+    )
+    pq.write_table(
+        pa.table({"item": ["i0", "i1"], "description": [listed, ["[sic] plain"]]}),
+        tmp_path / "items.parquet",
+    )
+    for name in ("items.jsonl", "items.parquet"):
+        first, second, third = table(tmp_path, as_csv(ROWS), items=str(tmp_path / name)).items[:3]
+        assert first["description"] == "First part. Second."
+        assert (second["description"], third["description"]) == ("[sic] plain", "")
 
 
 def test_line_breaks_in_a_title_are_blanks_and_leave_its_year(tmp_path: Path) -> None:

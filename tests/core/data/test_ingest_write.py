@@ -38,10 +38,9 @@ def test_enums_are_written_with_one_thread(tmp_path: Path) -> None:
         connection.execute(
             "create table facts (item varchar, title varchar, year integer, categories varchar[], description varchar)"
         )
+        connection.execute("create table unrated (item varchar)")
         watching = Watching(connection)
-        splits = write_payloads(
-            watching, RowColumns(split="1", label="1"), tmp_path, unrated_items=False
-        )
+        splits = write_payloads(watching, RowColumns(split="1", label="1"), tmp_path)
         assert splits["valid"]["rows"] == 1
         enums = [
             (statement, threads)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -92,6 +94,23 @@ def test_short_names_gzip_and_named_files_give_the_same(tmp_path: Path, end: str
     )  # fmt: skip
     assert found.interactions == named.interactions
     assert found.items == named.items
+
+
+@pytest.mark.parametrize("form", ["parquet", "lists", "csv"])
+def test_businesses_may_be_a_table_with_columns_missing(tmp_path: Path, form: str) -> None:
+    path = tmp_path / ("business.csv" if form == "csv" else "business.parquet")
+    if form == "csv":
+        path.write_text('business_id,name,city,categories\nb1,Nook,Tucson,"Books, Mags"\n')
+    else:
+        words = ["Books", "Mags"] if form == "lists" else "Books, Mags"
+        one = {"business_id": "b1", "name": "Nook", "city": "Tucson", "categories": words}
+        pq.write_table(pa.Table.from_pylist([one]), path)
+    (tmp_path / "review.json").write_bytes(_lines(REVIEWS))
+    reviews = str(tmp_path / "review.json")
+    result = run(tmp_path, source="yelp", interactions=reviews, items=str(path), **SMALL)
+    first = result.items[0]
+    assert (first["title"], first["categories"]) == ("Nook", ["Books", "Mags"])
+    assert first["description"] == "Tucson"
 
 
 def test_folder_without_reviews_is_refused(tmp_path: Path) -> None:
