@@ -7,6 +7,7 @@ stock loop gives is tried whenever a model is opened (`require_stock_logits`). O
 run by core/llm/fused.py; all others are transformers' own.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -14,14 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import MismatchError, ModelFolderError
+from core.errors import ConfigError, MismatchError, ModelFolderError
 from core.llm.fused import FusedLayer, fits, rotary_context
+from core.llm.quiet import first_line
 from core.llm.ragged import Layout, Trunk, register
 
 LONGEST_PROMPT = 2048
-"""A sliding window shorter than this would cut prompts, and the layers here see whole prompts; beyond its positions a
-model was never trained."""
+"""A model with fewer positions is refused when it is opened: prompts become as long, and beyond its positions a model
+was never trained."""
 _USABLE = "Use a model built like Llama, for instance Llama, Mistral, Qwen, SmolLM, Granite, Phi-3 or OLMo 2."
+_GPU_TROUBLE = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVIDIA|HIP error")
+"""In errors of the driver and of the libraries of a GPU, which say nothing of the build of a model."""
 _TRIAL = 9
 """Tokens on which the loop here is tried against the stock one: one short sequence, as every opening pays for it."""
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25}
@@ -43,7 +47,7 @@ class Decoder:
                 f"the base model ({type(model).__name__}) has no {', '.join(missing)}",
                 hint=_USABLE,
             )
-        _refuse_window(model.config)
+        _refuse_few_positions(model.config)
         model.config._attn_implementation = register()
         self.model = model
         self._body = body
@@ -72,10 +76,10 @@ class Decoder:
     def require_room(self, lengths: Iterable[int]) -> None:
         """Look at the tokens of prompts, answers included. Raises: MismatchError if the model sees fewer."""
         longest = max(lengths, default=0)
-        positions = _positions(self.model.config)
-        if positions and longest > positions:
+        reach = _reach(self.model.config)
+        if reach and longest > reach:
             raise MismatchError(
-                f"a prompt has {longest:,} tokens, and the base model sees {positions:,}",
+                f"a prompt has {longest:,} tokens, and the base model sees {reach:,}",
                 hint="Train with a lower --history-length or --keywords-per-item, or shorten titles and keywords.",
             )
 
@@ -153,6 +157,16 @@ class Decoder:
         return logits if self._logit_scale == 1 else logits * self._logit_scale
 
 
+def _reach(config: Any) -> int | None:
+    """Return how many tokens a model sees at once: its positions, or a shorter sliding window; None if neither is told.
+
+    The layers here see whole prompts, which within the window is the same.
+    """
+    window = getattr(config, "sliding_window", None)
+    used = getattr(config, "use_sliding_window", True)
+    return min(filter(None, (_positions(config), window if used else None)), default=None)
+
+
 def _positions(config: Any) -> int | None:
     """Return how many tokens a model sees.
 
@@ -172,12 +186,12 @@ def _positions(config: Any) -> int | None:
 def require_stock_logits(model: Any) -> None:
     """Try the loop here against that of transformers, on a few tokens of a model without adapters.
 
-    Raises: ModelFolderError for a model whose own loop does more than ours: its scores would be wrong unseen.
+    Raises: ModelFolderError for a model whose own loop does more than ours: its scores would be wrong unseen;
+        ConfigError for a GPU that does not work: this is the first that it computes.
     """
     decoder = Decoder(model)
-    ids = torch.arange(1, _TRIAL + 1, device=decoder.device) * 7 % len(decoder._head)
-    problem = "its logits come out otherwise than transformers computes them"
     try:
+        ids = torch.arange(1, _TRIAL + 1, device=decoder.device) * 7 % len(decoder._head)
         with torch.inference_mode():
             layout = Layout.of([Trunk(ids=ids.tolist())], device=decoder.device)
             ours = decoder.logits(decoder.run(decoder.embed(layout.ids), layout))
@@ -195,21 +209,27 @@ def require_stock_logits(model: Any) -> None:
         TypeError,
         ValueError,
     ) as trouble:
-        problem = f"its layers cannot be run one by one ({type(trouble).__name__})"
-    raise ModelFolderError(
+        if _GPU_TROUBLE.search(str(trouble)):
+            raise ConfigError(
+                f"{decoder.device} cannot run the base model: {first_line(trouble)}",
+                hint="See that torch is built for this GPU and its driver (docs/gpu.md), or use --device cpu.",
+            ) from trouble
+        raise _unsupported(
+            model,
+            f"its layers cannot be run one by one ({type(trouble).__name__}: {first_line(trouble)})",
+        ) from trouble
+    raise _unsupported(model, "its logits come out otherwise than transformers computes them")
+
+
+def _unsupported(model: Any, problem: str) -> ModelFolderError:
+    return ModelFolderError(
         f"the base model ({model.config.model_type}) is of a build that is not supported: {problem}",
         hint=_USABLE,
     )
 
 
-def _refuse_window(config: Any) -> None:
-    """Raises: ModelFolderError for a sliding window or a reach that a few tokens would not show."""
-    window = getattr(config, "sliding_window", None)
-    if getattr(config, "use_sliding_window", True) and window and window < LONGEST_PROMPT:
-        raise ModelFolderError(
-            f"the base model ({config.model_type}) has a sliding window of {window} tokens, which is not supported",
-            hint=f"Use a model that sees {LONGEST_PROMPT} tokens or more at once.",
-        )
+def _refuse_few_positions(config: Any) -> None:
+    """Raises: ModelFolderError for a reach that a few tokens would not show."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions and positions < LONGEST_PROMPT:
         raise ModelFolderError(

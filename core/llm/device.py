@@ -51,9 +51,17 @@ def pick_dtype(wanted: DtypeName, device: torch.device) -> torch.dtype:
             # is_bf16_supported counts GPUs that emulate it.
             native = torch.cuda.get_device_capability(device)[0] >= 8
             return torch.bfloat16 if native else torch.float32
-        native = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        native = device.type == "cpu" and has_bfloat16()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+def has_bfloat16() -> bool:
+    """Return whether the CPU has instructions for bfloat16, as far as torch knows: its builds may lack oneDNN."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return False
 
 
 @lru_cache(maxsize=1)

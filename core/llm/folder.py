@@ -38,7 +38,7 @@ def check_model_folder(folder: Path) -> None:
     missing = []
     if not (folder / "config.json").is_file():
         missing.append("config.json")
-    if not (weights := sorted(folder.glob("*.safetensors"))):
+    if not (weights := _weight_files(folder)):
         missing.append("weights (*.safetensors)")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         missing.append("a tokenizer (tokenizer.json)")
@@ -50,6 +50,12 @@ def check_model_folder(folder: Path) -> None:
             hint = "Save the model again as safetensors: pickled weights are not read."
         raise ModelFolderError(f"{folder} is no model: it lacks {', '.join(missing)}", hint=hint)
     _check_shards(folder)
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """Return the names of the files of weights that transformers reads: of Mistral's consolidated* it knows nothing."""
+    names = [path.name for path in folder.glob("*.safetensors")]
+    return [name for name in names if not name.startswith("consolidated")]
 
 
 def _check_shards(folder: Path) -> None:
@@ -76,7 +82,7 @@ def folder_digest(folder: Path) -> str:
     Reading gigabytes takes a while, so each file's sha256 is remembered in the cache together with
     its size and time of change; the folder itself is not written to.
     """
-    names = [path.name for path in folder.glob("*.safetensors")]
+    names = _weight_files(folder)
     names += [name for name in _IDENTITY if (folder / name).is_file()]
     memory = cache_root() / "digests" / f"{_text_sha256(str(folder.resolve()))}.json"
     known = _read_memory(memory)

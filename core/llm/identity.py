@@ -6,11 +6,14 @@ from pathlib import Path
 from core.errors import ModelFolderError, ResourceFetchError
 from core.llm.convert import converted_digest, converted_folder
 from core.llm.folder import check_model_folder, folder_digest
+from core.llm.quiet import first_line
 from core.progress import Progress, Silent
 from core.resources.table import TABLE
 
 _HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
+_TWICE = ["*/*", "consolidated*"]
+"""A * stands for folders, too: onnx/ and others hold the weights a second time, as Mistral's consolidated* do."""
 
 
 def base_digest(spec: str, progress: Progress | None = None) -> str:
@@ -60,24 +63,33 @@ def _expanded(spec: str) -> Path:
 
 
 def _hub_folder(spec: str, progress: Progress) -> Path:
-    """Return the local copy of a hub model, downloading it the first time."""
+    """Return the local copy of a hub model, downloading it the first time, or what is lacking of it.
+
+    Raises: ResourceFetchError.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         # What is here is used as it is: a key must not change because the hub's copy did.
-        return Path(snapshot_download(spec, allow_patterns=_HUB_FILES, local_files_only=True))
-    except LocalEntryNotFoundError:
+        folder = Path(
+            snapshot_download(
+                spec, allow_patterns=_HUB_FILES, ignore_patterns=_TWICE, local_files_only=True
+            )
+        )
+        # Other programs fetch single files of a model, and the hub client need not know that there are more.
+        check_model_folder(folder)
+        return folder
+    except (LocalEntryNotFoundError, ModelFolderError):
         progress.say(f"fetching {spec} from the model hub")
     try:  # the hub client has many kinds of error, all of them among these three
-        return Path(snapshot_download(spec, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(spec, allow_patterns=_HUB_FILES, ignore_patterns=_TWICE))
     except (
         OSError,
         ValueError,
         RuntimeError,
     ) as problem:
-        reason = str(problem).strip().splitlines()[0][:200]
         raise ResourceFetchError(
-            f"no folder {spec!r} here, and the model hub does not give it: {reason}",
+            f"no folder {spec!r} here, and the model hub does not give it: {first_line(problem)}",
             hint="Check the name and the network, or give a model folder or smollm2-135m-instruct.",
         ) from problem

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from core.fusion.mixture import MixtureLinear
+from core.llm.device import has_bfloat16
 from core.llm.dropout import lane_mask
 
 _MKLDNN = torch.ops.mkldnn
@@ -172,10 +173,10 @@ def _joins(x: Tensor) -> bool:
 @lru_cache(maxsize=1)
 def _has_joined_products() -> bool:
     """Try the operators once: torch promises nothing about them, and its builds for other processors may lack them."""
+    if not has_bfloat16():
+        return False
     ones = torch.ones(8, 8, dtype=torch.bfloat16)
     try:
-        if not _MKLDNN._is_mkldnn_bf16_supported():
-            return False
         with torch.no_grad():
             eight = _active_product(ones, ones, None)
             found = (

@@ -11,7 +11,7 @@ from core.llm.decoder import require_stock_logits
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
 from core.llm.memory import keep_freed_memory
-from core.llm.quiet import quiet_transformers
+from core.llm.quiet import first_line, quiet_transformers
 from core.progress import Progress
 
 
@@ -65,9 +65,8 @@ def load_base(
 
 
 def _not_opened(folder: Path, problem: Exception) -> ModelFolderError:
-    reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
     return ModelFolderError(
-        f"{folder} cannot be opened as a language model: {reason}",
+        f"{folder} cannot be opened as a language model: {first_line(problem)}",
         hint="Give a folder with a causal language model made by save_pretrained.",
     )
 

@@ -17,6 +17,8 @@ def keep_freed_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018 - other C libraries have a mallopt that does something else
-        library.mallopt(_MMAP_THRESHOLD, 64 << 20)
-        library.mallopt(_TRIM_THRESHOLD, _NEVER)
-        library.mallopt(_TOP_PAD, 64 << 20)
+        # Older glibc refuses more than 32 MiB. Where it refuses both, the other settings would make it worse:
+        # any of them stops it from raising this threshold by itself.
+        if any(library.mallopt(_MMAP_THRESHOLD, size << 20) for size in (64, 32)):
+            library.mallopt(_TRIM_THRESHOLD, _NEVER)
+            library.mallopt(_TOP_PAD, 64 << 20)

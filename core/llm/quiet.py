@@ -1,8 +1,13 @@
-"""Keep transformers' own progress bars and advice off the terminal while a model loads."""
+"""Keep transformers' own progress bars, advice and long errors off the terminal while a model loads."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def first_line(problem: Exception) -> str:
+    """Return what a library's error says first, in at most 200 characters; its class if it says nothing."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
 
 
 @contextmanager

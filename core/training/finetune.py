@@ -10,8 +10,8 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import Parameter
 
-from core.config.training import LossConfig, OptimConfig, TrainGlobalConfig
-from core.errors import EmptySplitError
+from core.config.training import LossConfig, MixConfig, OptimConfig, TrainGlobalConfig
+from core.errors import DeviceMemoryError, EmptySplitError
 from core.llm.decoder import Decoder
 from core.llm.inject import Injector
 from core.llm.load import Base
@@ -92,6 +92,8 @@ class FineTune:
         reasons = {r: t for r, t in self.reasons.items() if self._counts(int(dataset.user[r]))}
         instances += reasoning_instances(self.examples, self.builder, reasons)
         share = self.loss.reason_share if reasons else 0.0
+        if not reasons:
+            self._tell_what_is_passed_over(stage)
         steps = total_steps(optim, count, share)
         decoder = Decoder(self.model.get_base_model())
         injector = Injector.of(soft=self.soft, device=decoder.device)
@@ -133,7 +135,12 @@ class FineTune:
             look_first=self.look_first,
             keep_start=self.keep_start,
         )
-        train(result)
+        try:
+            train(result)
+        except DeviceMemoryError as full:
+            if self.first_layer and self.cache_bytes:
+                full.hint += " A lower --activation-cache-mb leaves more room, too."
+            raise
         loss.forget()  # the next expert needs the room
         return result
 
@@ -147,6 +154,17 @@ class FineTune:
         save_adapter(self.model, folder, base_name)
         if self._soft_parameters() and self.soft is not None:
             self.soft.save(folder)
+
+    def _tell_what_is_passed_over(self, stage: str) -> None:
+        """Tell of settings that were changed for reasons, where there are none to learn from."""
+        usual = MixConfig()
+        names = ("reason_share", "alpha", "beta")
+        changed = [name for name in names if getattr(self.loss, name) != getattr(usual, name)]
+        if self.loss.reason_share and changed:
+            self.progress.say(
+                f"train {stage}: no reasons to learn from, so {', '.join(changed)} "
+                f"{'changes' if len(changed) == 1 else 'change'} nothing"
+            )
 
     def _soft_parameters(self) -> dict[str, Parameter]:
         """Return name -> parameter of a soft prompt that trains."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from core.errors import ModelFolderError
+from core.errors import ConfigError, MismatchError, ModelFolderError
 from core.llm.decoder import Decoder, require_stock_logits
 from core.llm.ragged import Layout, Trunk
 
@@ -41,12 +41,14 @@ def _model(name: str, **settings):
     [
         ("Llama", {}),
         ("Mistral", {"sliding_window": None}),
+        ("Mistral", {"sliding_window": 11}),  # tokens of the longest prompt
         ("Qwen2", {}),
         ("Qwen3", {"head_dim": 12}),
         ("Granite", SCALES),
         ("Cohere", {"logit_scale": 0.3}),
         ("Gemma", {"head_dim": 12}),
         ("Phi3", {}),
+        ("Phi3", {"sliding_window": 11}),
         ("Olmo2", {}),
         ("SmolLM3", {}),
         ("Mixtral", {"num_local_experts": 2, "sliding_window": None}),
@@ -97,6 +99,36 @@ def _doubled(out):
     return out
 
 
-def test_a_short_sliding_window_is_refused():
-    with pytest.raises(ModelFolderError, match="sliding window of 16 tokens"):
-        require_stock_logits(_model("Mistral", sliding_window=16))
+def test_a_prompt_longer_than_the_sliding_window_is_refused():
+    decoder = Decoder(_model("Mistral", sliding_window=16))
+    decoder.require_room([16, 3])
+    with pytest.raises(MismatchError, match="17 tokens, and the base model sees 16"):
+        decoder.require_room([3, 17])
+    Decoder(_model("Qwen2", sliding_window=16, use_sliding_window=False)).require_room([17])
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "told"),
+    [
+        (
+            "CUDA error: no kernel image\nCompile with",
+            ConfigError,
+            "cpu cannot run.*no kernel image",
+        ),
+        ("cuBLAS failed", ConfigError, "cpu cannot run the base model: cuBLAS failed"),
+        ("sizes differ\nat 3", ModelFolderError, r"\(RuntimeError: sizes differ\)"),
+        ("", ModelFolderError, r"\(RuntimeError: RuntimeError\)"),
+    ],
+)
+def test_trouble_of_the_trial_is_told_and_kept(monkeypatch, words, error, told):
+    """No GPU is needed to see what is said of its errors: they are made up."""
+    trouble = RuntimeError(words)
+
+    def fails(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(Decoder, "run", fails)
+    with pytest.raises(error, match=told) as refused:
+        require_stock_logits(_model("Llama"))
+    assert "\n" not in str(refused.value)
+    assert refused.value.__cause__ is trouble

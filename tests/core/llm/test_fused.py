@@ -91,11 +91,8 @@ def test_a_build_of_torch_without_joined_products_does_without(monkeypatch):
     def fails(*_):
         raise RuntimeError("not on this processor")
 
-    for operators in (
-        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: False),
-        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True),
-        SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True, _linear_pointwise=fails),
-    ):
+    monkeypatch.setattr(linear, "has_bfloat16", lambda: True)
+    for operators in (SimpleNamespace(), SimpleNamespace(_linear_pointwise=fails)):
         monkeypatch.setattr(linear, "_MKLDNN", operators)
         assert not linear._has_joined_products.__wrapped__()
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from core.errors import ConfigError, ModelFolderError
 from core.llm.device import describe_machine, pick_device, pick_dtype
+from core.llm.identity import _HUB_FILES, _TWICE, base_folder
 from core.llm.load import base_digest, load_base
+from core.llm.memory import keep_freed_memory
 from tests.core.llm.tiny import tiny_folder, write_tiny_model
 
 __all__ = ["tiny_folder"]
@@ -72,6 +75,7 @@ def test_digest_ignores_where_the_folder_lies_and_what_else_is_in_it(model_folde
     before = base_digest(str(model_folder))
     copy = shutil.copytree(model_folder, model_folder.parent / "copy")
     (copy / "README.md").write_text("notes")
+    (copy / "consolidated.safetensors").write_bytes(b"the same weights in Mistral's own format")
     assert base_digest(str(copy)) == before
 
 
@@ -174,6 +178,39 @@ def test_hub_id_without_a_network_says_what_was_tried(tmp_path: Path) -> None:
     assert "smollm2-135m-instruct" in hint
 
 
+def test_what_a_hub_model_lacks_here_is_fetched(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client of the hub is made up: tests have no network."""
+    weights = model_folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    asked_here_only = []
+
+    def snapshot_download(_: str, *, local_files_only: bool = False, **__: object) -> str:
+        asked_here_only.append(local_files_only)
+        if not local_files_only:
+            weights.write_bytes(content)
+        return str(model_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert base_folder("owner/model") == model_folder
+    assert asked_here_only == [True, False]
+    assert base_folder("owner/model") == model_folder
+    assert asked_here_only == [True, False, True]
+
+
+def test_weights_are_fetched_once() -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    wanted = ["config.json", "model-00001-of-00002.safetensors", "chat_template.jinja"]
+    twice = ["consolidated.safetensors", "onnx/model.safetensors", "onnx/config.json"]
+    chosen = filter_repo_objects(
+        [*wanted, *twice], allow_patterns=_HUB_FILES, ignore_patterns=_TWICE
+    )
+    assert list(chosen) == wanted
+
+
 def test_loading_prints_nothing_and_restores_the_verbosity_of_transformers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +238,32 @@ def test_number_format_is_the_one_asked_for(native: bool, monkeypatch: pytest.Mo
     assert pick_dtype("float32", cpu) == torch.float32
     assert pick_dtype("bfloat16", cpu) == torch.bfloat16
     assert pick_dtype("auto", cpu) == (torch.bfloat16 if native else torch.float32)
+
+
+def test_a_build_of_torch_without_onednn_takes_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+    assert pick_dtype("auto", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"), [(64, {-3: 64, -1: 2047, -2: 64}), (32, {-3: 32, -1: 2047, -2: 64}), (0, {})]
+)
+def test_freed_memory_is_kept_as_far_as_the_c_library_lets(
+    most: int, kept: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library is made up: there is one here, and others let less be kept."""
+    settings = {}
+
+    def mallopt(name: int, size: int) -> int:
+        if name == -3 and size > most << 20:
+            return 0
+        settings[name] = size >> 20
+        return 1
+
+    library = SimpleNamespace(gnu_get_libc_version=None, mallopt=mallopt)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: library)
+    keep_freed_memory()
+    assert settings == kept
 
 
 def test_machine_is_described_in_one_line() -> None:

@@ -249,10 +249,17 @@ def test_a_batch_in_pieces_has_the_gradients_of_the_whole(tiny_folder, straight,
     assert _facts(resumed) == _facts(split)
 
 
-def test_a_full_gpu_is_told_with_what_takes_less(tiny_folder, straight, tmp_path, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("cache", [(0, 9), (2, 0), (2, 9)])
+def test_a_full_gpu_is_told_with_what_takes_less(
+    tiny_folder,  # noqa: F811
+    straight,
+    tmp_path,
+    monkeypatch,
+    cache,
+):
     """The error is made up: no GPU is needed to see what is said."""
     dataset, _ = straight
-    tuning = _tuning(tiny_folder, dataset, tmp_path)
+    tuning = _tuning(tiny_folder, dataset, tmp_path, first_layer=cache[0], cache_bytes=cache[1])
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError(
@@ -263,3 +270,35 @@ def test_a_full_gpu_is_told_with_what_takes_less(tiny_folder, straight, tmp_path
     with pytest.raises(DeviceMemoryError, match=r"full: CUDA out of memory$") as caught:
         tuning.run("global")
     assert "--micro-batch-tokens" in caught.value.hint
+    assert ("--activation-cache-mb" in caught.value.hint) == all(cache)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons", "told"),
+    [
+        ({}, {}, []),
+        ({"reason_share": 0.5}, REASONS, []),
+        ({"reason_share": 0.0, "alpha": 0.5}, {}, []),
+        ({"reason_share": 0.5}, {}, ["reason_share changes nothing"]),
+        ({"alpha": 0.5, "beta": 0.5}, {}, ["alpha, beta change nothing"]),
+    ],
+)
+def test_settings_for_reasons_are_told_where_there_are_none(
+    tiny_folder,  # noqa: F811
+    straight,
+    tmp_path,
+    changes,
+    reasons,
+    told,
+):
+    class Listening(Silent):
+        def say(self, line):
+            said.append(line)
+
+    said = []
+    config = TrainGlobalConfig(**{**vars(CONFIG), "max_steps": 1, **changes})
+    tuning = _tuning(tiny_folder, straight[0], tmp_path, Listening(), config)
+    tuning.reasons = reasons
+    tuning.run("global")
+    start = "train global: no reasons to learn from, so "
+    assert [line.removeprefix(start) for line in said if "nothing" in line] == told
