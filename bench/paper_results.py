@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import StoreError
+from artifacts.errors import ArtifactNotFound, StoreError
 from artifacts.store import Artifact, Store
 from bench.table import Facts
 from core.data.dataset import SPLITS, Dataset
@@ -22,7 +22,7 @@ from core.evaluation.baselines import BIAS
 from core.evaluation.intervals import beyond_chance
 from core.evaluation.paper import PaperRow
 from core.stages.ancestry import dataset_of
-from core.stages.eval import is_bias, scorer_names, scorer_of, scores_measured
+from core.stages.eval import is_bias, scorer_of
 from core.stages.kinds import KINDS
 from core.stages.lineage import lineage, origin
 from core.stages.paper import papers_rows
@@ -55,26 +55,15 @@ class Table:
     @classmethod
     def open(cls, store: Store, title: str, evaluation: Artifact) -> "Table":
         """Open an evaluation and find out what its scorers are."""
-        inputs = {
-            name: [store.by_object(one) for one in ids]
-            for name, ids in evaluation.manifest.inputs.items()
-        }
-        given = scores_measured(inputs)
-        names = scorer_names(store, given)
-        made_by = {
-            name: scorer_of(store, scores) for name, scores in zip(names, given, strict=True)
-        }
         lines = read_rows(evaluation.file("metrics.parquet"))
+        scores = _measured(store, evaluation, lines, "auc")
+        made_by = {name: scorer_of(store, one) for name, one in scores.items()}
         dataset = dataset_of(store, evaluation)
         assert dataset is not None
         scorers = [line["scorer"] for line in lines if line["metric"] == "auc"]
         counts = [name for name in scorers if name == BIAS or is_bias(made_by.get(name))]
-        of_against = [
-            name
-            for name, scores in zip(names, given, strict=True)
-            if scores.object_id in evaluation.manifest.inputs.get("against", ())
-        ]
-        explanations = inputs.get("explanations", [])
+        against = evaluation.manifest.inputs.get("against", ())
+        of_against = [name for name, one in scores.items() if one.object_id in against]
         return cls(
             title=title,
             evaluation=evaluation,
@@ -87,10 +76,10 @@ class Table:
                 store,
                 dataset,
                 made_by,
-                {name: one.reference for name, one in zip(names, given, strict=True)},
+                {name: one.reference for name, one in scores.items()},
                 splits={line["split"] for line in lines if line["metric"] == "auc"},
             ),
-            explained=dict(zip(scorer_names(store, explanations), explanations, strict=True)),
+            explained=_measured(store, evaluation, lines, "agreement"),
         )
 
     def scorers(self) -> list[str]:
@@ -112,6 +101,29 @@ class Table:
         wanted = (scorer, self.other, metric, "all")
         keys = ("scorer", "other", "metric", "slice")
         return next((r for r in self.gaps if tuple(r[key] for key in keys) == wanted), None)
+
+
+def _measured(
+    store: Store, evaluation: Artifact, lines: Sequence[Mapping[str, Any]], metric: str
+) -> dict[str, Artifact]:
+    """Return what an evaluation calls a scorer -> the scores, or the explanation, that it measured by a metric.
+
+    Names are the evaluation's own: what an artifact is called may have changed since.
+    Raises: ArtifactNotFound if what a line names is gone, or is not what the evaluation was made from.
+    """
+    inputs = {one for ids in evaluation.manifest.inputs.values() for one in ids}
+    known = {one.reference: one for one in store.artifacts() if one.object_id in inputs}
+    found = {}
+    for line in lines:
+        if line["metric"] != metric or line["slice"] != "all" or line["scores"] is None:
+            continue
+        if line["scores"] not in known:
+            raise ArtifactNotFound(
+                f"{evaluation.reference} measured {line['scorer']} by {line['scores']}, which the store has no longer",
+                hint="Evaluate again: thinkrec eval.",
+            )
+        found[line["scorer"]] = known[line["scores"]]
+    return found
 
 
 def page(store: Store, evaluations: Sequence[tuple[str, Artifact]]) -> Iterator[str]:
@@ -196,16 +208,18 @@ def _over_seeds(table: Table) -> Iterator[str]:
     overall = {(r["scorer"], r["metric"]): r for r in found if r["slice"] == "all"}
     if not overall:
         return
-    others = dict.fromkeys(row["other"] for row in overall.values() if row["other"])
+    other = next((row["other"] for row in overall.values() if row["other"]), None)
     yield "Over seeds: mean ± standard deviation, least to most."
-    if others:
-        yield f"Minus: AUC and UAUC minus those of {', '.join(others)}, of the same seed each."
+    if other:
+        has_seeds = other in {row["scorer"] for row in overall.values()}
+        those = f"{other}, of the same seed each" if has_seeds else f"the one {other}"
+        yield f"Minus: AUC and UAUC minus those of {those}."
     yield ""
     head = ["scorer", "seeds", "AUC", "UAUC", "NDCG@5", "MAP@5", "log loss"]
-    yield from _head(head + (["minus"] if others else []))
+    yield from _head(head + (["minus"] if other else []))
     for scorer, runs in {row["scorer"]: len(row["scorers"]) for row in overall.values()}.items():
         cells = [_spread(overall.get((scorer, metric))) for metric in (*SHOWN, "log_loss")]
-        if others:
+        if other:
             gaps = (overall.get((scorer, metric)) for metric in ("auc", "uauc"))
             cells.append(" / ".join(_spread_gap(row) for row in gaps))
         yield "| " + " | ".join([scorer, str(runs), *cells]) + " |"
@@ -406,12 +420,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not equals:
                 parser.error(f"{word}: want TITLE=REFERENCE, for instance Table=evaluation/table")
             chosen.append((title, store.resolve(reference, kinds=("evaluation",))))
+        told = list(page(store, chosen))
     except StoreError as error:
         sys.exit(f"{error}\n{error.hint}")
     notes = options.notes.read_text(encoding="utf-8").strip() if options.notes else ""
-    text = "\n".join(
-        [f"# {options.heading}", "", *([notes, ""] if notes else []), *page(store, chosen)]
-    )
+    text = "\n".join([f"# {options.heading}", "", *([notes, ""] if notes else []), *told])
     options.markdown.write_text(text.rstrip() + "\n", encoding="utf-8")
 
 

@@ -5,6 +5,9 @@ from typing import Literal
 
 from core.config.base import Config, option, seed_option
 
+LEAST_DRAWS = 40
+"""Below, no p can be under .05."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig(Config):
@@ -12,7 +15,7 @@ class EvalConfig(Config):
 
     k: int = option(5, "Cut-off of NDCG, MAP and hit rate: ranks that count.")
     bootstrap_samples: int = option(
-        1000, "How often users are drawn for the 95 % intervals; 0 gives none."
+        1000, "How often users are drawn for the 95 % intervals, at least 40; 0 gives none."
     )
     seed: int = seed_option("Seed of these draws.")
     slices: bool = option(
@@ -39,9 +42,9 @@ class EvalConfig(Config):
         super().__post_init__()
         self.check(self.k >= 1, f"k = {self.k} ranks nothing", hint="Use at least 1.")
         self.check(
-            self.bootstrap_samples >= 0,
-            f"bootstrap_samples = {self.bootstrap_samples} is negative",
-            hint="Use 1000, or 0 for no intervals.",
+            self.bootstrap_samples == 0 or self.bootstrap_samples >= LEAST_DRAWS,
+            f"bootstrap_samples = {self.bootstrap_samples} is too few for 95 % intervals",
+            hint=f"Use 1000, at least {LEAST_DRAWS}, or 0 for no intervals.",
         )
         self.check(
             self.examples >= 0,

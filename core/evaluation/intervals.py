@@ -7,6 +7,7 @@ intervals too narrow.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -22,8 +23,6 @@ MOST_UNDEFINED = 0.05
 """Share of draws in which a metric may be undefined: an interval of the rest would be of other data."""
 LEVEL = 0.05
 """p below which a difference counts as more than chance."""
-LEAST_DRAWS = math.ceil(2 / LEVEL)
-"""Below, no p can be under LEVEL."""
 _CELLS_AT_ONCE = 4_000_000
 """Weights of rows held in memory at a time: 32 MB."""
 
@@ -84,28 +83,63 @@ def beyond_chance(low: float | None, high: float | None, p_value: float | None) 
     return (low > 0 or high < 0) and p_value < LEVEL
 
 
-def interval(values: Floats) -> Interval | None:
-    """Return the interval of (samples,) resampled values; None if too many of them are not defined."""
-    defined = values[~np.isnan(values)]
-    if not len(defined) or len(defined) < (1 - MOST_UNDEFINED) * len(values):
-        return None
-    low, high = np.percentile(defined, [LOW, HIGH])
+def interval(
+    value: float, drawn: Floats, *, users: int, least: float = -math.inf, most: float = math.inf
+) -> Interval | None:
+    """Return the interval of a metric; None if too many of its draws are not defined.
+
+    Args:
+        value: over all rows.
+        drawn: (samples,) resampled values.
+        users: how many can move it, at least two.
+        least: below which it cannot be.
+        most: above which it cannot be.
+    """
+    spread = _spread(value, drawn, users)
+    return None if spread is None else _middle(spread, least, most)
+
+
+def _middle(spread: Floats, least: float, most: float) -> Interval:
+    low, high = np.clip(np.percentile(spread, [LOW, HIGH]), least, most)
     return Interval(float(low), float(high))
 
 
-def difference(value: float, first: Floats, second: Floats, *, users: int) -> Difference | None:
+def _spread(value: float, drawn: Floats, users: int) -> Floats | None:
+    """Return the draws that are defined, as far from the value as those of many users would be; None if too few are."""
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined) or len(defined) < (1 - MOST_UNDEFINED) * len(drawn):
+        return None
+    return value + _widening(users) * (defined - value)
+
+
+@cache
+def _widening(users: int) -> float:
+    """Return by how much draws of so few users lie too near: as Student's t to the normal distribution, and n to n - 1.
+
+    Drawn users differ less than those that could have been asked, and how much users differ is itself a guess.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    tail = HIGH / 100
+    return float(stdtrit(users - 1, tail) / ndtri(tail) * math.sqrt(users / (users - 1)))
+
+
+def difference(
+    value: float, first: Floats, second: Floats, *, users: int, most: float = math.inf
+) -> Difference | None:
     """Return the paired difference of two scorers.
 
     Args:
         value: the difference over all rows.
         first: (samples,) resampled values of one scorer.
         second: (samples,) of the other, from the same draws.
-        users: who can agree or disagree.
+        users: who can agree or disagree, at least two.
+        most: that it cannot be above, nor below the negative of it.
     """
-    found = interval(first - second)
-    if found is None:
+    gaps = _spread(value, first - second, users)
+    if gaps is None:
         return None
-    gaps = (first - second)[~np.isnan(first - second)]
+    found = _middle(gaps, -most, most)
     # One is added to counts, so that the p-value is never zero: the samples cannot tell that much.
     below, above = ((gaps <= 0).sum() + 1, (gaps >= 0).sum() + 1)
     p_value = max(2 * min(below, above) / (len(gaps) + 1), 2.0 ** (1 - users))

@@ -1,5 +1,6 @@
 """All metrics of scores by name, measured together with intervals."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class Measure:
     """Users whose drawing can move it: where likes meet dislikes of others, those who have the rarer of the two."""
     is_fair: bool = True
     """Whether its draws lie around its value."""
+    most: float = 1.0
+    """Above which it cannot be; nor below zero."""
 
     @property
     def is_drawn(self) -> bool:
@@ -90,6 +93,7 @@ def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
                 independent=rows.users,
                 # A sum of absolute values grows by every draw's noise.
                 is_fair=name != "ece",
+                most=math.inf if name == "log_loss" else 1.0,
             )
             for name, prepare in over_rows.items()
         },
@@ -168,19 +172,23 @@ class Measurement:
 
     def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
         """Return the gap with its interval; None where it is not defined, nothing was drawn or few users count."""
-        gap = self.gap(scorer, other, metric)
-        if gap is None or not self.prepared[scorer][metric].is_drawn:
+        gap, measure = self.gap(scorer, other, metric), self.prepared[scorer][metric]
+        if gap is None or not measure.is_drawn:
             return None
         return difference(
             gap,
             self.drawn[scorer][metric],
             self.drawn[other][metric],
-            users=self.prepared[scorer][metric].independent,
+            users=measure.independent,
+            most=measure.most,
         )
 
     def _interval(self, scorer: str, metric: str) -> Interval | None:
-        is_drawn = self.prepared[scorer][metric].is_drawn
-        return interval(self.drawn[scorer][metric]) if is_drawn else None
+        value, measure = self.value(scorer, metric), self.prepared[scorer][metric]
+        if value is None or not measure.is_drawn:
+            return None
+        drawn = self.drawn[scorer][metric]
+        return interval(value, drawn, users=measure.independent, least=0, most=measure.most)
 
 
 def _mean_of_users(values: Floats) -> Measure:

@@ -1,5 +1,6 @@
 """How near generated reasons come to the teacher's, how varied they are, and whether they agree with the score."""
 
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from core.evaluation.intervals import LEAST_USERS, Interval, interval, resample
+from core.evaluation.intervals import LEAST_USERS, interval, resample
 from core.evaluation.metrics import Drawing, Figure
 from core.evaluation.rows import Floats, Integers, Statistic, row_mean, value_of
 from core.progress import Progress
 
 _WORD = re.compile(r"\w+")
+_FRACTION = (0.0, 1.0)
+_PERCENT = (0.0, 100.0)
+_UNBOUNDED = (-math.inf, math.inf)
 _ANSWER = re.compile(r"^\s*(?:yes|no)\s*(?:[.,:;!]+\s*|$)", re.IGNORECASE)
 
 
@@ -80,7 +84,8 @@ def measure_reasons(
     if bleurt is not None:
         from core.evaluation.bleurt import bleurts
 
-        figures["bleurt"] = _row_figure(users, bleurts(pairs, bleurt, progress), drawing)
+        values = bleurts(pairs, bleurt, progress)
+        figures["bleurt"] = _row_figure(users, values, drawing, ends=_UNBOUNDED)
     figures["rouge_l"] = _row_figure(users, np.array([rouge_l(h, r) for h, r in pairs]), drawing)
     return figures | _corpus_figures(pairs, users, drawing)
 
@@ -173,7 +178,7 @@ def _corpus_figures(
 
     codes = _codes(users)
     return {
-        name: _figure(_corpus_statistic(metric, pairs, codes), codes, drawing)
+        name: _figure(_corpus_statistic(metric, pairs, codes), codes, drawing, _PERCENT)
         for name, metric in (("bleu", BLEU()), ("chrf", CHRF()))
     }
 
@@ -201,30 +206,29 @@ def _codes(users: Sequence[str]) -> Integers:
     return codes.astype(np.int64)
 
 
-def _row_figure(users: Sequence[str], values: Floats, drawing: Drawing) -> Figure:
+def _row_figure(
+    users: Sequence[str],
+    values: Floats,
+    drawing: Drawing,
+    ends: tuple[float, float] = _FRACTION,
+) -> Figure:
     codes = _codes(users)
-    return _figure(row_mean(codes, values), codes, drawing)
+    return _figure(row_mean(codes, values), codes, drawing, ends)
 
 
-def _figure(statistic: Statistic, codes: Integers, drawing: Drawing) -> Figure:
+def _figure(
+    statistic: Statistic, codes: Integers, drawing: Drawing, ends: tuple[float, float]
+) -> Figure:
+    """Return a figure of reasons whose users have these codes; it cannot lie outside of the ends."""
     count = int(codes.max()) + 1
-    return Figure(
-        value=value_of(statistic, count),
-        interval=_interval(statistic, codes, drawing),
-        rows=len(codes),
-        users=count,
-        users_left_out=0,
-    )
-
-
-def _interval(statistic: Statistic, codes: Integers, drawing: Drawing) -> Interval | None:
-    count = int(codes.max()) + 1
-    if count < LEAST_USERS:
-        return None
-    drawn = resample(
-        [statistic], users=count, rows=len(codes), samples=drawing.samples, seed=drawing.seed
-    )
-    return interval(drawn[0])
+    value = value_of(statistic, count)
+    found = None
+    if value is not None and count >= LEAST_USERS:
+        (drawn,) = resample(
+            [statistic], users=count, rows=len(codes), samples=drawing.samples, seed=drawing.seed
+        )
+        found = interval(value, drawn, users=count, least=ends[0], most=ends[1])
+    return Figure(value=value, interval=found, rows=len(codes), users=count, users_left_out=0)
 
 
 def _plain_figure(value: float | None, users: Sequence[str]) -> Figure:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.config.eval import EvalConfig
-from core.errors import ConfigError
+from core.errors import ConfigError, MismatchError
 from core.stages.ancestry import ancestor, is_frozen, is_made_from
 from core.stages.base import Input, Stage, Work
 
@@ -52,6 +52,7 @@ def make(work: Work[EvalConfig]) -> None:
     overall = [line for line in lines if line["slice"] == "all" and line["metric"] == "auc"]
     work.draft.summary.update(
         seed=work.config.seed,
+        frozen_history=measured.frozen,
         scores=[artifact.reference for artifact in scored],
         explanations=[artifact.reference for artifact in explained],
         examples=examples,
@@ -103,8 +104,8 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     from core.stages.eval_report import Measured
 
     config = work.config
-    frozen = _frozen(work)
-    histories = _histories(dataset, frozen=len(frozen) == len(scores_measured(work.inputs)))
+    frozen = _are_frozen(scores_measured(work.inputs))
+    histories = _histories(dataset, frozen=frozen)
     scorers, references, bias = _scorers(work, dataset, histories)
     first = next(iter(scorers.values()))
     routes = {name: table.route for name, table in scorers.items() if table.route is not None}
@@ -152,15 +153,18 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     )
 
 
-def _frozen(work: Work[EvalConfig]) -> list[str]:
-    """Return references of the scores whose histories were frozen; where only some were, say so."""
-    given = scores_measured(work.inputs)
-    frozen = [one.reference for one in given if is_frozen(one)]
-    if frozen and len(frozen) < len(given):
-        work.progress.say(
-            f"{', '.join(frozen)}: asked with frozen histories, which the others and the baselines were not"
+def _are_frozen(given: Sequence[Artifact]) -> bool:
+    """Return whether the histories of the scores were frozen. Raises: MismatchError if those of some alone were."""
+    # What another program scored says nothing of histories.
+    asked = [one for one in given if one.manifest.inputs.get("scorer")]
+    frozen = [one.reference for one in asked if is_frozen(one)]
+    if frozen and len(frozen) < len(asked):
+        raise MismatchError(
+            f"{', '.join(frozen)} {'was' if len(frozen) == 1 else 'were'} asked with frozen histories and the other "
+            "scores with rolling ones: figures of different questions do not compare",
+            hint="Score all with --frozen-history, or all without.",
         )
-    return frozen
+    return bool(frozen)
 
 
 def _histories(dataset: "Dataset", *, frozen: bool) -> "Histories":
@@ -198,7 +202,12 @@ def _comparisons(
 def _scorers(
     work: Work[EvalConfig], dataset: "Dataset", histories: "Histories"
 ) -> tuple[dict[str, "Scores"], dict[str, str], str | None]:
-    """Return scorer -> scores on the same rows, scorer -> reference, and which one is the bias."""
+    """Return scorer -> scores on the same rows, scorer -> reference, and which one is the bias.
+
+    None is where train has one label only, of which counts learn nothing.
+    """
+    import numpy as np
+
     from core.evaluation import baselines
     from core.evaluation.scores import on_same_rows, read_scores
 
@@ -212,7 +221,9 @@ def _scorers(
     }
     names = dict(zip(scorer_names(store, given), given, strict=True))
     counts = [name for name, artifact in names.items() if is_bias(scorer_of(store, artifact))]
-    if not counts:
+    if not counts and len(np.unique(dataset.label[dataset.rows("train")])) < 2:
+        work.progress.say(f"without the counts ({baselines.BIAS}): train has one label only")
+    elif not counts:
         scorers[baselines.BIAS] = baselines.bias_scores(first, dataset, histories, work.progress)
         counts = [baselines.BIAS]
     scorers |= {name: aligned[artifact.reference] for name, artifact in names.items()}

@@ -39,11 +39,11 @@ class Measured:
     references: Mapping[str, str]
     """Scorer -> reference of its scores."""
     bias: str | None
-    """Scorer that is the honest counts."""
+    """Scorer that is the honest counts, None where train has one label only."""
     against: str | None
     """Scorer that the others are compared with."""
-    frozen: Sequence[str] = ()
-    """References of the scores whose histories were frozen."""
+    frozen: bool
+    """Whether the scores were asked with frozen histories."""
     over_seeds: Sequence[Mapping[str, Any]] = ()
     """Rows of over_seeds.parquet."""
     explained_rows_differ: bool = False

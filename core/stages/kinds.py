@@ -370,7 +370,7 @@ EXPLANATION = Kind(
 
 EVALUATION = Kind(
     name="evaluation",
-    schema_version=3,
+    schema_version=4,  # before, draws were not spread for few users
     about="metrics with intervals, slices and comparisons",
     payloads=(
         Payload(

@@ -87,6 +87,31 @@ def test_a_study_is_compared_with_what_it_names(shop: Showroom) -> None:
     assert rows["encoder/lightgcn@1"]["share"] != rows["encoder/mf@1"]["share"]
 
 
+def test_scorers_are_called_as_the_evaluation_called_them(shop: Showroom) -> None:
+    shop.as_papers("ml-1m")
+    shop.scores("sasrec")
+    shop.scores("mf", noise=3.0)
+    found = shop.evaluate("scores/mf", "scores/sasrec", against="scores/sasrec")
+    before = rows_of(lines_of(shop, found), "| scorer | AUC")
+    row = before["encoder/mf@1"]
+    assert row["minus"]
+    assert row["paper"]
+    assert row["share"] != "- / -"
+    for name in ("mf", "sasrec"):
+        shop.store.name_object(shop.store.resolve(f"encoder/{name}"), f"{name}-again")
+        shop.store.name_object(shop.store.resolve(f"scores/{name}"), f"{name}-again")
+    assert rows_of(lines_of(shop, found), "| scorer | AUC") == before
+
+
+def test_scores_that_cannot_be_found_again_are_told(shop: Showroom, tmp_path: Path) -> None:
+    shop.store.name_object(shop.scores("mf"), "again")
+    found = shop.evaluate("scores/mf")
+    (shop.store.root / "refs/scores/mf/00000001.json").unlink()
+    words = ["--store", str(shop.store.root), "--markdown", str(tmp_path / "page.md")]
+    with pytest.raises(SystemExit, match="by scores/mf@1, which the store has no longer"):
+        main([*words, f"All={found.reference}"])
+
+
 def test_what_differs_in_seeds_alone_is_told_with_its_spread(shop: Showroom) -> None:
     shop.scores("mf", seed=0, noise=0.5)
     shop.scores("mf", seed=1, noise=3.0)
@@ -98,6 +123,7 @@ def test_what_differs_in_seeds_alone_is_told_with_its_spread(shop: Showroom) -> 
         if scorer.startswith("encoder/mf@")
     ]
     (row,) = rows_of(lines, "| scorer | seeds").values()
+    assert "Minus: AUC and UAUC minus those of the one bias." in lines
     assert (row["scorer"], row["seeds"]) == ("encoder/mf", "2")
     mean, plus, sd, span = row["AUC"].replace(",", "").split()
     assert plus == "±"

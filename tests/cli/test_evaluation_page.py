@@ -31,3 +31,14 @@ def test_figures_and_intervals_are_shown_in_full(tmp_path: Path, width: int) -> 
             assert f"{figure.high:.3f}" in shown
     folded = "".join(line.split(" ")[0] for line in shown.splitlines())
     assert f"model/{LONG}@1" in folded
+
+
+def test_frozen_histories_are_told_under_the_table(tmp_path: Path) -> None:
+    shop = Showroom(tmp_path / "store")
+    shop.scores("mf", frozen_history=True)
+    shop.scores("sasrec")
+    for scores, is_told in (("scores/mf", True), ("scores/sasrec", False)):
+        target = Console(width=100, file=io.StringIO(), highlight=False)
+        render_evaluation(target, shop.evaluate(scores))
+        assert isinstance(target.file, io.StringIO)
+        assert ("histories are frozen before" in target.file.getvalue()) == is_told

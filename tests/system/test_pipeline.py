@@ -99,7 +99,7 @@ dtype = "float32"
 
 [step.evaluation]
 command = "eval"
-bootstrap_samples = 20
+bootstrap_samples = 40
 meteor = false
 """
 
@@ -146,7 +146,7 @@ def test_the_eleven_commands_form_one_pipeline(work):
         " | thinkrec fuse --projector off --dtype float32"
         " | thinkrec score --split test --dtype float32"
         " | thinkrec explain --user u1 --item i2 --max-new-tokens 8 --dtype float32"
-        " | thinkrec eval --bootstrap-samples 20 --no-meteor",
+        " | thinkrec eval --bootstrap-samples 40 --no-meteor",
     )
     assert kinds(done.stdout) == [
         "dataset",

@@ -56,7 +56,7 @@ def show_report(target: Console, artifact: "Artifact") -> None:
 
 
 def render_evaluation(target: Console, artifact: "Artifact") -> None:
-    """Write one row per scorer over all rows, then its reasons, what seeds change, and who was left out."""
+    """Write one row per scorer over all rows, its reasons, what seeds change, who was left out, and what is frozen."""
     overall = [figure for figure in read_metrics(artifact) if figure.slice == "all"]
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
@@ -64,7 +64,9 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
             target.print(_table(chosen, families, target.width))
     if seeds := [row for row in read_over_seeds(artifact) if row["slice"] == "all"]:
         target.print(_seeds_table(seeds))
-    for line in _user_lines(overall):
+    frozen = artifact.manifest.summary.get("frozen_history")
+    said = ["histories are frozen before each user's first row of the split"] if frozen else []
+    for line in [*_user_lines(overall), *said]:
         target.print(Text(line, style="dim"), soft_wrap=True)
 
 

@@ -61,6 +61,8 @@ class Picture:
     """Name of another table of the report that holds the numbers."""
     source: str = ""
     notes: list[str] = field(default_factory=list)
+    legend: str = ""
+    """How to read the drawing: said only where it is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from core.evaluation.baselines import RECENT
-from core.evaluation.intervals import LEAST_DRAWS
+from core.evaluation.baselines import BIAS, RECENT
 from core.evaluation.paper import BASE_MODEL
 from core.evaluation.report.blocks import Cell, Column, Picture, Section, Table
 from core.evaluation.report.differences import difference_table, pair_tables
@@ -32,7 +31,7 @@ def comparison_section(material: Material) -> Section:
     ]
     if not material.samples:
         lead = ["All scorers answered the same rows. No intervals were drawn."]
-    if material.against and material.samples >= LEAST_DRAWS:
+    if material.against and material.samples:
         lead.append(
             f"▲ and ▼ mark what is better or worse than {material.against} by more than chance: the 95 % "
             "interval of the paired difference leaves out zero, and p is below .05. It is not corrected for the number "
@@ -65,31 +64,46 @@ def overall_table(material: Material, lines: Lines) -> Table:
         name="overall",
         columns=columns,
         rows=rows,
-        notes=[*_user_notes(lines), *_recent_notes(lines)],
+        notes=[*_user_notes(lines), *_recent_notes(lines, material), *_bias_notes(material)],
     )
 
 
 def _user_notes(lines: Lines) -> list[str]:
     """Say over how many users the metrics per user are means."""
-    notes: dict[tuple[int, int], list[str]] = {}
+    notes: dict[tuple[int, int, str], list[str]] = {}
     for metric in lines.metrics:
         line = next((one for s in lines.scorers if (one := lines.get(s, metric))), None)
         if line and line["users_left_out"]:
-            notes.setdefault((line["users"], line["users_left_out"]), []).append(name_of(metric))
+            why = "they have one label only" if metric == "uauc" else "they have one row only"
+            place = (line["users"], line["users_left_out"], why)
+            notes.setdefault(place, []).append(name_of(metric))
     return [
-        f"{', '.join(names)}: {count(users)} users count, {count(left)} are left out "
-        f"({'they have one label only' if 'UAUC' in names else 'they have one row only'})."
-        for (users, left), names in notes.items()
+        f"{', '.join(names)}: {count(users)} users count, {count(left)} are left out ({why})."
+        for (users, left, why), names in notes.items()
     ]
 
 
-def _recent_notes(lines: Lines) -> list[str]:
+def _recent_notes(lines: Lines, material: Material) -> list[str]:
     if RECENT not in lines.scorers:  # earlier versions did not measure it
         return []
+    if material.frozen:
+        return [
+            f"{RECENT}: how many of the last ten rows before the user's first row of the split were liked. Histories "
+            "are frozen, so that is one value for all rows of a user, and its UAUC is 0.5. A scorer above 0.5 in UAUC "
+            "tells items apart."
+        ]
     return [
         f"{RECENT}: how many of the last ten rows before the one asked were liked, whatever the item. A language model "
         "that has its figures counts the answers in its prompt and tells no items apart. Such scores tend to a UAUC "
         "below 0.5, even where a user's likes come in random order: what was liked already is missing among the rest."
+    ]
+
+
+def _bias_notes(material: Material) -> list[str]:
+    if material.bias:
+        return []
+    return [
+        f"{BIAS}, the honest counts, is not measured: train has one label only, so they learn nothing."
     ]
 
 

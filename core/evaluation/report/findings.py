@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from core.evaluation.baselines import RECENT
-from core.evaluation.intervals import LEAST_DRAWS
 from core.evaluation.report.lines import MAIN_METRICS, Lines, verdict
 from core.evaluation.report.material import Material
 from core.evaluation.report.numbers import figure, name_of, span
@@ -17,7 +16,7 @@ def findings(material: Material) -> list[str]:
         figures = _figures(material, lines, metric)
         if best := max(figures, key=lambda one: one[0], default=None):
             found.append(f"Best {name_of(metric)}: {best[1]}")
-    if material.samples < LEAST_DRAWS:
+    if not material.samples:
         return found  # nothing could be told from chance
     if RECENT in lines.scorers:
         found += _above(RECENT, f"the likes of the last ten rows ({RECENT})", lines)

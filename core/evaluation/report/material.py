@@ -101,11 +101,11 @@ class Material:
     over_seeds: Rows = ()
     """Rows of over_seeds.parquet."""
     bias: str | None
-    """Scorer that is the honest counts."""
+    """Scorer that is the honest counts, None where train has one label only."""
     against: str | None
     """Scorer that the others are compared with."""
-    frozen: Sequence[str] = ()
-    """References of the scores that were asked with frozen histories."""
+    frozen: bool
+    """Whether the scores were asked with frozen histories."""
     calibration: Mapping[str, Sequence[CalibrationBin]]
     paper: Mapping[str, PaperRow] = field(default_factory=dict)
     """Scorer -> what the paper has for it; empty unless the data set is the paper's."""

@@ -50,7 +50,7 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         facts.append(("rows measured", f"{count(first['rows'])}{of_all} of split {first['split']}"))
         facts.append(("users", count(uauc["users"] + uauc["users_left_out"])))
     if material.frozen:
-        facts.append(("frozen histories", ", ".join(material.frozen)))
+        facts.append(("histories", "frozen before each user's first row of the split"))
     drawn = f"{count(material.samples)} draws of users, seed {material.seed}"
     facts.append(("intervals", f"95 %, {drawn}" if material.samples else "none"))
     facts.append(("program", f"thinkrec {material.program_version}"))

@@ -26,14 +26,17 @@ def seeds_tables(material: Material, lines: Lines) -> Iterator[Table]:
     )
     compared = [line for line in found if line["other"]]
     if compared:
+        other = compared[0]["other"]
+        has_seeds = other in {line["scorer"] for line in found}
+        pairs = (
+            "each of two scorers with the same seed" if has_seeds else f"each minus the one {other}"
+        )
         yield Table(
-            title=f"Over seeds, minus {compared[0]['other']}",
+            title=f"Over seeds, minus {other}",
             name="over-seeds-minus",
             columns=_columns(lines),
             rows=_rows(compared, lines, _difference),
-            notes=[
-                "Mean and standard deviation of the differences, each of two scorers with the same seed."
-            ],
+            notes=[f"Mean and standard deviation of the differences, {pairs}."],
         )
 
 

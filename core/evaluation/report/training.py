@@ -43,10 +43,9 @@ def _course_blocks(course: Course) -> list[Block]:
             svg=drawings,
             table=_course_table(course, stages),
             source=course.reference,
-            notes=[
-                *([course.thrown_away] if course.thrown_away else []),
-                "Losses: faint is every step, strong the mean of its neighbours.",
-            ],
+            notes=[course.thrown_away] if course.thrown_away else [],
+            legend="Losses: faint are the steps, strong is their running mean. Where there are more than "
+            f"{POINTS} steps, each faint point is the mean of neighbours.",
         )
     ]
 

@@ -81,13 +81,12 @@ def examples_section(material: Material) -> Section | None:
     """Return explained pairs."""
     if not material.examples:
         return None
-    lead = ["What the model answered, why, and how far each item of the history moved the score."]
-    return Section(
-        name="examples",
-        title="Explained examples",
-        lead=lead,
-        blocks=[example_of(told) for told in material.examples],
-    )
+    blocks = [example_of(told) for told in material.examples]
+    moved = any(item.influence is not None for example in blocks for item in example.history)
+    lead = "What the model answered and why."
+    if moved:
+        lead = "What the model answered, why, and how far each item of the history moved the score."
+    return Section(name="examples", title="Explained examples", lead=[lead], blocks=[*blocks])
 
 
 def example_of(told: Told) -> Example:

@@ -84,12 +84,19 @@ class Showroom(Shop):
         return self.publish("scores", scorer.name, inputs, write)
 
     def explained(
-        self, scorer: Artifact, *, title: str = "Film 7", name: str = "one", item: str = "i7"
+        self,
+        scorer: Artifact,
+        *,
+        title: str = "Film 7",
+        name: str = "one",
+        item: str = "i7",
+        influence: bool = True,
     ) -> Artifact:
-        """Publish an explanation by a scorer, with a history whose influence was measured."""
+        """Publish an explanation by a scorer, with a history, as a rule one whose influence was measured."""
+        moved = (0.25, -0.5) if influence else (None, None)
         history = [
-            {"item": "i1", "title": title, "label": 1, "influence": 0.25},
-            {"item": "i2", "title": "Film 2", "label": 0, "influence": -0.5},
+            {"item": "i1", "title": title, "label": 1, "influence": moved[0]},
+            {"item": "i2", "title": "Film 2", "label": 0, "influence": moved[1]},
         ]
         facts: dict[str, Any] = {
             "row": int(self.dataset.rows("test")[0]),

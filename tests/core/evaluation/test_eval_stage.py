@@ -21,7 +21,7 @@ from core.evaluation.uauc import uauc
 from core.progress import Silent
 from core.stages.base import Context, Unnamed, plan_stage, run_stage
 from core.stages.eval import STAGE
-from core.stages.kinds import EXPLANATION, KINDS, SCORES
+from core.stages.kinds import DATASET, EXPLANATION, KINDS, SCORES
 from tests.conftest import Heard, write_dataset
 from tests.core.evaluation.checkpoints import write_checkpoint
 
@@ -173,14 +173,58 @@ def test_baselines_of_frozen_scores_have_the_same_histories(shop: Shop) -> None:
     assert nested(shop.evaluate("scores/mf"))["recent"]["uauc"] != 0.5
 
 
-def test_frozen_scores_beside_others_are_told(shop: Shop) -> None:
+def test_frozen_scores_beside_others_are_refused(shop: Shop) -> None:
     shop.scores("mf", frozen_history=True)
     shop.scores("sasrec")
+    wanted = r"^scores/mf@1 was asked with frozen histories"
+    with pytest.raises(MismatchError, match=wanted) as raised:
+        shop.evaluate("scores/mf", "scores/sasrec")
+    assert "--frozen-history, or all without" in str(raised.value.hint)
+    with pytest.raises(MismatchError, match=wanted):
+        shop.evaluate("scores/sasrec", against="scores/mf")
+    assert shop.evaluate("scores/sasrec").summary["frozen_history"] is False
+    shop.scores("sasrec", frozen_history=True)
+    assert shop.evaluate("scores/mf", "scores/sasrec@2").summary["frozen_history"] is True
+
+
+def test_scores_of_another_program_go_beside_frozen_ones(shop: Shop) -> None:
+    frozen = shop.scores("mf", frozen_history=True)
+
+    def write(folder: Path) -> None:
+        for name in ("scores.parquet", "scoring.json"):
+            (folder / name).write_bytes(frozen.file(name).read_bytes())
+
+    shop.publish("scores", "given", {"dataset": [shop.dataset_artifact.object_id]}, write)
+    found = shop.evaluate("scores/given", "scores/mf")
+    assert found.summary["frozen_history"] is True
+    assert {"scores/given@1", "encoder/mf@1"} <= set(nested(found))
+
+
+def test_counts_are_left_out_where_train_has_one_label(shop: Shop) -> None:
+    def write(folder: Path) -> None:
+        write_dataset(folder)
+        rows = read_rows(folder / "interactions.parquet")
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns["label"] = [1 if row["split"] == "train" else row["label"] for row in rows]
+        types = DATASET.payload("interactions.parquet").columns
+        write_table(folder / "interactions.parquet", columns, types)
+
+    shop.dataset_artifact = shop.publish("dataset", "liked", {}, write)
+    shop.dataset = Dataset.open(shop.dataset_artifact.folder)
+    shop.scores("mf")
     shop.context.progress = heard = Heard()
-    mixed = shop.evaluate("scores/mf", "scores/sasrec")
-    assert any("scores/mf@1: asked with frozen histories" in line for line in heard.lines)
-    assert nested(mixed)["recent"]["uauc"] != 0.5
-    assert "frozen histories" in mixed.file("report.md").read_text()
+    made = shop.evaluate("scores/mf")
+    assert list(nested(made)) == ["constant", "recent", "encoder/mf@1"]
+    assert "without the counts (bias): train has one label only" in heard.lines
+    assert "bias, the honest counts, is not measured" in made.file("report.md").read_text()
+
+
+@pytest.mark.parametrize("samples", [-1, 1, 39])
+def test_so_few_draws_that_nothing_can_be_told_are_refused(samples: int) -> None:
+    with pytest.raises(ConfigError, match=f"bootstrap_samples = {samples} is too few") as raised:
+        EvalConfig(bootstrap_samples=samples)
+    assert "at least 40, or 0" in str(raised.value.hint)
+    assert EvalConfig(bootstrap_samples=40).bootstrap_samples == 40
 
 
 def test_scores_of_a_bias_encoder_take_the_place_of_the_counts(shop: Shop) -> None:
@@ -262,7 +306,7 @@ def test_scores_that_are_listed_are_measured_or_refused_but_never_passed_over(sh
     shop.scores("mf")
     shop.scores("pairs", pairs="pairs.csv")
     listed = Unnamed(listed=["scores/pairs@1"])
-    config = EvalConfig(bootstrap_samples=5, meteor=False)
+    config = EvalConfig(bootstrap_samples=40, meteor=False)
     made = run_stage(shop.context, STAGE, config, unnamed=listed).artifact
     assert made.summary["scores"] == ["scores/pairs@1"]
     piped = Unnamed(piped=["scores/pairs@1"])  # nothing says that any of its pairs has a label

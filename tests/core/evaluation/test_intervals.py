@@ -1,12 +1,15 @@
 """Intervals against resampling done the slow way, and against what is known of them."""
 
+import math
+
 import numpy as np
 import pytest
 from numpy.random import default_rng
+from scipy import stats
 
 from core.evaluation.intervals import beyond_chance, difference, interval, resample
 from core.evaluation.metrics import Drawing, Measurement, measure_all, measures
-from core.evaluation.rows import Floats, ScoredRows
+from core.evaluation.rows import Floats, ScoredRows, user_mean
 
 DRAWN = ("auc", "uauc", "ndcg@5", "map@5", "hr@5", "log_loss", "brier")
 """Metrics with intervals."""
@@ -29,6 +32,12 @@ def repeated(rows: ScoredRows, weights: Floats) -> ScoredRows:
     index = np.concatenate([part for part, _ in parts])
     user = np.concatenate([np.full(len(part), place) for place, (part, _) in enumerate(parts)])
     return ScoredRows.of(user, rows.label[index], rows.score[index], rows.probability[index])
+
+
+def widened(value: float, drawn: Floats, users: int) -> Floats:
+    """Return draws around a value as far apart as few users ask for."""
+    student = stats.t.ppf(0.975, users - 1) / stats.norm.ppf(0.975)
+    return value + student * math.sqrt(users / (users - 1)) * (drawn - value)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,10 +131,11 @@ def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> N
                 statistic = measures(long, 5)[metric].statistic
                 values.append(float(statistic(np.ones((1, long.users)))[0]))
             gaps.append(values[0] - values[1])
-        known = np.array(gaps)[~np.isnan(gaps)]
-        low, high = np.percentile(known, [2.5, 97.5])
         found = measured.difference("a", "b", metric)
         assert found is not None
+        independent = measured.prepared["a"][metric].independent
+        known = widened(found.value, np.array(gaps)[~np.isnan(gaps)], independent)
+        low, high = np.percentile(known, [2.5, 97.5])
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12), metric
         sides = min((known <= 0).sum(), (known >= 0).sum()) + 1
         assert found.p_value == pytest.approx(min(1, 2 * sides / (len(known) + 1)))
@@ -191,11 +201,11 @@ def test_p_is_never_below_that_of_a_sign_test() -> None:
 
 def test_too_many_undefined_draws_leave_no_interval() -> None:
     values = np.arange(100.0)
-    assert interval(values) is not None
+    assert interval(50, values, users=40) is not None
     values[:4] = np.nan
-    assert interval(values) is not None
+    assert interval(50, values, users=40) is not None
     values[:6] = np.nan
-    assert interval(values) is None
+    assert interval(50, values, users=40) is None
 
 
 def test_an_interval_off_zero_needs_enough_draws_to_be_beyond_chance() -> None:
@@ -205,3 +215,48 @@ def test_an_interval_off_zero_needs_enough_draws_to_be_beyond_chance() -> None:
     assert gap.p_value > 0.05
     assert not beyond_chance(gap.low, gap.high, gap.p_value)
     assert not beyond_chance(None, None, None)
+
+
+def test_intervals_of_few_users_hold_the_truth_as_often_as_they_say() -> None:
+    rng = default_rng(0)
+    plain, wide, marked = [], [], []
+    for seed in range(300):
+        values = rng.normal(size=6)  # of six users, whose true mean is 0
+        drawn = resample([user_mean(values)], users=6, rows=6, samples=400, seed=seed)[0]
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        plain.append(low <= 0 <= high)
+        found = interval(values.mean(), drawn, users=6)
+        gap = difference(values.mean(), drawn, np.zeros(400), users=6)
+        assert found is not None
+        assert gap is not None
+        wide.append(found.low <= 0 <= found.high)
+        marked.append(beyond_chance(gap.low, gap.high, gap.p_value))
+    assert np.mean(plain) < 0.9
+    assert np.mean(wide) > 0.92
+    assert np.mean(marked) < 0.08
+
+
+def test_intervals_of_many_users_are_the_percentiles() -> None:
+    drawn = default_rng(0).normal(size=4000)
+    found = interval(0, drawn, users=100_000)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), rel=1e-4)
+
+
+def test_intervals_stay_within_what_a_metric_can_be() -> None:
+    rows = random_rows(4, users=8, taste=4.0)
+    best = ScoredRows.of(rows.user, rows.label, rows.label, 0.99 * rows.label)
+    worst = ScoredRows.of(rows.user, rows.label, -rows.label, 1 - 0.99 * rows.label)
+    measured = measure_all(
+        {"good": rows, "best": best, "worst": worst}, drawing=Drawing(samples=200)
+    )
+    for metric in set(DRAWN) - {"log_loss"}:
+        for scorer in measured.prepared:
+            found = measured.figures(scorer)[metric].interval
+            assert found is not None
+            assert 0 <= found.low <= found.high <= 1, metric
+    assert measured.figures("good")["auc"].interval.high == 1  # type: ignore[union-attr]
+    gap = measured.difference("best", "worst", "auc")
+    assert gap is not None
+    assert gap.low == gap.high == 1
+    assert interval(0.9, np.linspace(0.6, 1.2, 100), users=6, least=0, most=1).high == 1  # type: ignore[union-attr]

@@ -205,7 +205,11 @@ def test_bleu_and_chrf_are_those_of_sacrebleu_also_for_drawn_users() -> None:
             drawn.append(public([texts[r] for r in rows], [[references[r] for r in rows]]).score)
         found = figures[name].interval
         assert found is not None
-        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+        # Six users: Student's t of five degrees of freedom, and six to five.
+        value, width = figures[name].value, 2.570582 / 1.959964 * (6 / 5) ** 0.5
+        assert value is not None
+        low, high = value + width * (np.percentile(drawn, [2.5, 97.5]) - value)
+        assert (found.low, found.high) == pytest.approx((max(low, 0), min(high, 100)), rel=1e-6)
 
 
 def test_one_user_gives_no_interval() -> None:

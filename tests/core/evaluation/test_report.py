@@ -119,6 +119,52 @@ def test_the_best_of_several_seeds_is_their_mean(shop: Showroom) -> None:
     assert told in markdown_of(evaluation)
 
 
+def test_what_differences_over_seeds_are_between_is_said(shop: Showroom) -> None:
+    shop.scores("mf", seed=0)
+    shop.scores("mf", seed=1, noise=2.0)
+    shop.scores("sasrec", seed=0)
+    shop.scores("sasrec", seed=1, noise=2.0)
+    told = "each of two scorers with the same seed"
+    one = shop.evaluate("scores/mf@1", "scores/mf@2")
+    assert "of the differences, each minus the one bias." in Page(html_of(one)).text
+    assert told not in Page(html_of(one)).text
+    given = ("scores/mf@1", "scores/mf@2", "scores/sasrec@1", "scores/sasrec@2")
+    both = shop.evaluate(*given, against="scores/mf@1")
+    assert f"of the differences, {told}." in Page(html_of(both)).text
+
+
+def test_what_recent_likes_explain_depends_on_the_histories(shop: Showroom) -> None:
+    shop.scores("mf")
+    rolling = "Such scores tend to a UAUC below 0.5"
+    frozen = "that is one value for all rows of a user, and its UAUC is 0.5"
+    text = Page(html_of(shop.evaluate("scores/mf"))).text
+    assert rolling in text
+    assert frozen not in text
+    assert "frozen before each user's first row" not in text
+    shop.scores("mf", frozen_history=True)
+    text = Page(html_of(shop.evaluate("scores/mf@2"))).text
+    assert rolling not in text
+    assert frozen in text
+    assert "frozen before each user's first row" in text
+
+
+def test_users_that_metrics_leave_out_for_other_reasons_are_told_apart(shop: Showroom) -> None:
+    data, test = shop.dataset, shop.dataset.rows("test")
+    rows, several = [], 0
+    for user in np.unique(data.user[test]):
+        own = test[data.user[test] == user]
+        _, first = np.unique(data.label[own], return_index=True)
+        both = len(first) == 2 and several < 3
+        rows += own[first if both else first[:1]].tolist()  # of three users a like and a dislike
+        several += both
+    left = len(np.unique(data.user[test])) - 3
+    shop.scores("mf", rows=np.sort(rows))
+    text = Page(html_of(shop.evaluate("scores/mf"))).text
+    told = f"3 users count, {left} are left out"
+    assert f"UAUC: {told} (they have one label only)." in text
+    assert f"NDCG@5, MAP@5, HR@5: {told} (they have one row only)." in text
+
+
 def test_scores_to_compare_with_take_the_place_of_the_counts(shop: Showroom) -> None:
     shop.scores("bias", noise=2.0)
     shop.scores("mf", noise=0.1)
@@ -363,6 +409,29 @@ def test_examples_come_from_what_is_given_and_else_from_the_store(shop: Showroom
     assert "Film of the store" in text
     assert "Film of another scorer" not in text
     assert shop.evaluate("scores/thinkrec", examples=0).summary["examples"] == []
+
+
+def test_influence_is_not_promised_where_none_was_measured(shop: Showroom) -> None:
+    model = shop.fused()
+    shop.explained(model)
+    moved = "how far each item of the history moved the score"
+    text = markdown_of(shop.evaluate("scores/thinkrec", "explanation/one"))
+    assert moved in text
+    assert "| the user | moved the score by |\n|---|---|---:|\n" in text
+    assert "| Film 7 | liked it | +0.250 |\n| Film 2 | did not like it | −0.500 |\n" in text
+    other = shop.fused("other")
+    shop.explained(other, name="sample", influence=False)
+    found = shop.evaluate("scores/other", "explanation/sample")
+    text = markdown_of(found)
+    assert "moved the score" not in text + html_of(found)
+    assert "| history, oldest first | the user |\n|---|---|\n" in text
+    assert "| Film 7 | liked it |\n| Film 2 | did not like it |\n" in text
+
+
+def test_how_to_read_a_drawing_is_said_where_it_is_shown(evaluation: Artifact) -> None:
+    told = f"Where there are more than {POINTS} steps, each faint point is the mean of neighbours."
+    assert told in Page(html_of(evaluation)).text
+    assert "faint" not in markdown_of(evaluation)
 
 
 def test_models_of_different_numbers_of_experts_are_a_study(shop: Showroom) -> None:

@@ -17,7 +17,7 @@ def shop(tmp_path: Path) -> Showroom:
 
 
 def _eval(shop: Showroom, *words: str):  # type: ignore[no-untyped-def]
-    command = ["eval", "--store", str(shop.store.root), "--bootstrap-samples", "20", "scores/mf"]
+    command = ["eval", "--store", str(shop.store.root), "--bootstrap-samples", "40", "scores/mf"]
     return CliRunner().invoke(app, [*command, *words])
 
 

@@ -63,7 +63,7 @@ after = "groups"
 command = "eval"
 scores = ["bias-scores", "mf-scores"]
 against = "mf-scores"
-bootstrap_samples = 20
+bootstrap_samples = 40
 """
 SEEDS = (1, 2, 4)
 
