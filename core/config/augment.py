@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.config.base import Config, option, seed_option
+from core.config.synthesize import OF_ENDPOINT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +75,10 @@ class AugmentConfig(Config):
         )
 
     def unused(self) -> Collection[str]:
-        """Return what only a model uses, where there is none, and what only a local one does, at an endpoint."""
+        """Return what only a model uses, where there is none, and what only a local one does, or only an endpoint."""
         if self.model is None:
-            return ("max_tokens", "temperature", "seed", "batch_size")
+            return ("max_tokens", "temperature", "seed", "batch_size", *OF_ENDPOINT)
         if self.model.startswith("openai:"):
             return ("seed", "batch_size")
         # Without a temperature the model takes the likeliest words, which are the same for all seeds.
-        return () if self.temperature else ("seed",)
+        return OF_ENDPOINT if self.temperature else ("seed", *OF_ENDPOINT)

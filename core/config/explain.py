@@ -45,7 +45,10 @@ class ExplainConfig(Config):
         "Seed of the sample; apart from the seeds of trainings, so that all explain the same rows."
     )
     same_users: bool = same_users_option()
-    dtype: Literal["auto", "float32", "bfloat16"] = option("auto", "Numbers of the frozen base.")
+    dtype: Literal["auto", "float32", "bfloat16"] = option(
+        "auto",
+        "Numbers of the frozen base; auto is float32 on a CPU where influences are asked for, which are rounding else.",
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,11 @@ class ExplainConfig(Config):
             "explain needs either a user or a history",
             hint="Give --user USER, or --history FILE for somebody who is not in the data.",
         )
+
+    @property
+    def asks_influence(self) -> bool:
+        """Whether the score without each history item is asked for."""
+        return self.influence and not self.sample
 
     def unused(self) -> Collection[str]:
         """Return what means nothing to a sample, or to pairs that are named."""

@@ -167,7 +167,7 @@ class IngestConfig(Config):
     memory_limit: str = option(
         "4GB", "memory before work spills to disk, for instance 4GB", keyed=False
     )
-    threads: int = option(0, "threads (0: one per processor)", keyed=False)
+    threads: int = option(0, "threads (0: one per processor)", keyed=False, most=1024)
 
     def __post_init__(self) -> None:
         """Check what can be checked without the files. Raises: ConfigError."""

@@ -6,6 +6,9 @@ from typing import Literal
 
 from core.config.base import Config, option, same_users_option, seed_option, skip_unknown_option
 
+_ASKED = ("user", "users", "history", "pairs", "given")
+"""What may stand in place of a split, or say which of its rows are taken."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(Config):
@@ -20,10 +23,19 @@ class ScoreConfig(Config):
         "Score items for each user of this file (CSV, JSONL or Parquet with a column user).",
         keyed=False,  # what is in it is
     )
-    top: int = option(10, "With --user and --users: how many of a user's best items to keep.")
+    history: str | None = option(
+        None,
+        "Score items for somebody who is not in the data, by a file of his history with columns item and label (or "
+        "rating), oldest first; the most rated items are the candidates.",
+        keyed=False,  # what is in it is
+    )
+    top: int = option(
+        10, "With --user, --users and --history: how many of a user's best items to keep."
+    )
     candidates: int = option(
         200,
-        "With --user and --users: items that the encoder picks for the model to score; 0 takes all.",
+        "With --user, --users and --history: items that are picked for the model to score, for users of the data by an "
+        "encoder; 0 takes all.",
     )
     seen: bool = option(
         False,
@@ -35,7 +47,13 @@ class ScoreConfig(Config):
         "stood before that row, any other as of now.",
         keyed=False,  # what is in it is
     )
-    skip_unknown: bool = skip_unknown_option("--pairs and --users")
+    given: str | None = option(
+        None,
+        "File of scores that another program gave (CSV, JSONL or Parquet with columns user, item and score): those of "
+        "--split become scores to evaluate beside others. No scorer is asked.",
+        keyed=False,  # what is in it is
+    )
+    skip_unknown: bool = skip_unknown_option("--pairs, --users and --history")
     frozen_history: bool = option(
         False,
         "With --split: ask all rows of a user with the history before the first of them in the split, as candidates of "
@@ -70,7 +88,7 @@ class ScoreConfig(Config):
     def __post_init__(self) -> None:
         """Check ranges and contradictions. Raises: ConfigError."""
         super().__post_init__()
-        given = [f"--{name}" for name in ("user", "users", "pairs") if getattr(self, name)]
+        given = [f"--{name}" for name in _ASKED if getattr(self, name)]
         self.check(
             len(given) < 2,
             f"{' and '.join(given)} exclude each other",
@@ -95,12 +113,12 @@ class ScoreConfig(Config):
     @property
     def ranks(self) -> bool:
         """Whether items are ranked for users."""
-        return self.user is not None or self.users is not None
+        return not self.user is self.users is self.history is None
 
     @property
     def freezes(self) -> bool:
         """Whether rows of a split are asked with the history before the first of them."""
-        return self.frozen_history and not (self.ranks or self.pairs)
+        return self.frozen_history and not (self.ranks or self.pairs or self.given)
 
     def unused(self) -> Collection[str]:
         """Return what the way of asking (a user, a file of pairs, a split) leaves without effect."""
@@ -113,6 +131,11 @@ class ScoreConfig(Config):
             return (*of_split, "sample_seed", "skip_unknown")
         if self.users is not None:
             return (*of_split, "sample_seed")
+        if self.history is not None:
+            return (*of_split, "sample_seed", "seen", "same_users")
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
+        if self.given is not None:
+            asking = ("frozen_history", "same_users", "dtype", "device", "max_tokens")
+            return (*of_user, *of_sample, *asking, "skip_unknown")
         return (*of_user, *of_sample, "skip_unknown")

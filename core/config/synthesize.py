@@ -6,6 +6,15 @@ from typing import Literal
 
 from core.config.base import Config, option, seed_option
 
+OF_ENDPOINT = (
+    "endpoint",
+    "concurrency",
+    "request_timeout",
+    "request_retries",
+    "max_requests",
+    "max_unanswered",
+)
+"""Settings that only an endpoint uses."""
 _POSITIVE = (
     "max_tries",
     "max_tokens",
@@ -133,8 +142,8 @@ class SynthesizeConfig(Config):
         local = ("batch_size", "answer_first")
         asking = ("max_tries", "reason_words", "temperature")
         length = ("max_tokens", "token_growth", "most_tokens")
-        grounded = (*local, *asking, *length)
-        return {"grounded": grounded, "openai": local, "local": ()}[self.teacher]
+        grounded = (*local, *asking, *length, *OF_ENDPOINT)
+        return {"grounded": grounded, "openai": local, "local": OF_ENDPOINT}[self.teacher]
 
     def implied(self) -> Collection[str]:
         """See Config: the teacher grounded told counts before it could leave them out."""

@@ -17,12 +17,17 @@ _NOT = r"(?:(?:did|have|has|had|do|does) not|(?:did|have|has|had|do|does)n['’]
 _LIKED = r"enjoyed|liked|loved"
 _DISLIKED = rf"{_NOT} (?:enjoy|like|love)(?:e?d)?|disliked|hated"
 _TITLES = r"“[^”]*”(?:(?:, and |, | and )“[^”]*”)*"
-_LIKED_TITLES = re.compile(
-    rf"\b(?:(?P<no>{_DISLIKED}|disappointments (?:is|are))|(?:{_LIKED}|favou?rites (?:is|are))) (?P<titles>{_TITLES})"
-)
+_YES_BEFORE = rf"{_LIKED}|favou?rites (?:is|are)"
+_NO_BEFORE = rf"{_DISLIKED}|disappointments (?:is|are)|(?<!never )(?<!not )(?<!n.t )let down by"
+_LIKED_TITLES = re.compile(rf"\b(?:(?P<no>{_NO_BEFORE})|(?:{_YES_BEFORE})) (?P<titles>{_TITLES})")
 _TITLES_LIKED = re.compile(
-    rf"(?P<titles>{_TITLES}), (?:which (?:they|this person) |[^“”.;]{{1,60}} too, )"
+    rf"(?P<titles>{_TITLES}), (?:which (?:they|this person) |[^“”.;]{{1,60}} too, (?:all )?)"
     rf"(?:(?P<no>{_DISLIKED}|left them cold)|(?:{_LIKED}|pleased them))\b"
+)
+# Where no clause begins before a list of titles, all but the last may belong to what stands there.
+_CLAUSE = r"(?:^|(?<=[.;:] )|(?<=[^”], )|(?<=[^”] and )|(?<=\bbut )|(?<=though )|(?<=while ))"
+_TITLES_PLEASED = re.compile(
+    rf"(?P<titles>{_CLAUSE}{_TITLES}|“[^”]*”) (?:all )?(?:(?P<no>left them cold)|pleased them)\b"
 )
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
@@ -32,7 +37,7 @@ _OUTCOME = re.compile(
 )
 # What a text ends with while a claim is being written.
 _OPEN_TITLE = re.compile(
-    rf"(?:\b(?:(?P<no>{_DISLIKED}|disappointments (?:is|are))|(?P<yes>{_LIKED}|favou?rites (?:is|are))) "
+    rf"(?:\b(?:(?P<no>{_NO_BEFORE})|(?P<yes>{_YES_BEFORE})) "
     r"(?:“[^”]*”(?:, and |, | and ))*)?“(?P<begun>[^”]*)$"
 )
 _OPEN_NUMBER = re.compile(r"(?<!\d)\d+$")
@@ -98,7 +103,7 @@ class Facts:
         for match in _SHARE.finditer(reason):
             found[match[0]] = self._is_share(int(match[1]), match[2])
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
-        for pattern in (_LIKED_TITLES, _TITLES_LIKED):
+        for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
             for match in pattern.finditer(reason):
                 liked = match["no"] is None
                 if all(

@@ -4,7 +4,7 @@ import math
 from contextlib import suppress
 
 from core.data.dataset import Dataset
-from core.errors import BadValueError, MissingColumnError
+from core.errors import BadValueError, EmptyFileError, MissingColumnError
 from core.scoring.questions import read_texts
 from core.scoring.unknown import Unknown
 
@@ -21,7 +21,8 @@ def read_history(
 
     Args:
         unknown: the file, and whether items that the data do not have are left out.
-    Raises: MissingFileError, MissingColumnError, BadValueError, UnknownItemError, EmptyFileError if none is left.
+    Raises: MissingFileError, MissingColumnError, BadValueError, UnknownItemError, EmptyFileError if there are no rows,
+        or none is left.
     """
     path = unknown.path
     table = read_texts(path, ("item",))
@@ -37,6 +38,8 @@ def read_history(
         with unknown.row(n):
             found.append((dataset.item_index(item), label))
     unknown.require_some(len(found), "item")
+    if not found:
+        raise EmptyFileError(f"{path} holds no history", hint="Give rows of item and label.")
     return [item for item, _ in found], [label for _, label in found]
 
 

@@ -121,7 +121,7 @@ def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> No
         scratch,
         {
             "row": rows,
-            "user": [dataset.users[u] for u in block.users],
+            "user": [dataset.users[u] if u >= 0 else None for u in block.users],
             "item": [dataset.items[i] for i in block.items],
             "label": [
                 None if row is None else label for row, label in zip(rows, labels, strict=True)

@@ -103,3 +103,33 @@ class LanguageScorer:
     @property
     def _length(self) -> int:
         return self.builder.config.history_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryScorer:
+    """A language model that is asked about one person, by a history given as it is."""
+
+    speaker: LanguageScorer
+    items: Sequence[int]
+    """Of the history, oldest first."""
+    labels: Sequence[int]
+
+    @property
+    def number_format(self) -> str:
+        """Number format of the weights."""
+        return self.speaker.number_format
+
+    @property
+    def scorer(self) -> Scorer:
+        """What counts its work."""
+        return self.speaker.scorer
+
+    def score_rows(self, rows: npt.NDArray[np.int64]) -> Scored:
+        """See RowOrPairScorer; a stranger has no rows."""
+        raise NotImplementedError
+
+    def score_pairs(self, users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> Scored:
+        """Score items; the users are nobody of the data."""
+        length = self.speaker.builder.config.history_length
+        examples = self.speaker.examples.of_history(self.items, self.labels, items.tolist(), length)
+        return self.speaker.score_examples(examples)

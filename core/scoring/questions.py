@@ -1,6 +1,9 @@
 """Which pairs to score: rows of a split, pairs of a file, or candidates of a user."""
 
-from collections.abc import Callable, Sequence
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ import numpy.typing as npt
 from core.config.score import ScoreConfig
 from core.data import spill
 from core.data.dataset import Dataset
-from core.data.readers.files import any_file
+from core.data.readers import guesses
+from core.data.readers.files import TableFile, any_file, first_broken_json, readable
+from core.data.readers.streams import wrong_encoding
 from core.data.sql import identifier, literal, scan
 from core.data.tables import TableWriter
 from core.errors import (
@@ -36,6 +41,7 @@ class Questions:
     """Pairs to score, in the order of scoring."""
 
     users: Index
+    """-1 for somebody who is not in the data."""
     items: Index
     rows: Index
     """Row of the data set as which a pair is asked, with what was known before it; -1 for a pair asked now."""
@@ -142,6 +148,22 @@ def for_user(config: ScoreConfig, examples: Examples, first_pass: FirstPass | No
     )
 
 
+def for_history(config: ScoreConfig, dataset: Dataset, history: Sequence[int]) -> Questions:
+    """Ask the most rated items that a history of somebody who is not in the data does not hold.
+
+    Raises: ConfigError if it holds every item.
+    """
+    rated = np.bincount(dataset.item, minlength=len(dataset.items))
+    items = np.setdiff1d(np.arange(len(dataset.items), dtype=np.int64), history)
+    if not len(items):
+        raise ConfigError("the history holds every item", hint="Leave some out.")
+    if 0 < config.candidates < len(items):
+        items = np.sort(items[np.argsort(-rated[items], kind="stable")[: config.candidates]])
+    nobody = np.full(len(items), -1, dtype=np.int64)
+    about = f"{len(items)} candidates of somebody who is not in the data"
+    return Questions(users=nobody, items=items, rows=nobody, about=about)
+
+
 def for_users(
     config: ScoreConfig,
     examples: Examples,
@@ -230,7 +252,7 @@ def from_file(unknown: Unknown, dataset: Dataset, folder: Path) -> FiledQuestion
 
     path, asked = unknown.path, folder / "asked.parquet"
     with spill.connect(folder) as connection:
-        _open_table(connection, path, ("user", "item"))
+        open_table(connection, path, ("user", "item"))
         for what, names in (("user", dataset.users), ("item", dataset.items)):
             known = pa.table({what: names, f"{what}_index": range(len(names))})
             connection.register(f"{what}s", known)
@@ -290,36 +312,80 @@ def _refuse(
         _ = dataset.user_index(user) if no_user else dataset.item_index(item)
 
 
-def _open_table(connection: Any, path: str, columns: tuple[str, ...]) -> Sequence[str]:
+def open_table(connection: Any, path: str, columns: tuple[str, ...]) -> Sequence[str]:
     """Make a table `given` of a file of any format that ingest reads: row number n from 1, and all columns as text.
+
+    Where a column that it must have is called by another common name, it gets its own.
 
     Returns: the names of its columns.
     Raises: MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError.
     """
-    import duckdb
+    with _utf8_is_all(), tempfile.TemporaryDirectory() as folder:
+        file = any_file(Path(path))
+        texts, names = _texts(file, columns)
+        _load(connection, readable(file, Path(folder) / "rows.txt"), texts, columns)
+    return names
 
-    file = any_file(Path(path))
+
+@contextmanager
+def _utf8_is_all() -> Iterator[None]:
+    """Let an error of encoding name no option that only ingest has."""
+    try:
+        yield
+    except EncodingError as problem:
+        hint = "Save the file as UTF-8." if "--encoding" in problem.hint else problem.hint
+        raise EncodingError(str(problem), hint=hint) from None
+
+
+def _texts(file: TableFile, columns: tuple[str, ...]) -> tuple[str, Sequence[str]]:
+    """Return the SQL of all columns as text, and their names. Raises: MissingColumnError."""
+    called = {name: name for name in file.columns}
     for column in columns:
-        if column not in file.columns:
+        if column in file.columns:
+            continue
+        if (guess := guesses.by_common_name(file, column)) is None:
             raise MissingColumnError(
-                f"{path} has no column '{column}' (it has {', '.join(file.columns)})",
+                f"{file.path} has no column '{column}' (it has {', '.join(file.columns)})",
                 hint=f"Name its columns {', '.join(columns)}.",
             )
-    texts = ", ".join(f"{identifier(name)}::varchar as {identifier(name)}" for name in file.columns)
+        called[guess] = column
+    texts = ", ".join(
+        f"{identifier(name)}::varchar as {identifier(known)}" for name, known in called.items()
+    )
+    return texts, list(called.values())
+
+
+_BROKEN = {
+    "Expected Number of Columns": "the number of values is not the number of columns",
+    "unterminated quote": "a quote is opened and not closed",
+}
+"""What DuckDB says of a line, and what that means."""
+
+
+def _load(connection: Any, file: TableFile, texts: str, columns: tuple[str, ...]) -> None:
+    """Make the table. Raises: BadValueError with the line, EncodingError."""
+    import duckdb
+
     try:
         connection.execute(
             f"create table given as select row_number() over () as n, {texts} from {file.relation()}"
         )
     except duckdb.Error as problem:
-        if "utf-8" in str(problem).lower() or "utf8" in str(problem).lower():
-            raise EncodingError(
-                f"{path} is not UTF-8 text", hint="Save it as UTF-8, and try again."
-            ) from problem
+        said = str(problem)
+        if "utf-8" in said.lower() or "utf8" in said.lower():
+            raise wrong_encoding(file.path, "utf-8") from problem
+        if file.form == "json":
+            raise first_broken_json(file, said) from problem
+        line = re.search(r"CSV Error on Line: (\d+)", said)
+        where = f"{file.path}: line {file.line_of(int(line[1]))}" if line else f"{file.path}"
+        for words, what in _BROKEN.items():
+            if words in said:
+                hint = "Correct the line; a value with the delimiter in it has to stand in quotes."
+                raise BadValueError(f"{where}: {what}", hint=hint) from problem
         raise BadValueError(
-            f"{path} cannot be read: {str(problem).splitlines()[0]}",
+            f"{where} cannot be read: {said.splitlines()[0]}",
             hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
         ) from problem
-    return file.columns
 
 
 def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
@@ -332,7 +398,7 @@ def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
     import duckdb
 
     with duckdb.connect() as connection:
-        names = _open_table(connection, path, columns)
+        names = open_table(connection, path, columns)
         rows = connection.execute("select * exclude n from given order by n").fetchall()
     table = {name: [row[at] for row in rows] for at, name in enumerate(names)}
     for column in columns:

@@ -70,7 +70,12 @@ def _written(
     config = work.config
     model = config.model or ""
     journal = work.run_folder / JOURNAL
-    first_answers = FirstAnswers(model)
+    if work.context.force:
+        journal.unlink(missing_ok=True)  # what was answered badly is asked anew, too
+    hint = "Use a stronger model, more --max-tokens, or leave --with out."
+    if journal.exists() and journal.stat().st_size:
+        hint += " Replies of a run before were kept: --force asks anew."
+    first_answers = FirstAnswers(model, hint=hint)
     asked = [
         ask_keywords(
             texts,
@@ -100,7 +105,7 @@ def _written(
     if asked and fallen_back == len(asked):
         raise TeacherError(
             f"{model} wrote no keywords for any of {len(asked)} items",
-            hint="Use a stronger model, more --max-tokens, or leave --with out.",
+            hint=hint,
         )
     if fallen_back:
         work.progress.say(

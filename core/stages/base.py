@@ -5,7 +5,7 @@ module must be cheap to import: torch, duckdb, numpy and the like are imported i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -38,7 +38,7 @@ class Input:
     by_option: bool = False
     """Whether only its own option names it: what is piped or listed is never meant for it."""
     wanted: Callable[[Any], bool] = lambda config: True
-    """Whether these settings use the input at all; if not, it is left out and does not change the key."""
+    """Whether these settings use the input, required or not; if not, it is left out and does not change the key."""
     unless: str | None = None
     """Another input that takes its place: where that is named, this one is left out."""
 
@@ -175,8 +175,11 @@ def plan_stage(
     name: str | None = None,
 ) -> Plan:
     """Resolve inputs and compute the key, without computing anything else."""
-    unused = {n: ["none"] for n, i in stage.inputs.items() if not (i.required or i.wanted(config))}
-    inputs = resolve_inputs(context.store, stage, {**unused, **references}, unnamed or Unnamed())
+    used = {n: i for n, i in stage.inputs.items() if references.get(n) or i.wanted(config)}
+    found = resolve_inputs(
+        context.store, replace(stage, inputs=used), references, unnamed or Unnamed()
+    )
+    inputs = {name: found.get(name, []) for name in stage.inputs}
     if not stage.crosses:
         require_same_dataset(context.store, *(a for given in inputs.values() for a in given))
     resources = dict(stage.resources(config))

@@ -36,7 +36,7 @@ def make(work: Work[ExplainConfig]) -> None:
             store=work.context.store,
             dataset=dataset_artifact,
             examples=examples,
-            dtype=config.dtype,
+            dtype=_number_format(config),
             device=config.device,
             progress=work.progress,
             keywords=work.optional("keywords"),
@@ -45,10 +45,17 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     length = scorer.builder.config.history_length
     found = _explain(work, scorer, _questions(asked, scorer.examples, length))
-    facts = {"scorer": scorer_artifact.reference, "machine": describe_machine(config.device)}
-    dataset = work.input("dataset")
-    if not is_made_from(work.context.store, scorer_artifact, dataset):
-        facts["dataset"] = dataset.reference  # else a command finds it by the scorer
+    facts: dict[str, Any] = {
+        "scorer": scorer_artifact.reference,
+        "machine": describe_machine(config.device),
+    }
+    if not is_made_from(work.context.store, scorer_artifact, dataset_artifact):
+        # Else a command that asks the same finds them by the scorer.
+        facts["dataset"] = dataset_artifact.reference
+        if (keywords := work.optional("keywords")) is not None:
+            facts["keywords"] = keywords.reference
+        if config.same_users:
+            facts["same_users"] = True
     several = config.sample or config.pairs
     whole = {"explanations": found, **facts} if several else {**found[0], **facts}
     (work.draft.folder / "explanation.json").write_text(
@@ -56,6 +63,22 @@ def make(work: Work[ExplainConfig]) -> None:
     )
     _write_tables(work, found)
     work.draft.summary |= {**facts, "pairs": len(found)}
+
+
+def _number_format(config: ExplainConfig) -> str:
+    """Return the numbers of the base: rounding to bfloat16 is as large as many an influence.
+
+    On a GPU float32 would take twice the memory, which may not be there.
+    """
+    from core.llm.device import pick_device
+
+    if (
+        config.dtype == "auto"
+        and config.asks_influence
+        and pick_device(config.device).type == "cpu"
+    ):
+        return "float32"
+    return config.dtype
 
 
 def _explain(
@@ -68,7 +91,7 @@ def _explain(
     config = work.config
     manner = Manner(
         max_new_tokens=config.max_new_tokens,
-        influence=config.influence and not config.sample,
+        influence=config.asks_influence,
         grounded=config.grounded,
         batch_size=config.batch_size,
     )

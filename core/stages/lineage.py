@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 _ARGUMENTS = ("source",)
 """Settings that are written as arguments, without their name."""
-_NAMED_FILES = {"pairs": "FILE", "users": "FILE", "history": "FILE", "bleurt": "FOLDER"}
+_NAMED_FILES = {
+    "pairs": "FILE",
+    "users": "FILE",
+    "given": "FILE",
+    "history": "FILE",
+    "bleurt": "FOLDER",
+}
 """What users name beside settings, and the word that stands in its place."""
 
 

@@ -245,6 +245,8 @@ def _check_inputs(recipe: str, steps: Sequence[Step]) -> list[Step]:
                 continue  # left out by the stage itself
             elif wanted.through and inputs.get(wanted.through, ("none",)) != ("none",):
                 continue  # the ancestor of that input: found when it is there
+            elif wanted.required and not wanted.wanted(step.config):
+                continue  # not used by these settings
             else:
                 inputs[name] = _implied(where, name, wanted, steps[:position])
         settled.append(replace(step, inputs=inputs))

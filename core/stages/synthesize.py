@@ -32,7 +32,7 @@ def make(work: Work[SynthesizeConfig]) -> None:
     cases = build_cases(dataset, rows, keywords=words, history_length=config.history_length)
     traces, facts = _explained(work, cases)
     counts = count_statuses(traces)
-    _require_enough(counts, config, len(traces))
+    _require_enough(counts, config, len(traces), facts.get("replies_before", 0))
     _write(work, traces)
     accepted = [trace.tries for trace in traces if trace.status == "ok"]
     work.draft.summary.update(
@@ -88,6 +88,9 @@ def _explained(
         from core.text.teachers import teach
 
         settings = _teacher_settings(config)
+        journal = work.run_folder / JOURNAL
+        if work.context.force:
+            journal.unlink(missing_ok=True)  # what was answered badly is asked anew, too
         conversations = [teach(case, settings) for case in cases]
         if config.teacher == "local":
             from core.text.speakers import hold_locally
@@ -96,7 +99,7 @@ def _explained(
                 conversations,
                 model=config.model or DEFAULT_LOCAL_MODEL,
                 config=config,
-                journal_path=work.run_folder / JOURNAL,
+                journal_path=journal,
                 done=bar.advance,
             )
         else:
@@ -106,7 +109,7 @@ def _explained(
                 conversations,
                 model=config.model or "",
                 config=config,
-                journal_path=work.run_folder / JOURNAL,
+                journal_path=journal,
                 done=bar.advance,
             )
     return held.results, {"teacher": _teacher_name(config), **held.facts}
@@ -134,15 +137,19 @@ def _teacher_name(config: SynthesizeConfig) -> str:
     return f"{config.teacher}:{config.model or DEFAULT_LOCAL_MODEL}"
 
 
-def _require_enough(counts: Mapping[str, int], config: SynthesizeConfig, rows: int) -> None:
+def _require_enough(
+    counts: Mapping[str, int], config: SynthesizeConfig, rows: int, replies_before: int
+) -> None:
     """Raises: TeacherError if too few reasons were accepted."""
     if counts["ok"] >= config.min_ok:
         return
     others = ", ".join(f"{counts[status]} {status}" for status in counts if status != "ok")
+    again = f" {replies_before} replies were kept from a run before: --force asks anew."
     raise TeacherError(
         f"the teacher {_teacher_name(config)} gave {counts['ok']} reasons of use for {rows} rows "
         f"({others}); {config.min_ok} are needed",
-        hint="Use a stronger model, the teacher grounded, more --max-tokens, or a lower --min-ok.",
+        hint="Use a stronger model, the teacher grounded, more --max-tokens, or a lower --min-ok."
+        + (again if replies_before else ""),
     )
 
 

@@ -9,14 +9,15 @@ _SCORED_ITEMS = (
     "left join lineage l on l.child = s.artifact and l.input = 'dataset' "
     "left join items_all i on i.artifact = l.parent and i.item = s.item"
 )
-# Explanations with the weights of the very model that gave them.
+# Explanations with the weights of the very model that gave them. Who is cold may be another than the one of his id
+# whom the model knows.
 _EXPLAINED_SCORES = (
     "select e.artifact, e.user, e.item, i.title, e.answer, e.probability, e.reason, e.route, w.weights "
     "from explanations{all} e "
     "left join lineage d on d.child = e.artifact and d.input = 'dataset' "
     "left join items_all i on i.artifact = d.parent and i.item = e.item "
     "left join lineage m on m.child = e.artifact and m.input = 'scorer' "
-    "left join weights_all w on w.artifact = m.parent and w.user = e.user"
+    "left join weights_all w on w.artifact = m.parent and w.user = e.user and e.route <> 'cold'"
 )
 
 VIEWS = {

@@ -14,17 +14,18 @@ class NoCompletion(Exception):
 
 
 def reply_of(body: bytes) -> Reply:
-    """Read a completion; one without text gives an empty reply, for it was paid all the same.
+    """Read a completion; a message without text gives an empty reply, for it was paid all the same.
 
-    Raises: NoCompletion with the server's words if the body is no completion.
+    Raises: NoCompletion with the server's words if the body is no completion, or one without a message.
     """
     choices = _choices_of(body)
-    try:
-        message = choices[0]["message"]
-        content, refusal = message.get("content"), message.get("refusal")
-        finish = choices[0].get("finish_reason")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return Reply(text="", finish="stop")
+    choice = choices[0] if choices and isinstance(choices[0], dict) else {}
+    message, finish = choice.get("message"), choice.get("finish_reason")
+    if message is None and finish == "content_filter":
+        message = {}
+    if not isinstance(message, dict):
+        raise NoCompletion(f"a completion without a message: {_begin(body)}")
+    content, refusal = message.get("content"), message.get("refusal")
     if isinstance(content, list):  # some servers send parts
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(part for part in parts if isinstance(part, str))
@@ -44,9 +45,13 @@ def _choices_of(body: bytes) -> list[Any]:
     choices = whole.get("choices") if isinstance(whole, dict) else None
     # Some servers report a failure of theirs, or a path they do not know, with status 200.
     if not isinstance(choices, list) or whole.get("error"):
-        start = body[:1000].decode("utf-8", "replace")
-        raise NoCompletion(f"a reply that is no completion: {error_text(whole, start)}")
+        raise NoCompletion(f"a reply that is no completion: {error_text(whole, _begin(body))}")
     return choices
+
+
+def _begin(body: bytes) -> str:
+    """Return the beginning of a body in one line."""
+    return " ".join(body[:1000].decode("utf-8", "replace").split())[:300]
 
 
 def error_text(body: object, otherwise: str) -> str:

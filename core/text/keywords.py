@@ -85,9 +85,11 @@ def extract_keywords(texts: ItemTexts, *, limit: int) -> list[list[str]]:
     return keywords
 
 
-def parse_keywords(answer: str, *, limit: int) -> list[str]:
+def parse_keywords(answer: str, *, limit: int, cut_off: bool = False) -> list[str]:
     """Read keywords out of a model's answer: a JSON list, or commas, bullets, numbers or lines.
 
+    Args:
+        cut_off: the answer ended at the limit of tokens, so that the last keyword of a list may be torn: it is dropped.
     Returns: up to `limit` lower-case keywords without duplicates; empty if the answer holds none.
     """
     text = without_thinking(answer)
@@ -95,6 +97,7 @@ def parse_keywords(answer: str, *, limit: int) -> list[str]:
     if pieces is None:
         text = re.sub(r"(?im)^[^\n:]{0,60}\bkeywords?\b[^\n:]*:", "", text.replace("```", "\n"))
         pieces = re.split(r"[,;\n|•]+", text)
+        pieces = pieces[:-1] if cut_off else pieces
     pieces = [piece.rsplit(":", 1)[-1] for piece in pieces]  # "Genre: crime"
     cleaned = [_clean(re.sub(r"^\s*(?:[-*#]+|\(?\d{1,2}[.)])\s*", "", piece)) for piece in pieces]
     worded = [piece for piece in cleaned if any(character.isalpha() for character in piece)]
@@ -130,9 +133,10 @@ def keyword_question(texts: ItemTexts, index: int, *, limit: int) -> str:
 class FirstAnswers:
     """Watches the answers of one run, in whatever thread, until one of them holds keywords."""
 
-    def __init__(self, model: str) -> None:
-        """model: its name, for the error message."""
+    def __init__(self, model: str, *, hint: str) -> None:
+        """Take what an error says: the model's name, and what to do."""
         self._model = model
+        self._hint = hint
         self._lock = threading.Lock()
         self._empty = 0
         self._found = False
@@ -145,7 +149,7 @@ class FirstAnswers:
             if not self._found and self._empty >= _EMPTY_AT_START:
                 raise TeacherError(
                     f"{self._model} wrote no keywords for any of the first {_EMPTY_AT_START} items",
-                    hint="Use a stronger model, more --max-tokens, or leave --with out.",
+                    hint=self._hint,
                 )
 
 
@@ -168,7 +172,7 @@ def ask_keywords(
     question = Message(role="user", content=keyword_question(texts, index, limit=limit))
     while True:
         reply = yield Request(name=f"item-{index}", messages=(question,), max_tokens=max_tokens)
-        keywords = parse_keywords(reply.text, limit=limit)
+        keywords = parse_keywords(reply.text, limit=limit, cut_off=reply.finish == "length")
         max_tokens *= _TOKEN_GROWTH
         if keywords or reply.finish != "length" or max_tokens > most_tokens:
             break

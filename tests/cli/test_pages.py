@@ -135,6 +135,19 @@ def test_commands_to_go_on_with_can_be_pasted():
     assert "thinkrec" not in drawn(render_explanation, {**EXPLANATION, "user": "a\x1b[2Jb"})
 
 
+def test_commands_to_go_on_with_ask_in_the_same_way():
+    asked = {**EXPLANATION, "keywords": "keywords/films@2", "same_users": True}
+    page = drawn(render_explanation, asked)
+    assert page.count("--dataset dataset/films@1 --keywords keywords/films@2 --same-users ") == 2
+
+
+def test_a_title_is_cut_as_in_the_prompt():
+    title = "Heat " * 1000
+    history = [{**EXPLANATION["history"][0], "title": title}]
+    page = drawn(render_explanation, {**EXPLANATION, "title": title, "history": history})
+    assert page.count("Heat") < 50
+
+
 def test_the_score_of_the_paper_is_not_called_a_chance():
     page = drawn(render_explanation, {**EXPLANATION, "probability": 0.71, "relevance": "yes"})
     assert "71.0% by the logit of Yes alone" in page

@@ -4,9 +4,13 @@ import json
 import shlex
 
 import pytest
+from typer.testing import CliRunner
 
+from core.errors import RecipeError
 from core.stages.recipe import Recipe, shipped_recipes
 from core.stages.recipe_run import StepOutcome
+from thinkrec_cli.app import app
+from thinkrec_cli.commands import run
 from thinkrec_cli.pages.pipeline import _suggestions
 
 
@@ -111,6 +115,15 @@ def test_settings_without_effect_are_told(thinkrec, ingested, ratings):
     ).stderr
     assert "without effect here: --limit, --seen\n" in told
     assert "without effect" not in thinkrec("score", "--limit", "1").stderr
+    told = thinkrec("score", "--limit", "2", "--encoder", "bias", "--dtype", "bfloat16").stderr
+    assert "without effect here: --dtype, --encoder\n" in told
+
+
+def test_settings_of_an_endpoint_that_is_not_asked_are_told(thinkrec, ingested):
+    endpoint = ("--endpoint", "http://127.0.0.1:9/v1", "--concurrency", "3", "--max-requests", "2")
+    for command in (("synthesize", "--rows", "5", "--held-out", "0"), ("augment",)):
+        told = thinkrec(*command, *endpoint).stderr
+        assert "without effect here: --concurrency, --endpoint, --max-requests\n" in told
 
 
 def test_recipes_of_the_program_are_listed(thinkrec):
@@ -118,6 +131,28 @@ def test_recipes_of_the_program_are_listed(thinkrec):
     assert listed.returncode == 0
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(shipped_recipes())
     assert "MovieLens-100K, from a ratings file to an explained recommendation" in listed.stdout
+    found = json.loads(thinkrec("run", "--list", "--json").stdout)
+    assert [recipe["name"] for recipe in found] == list(shipped_recipes())
+    assert all(recipe["about"] for recipe in found)
+    unnamed = thinkrec("run")
+    assert unnamed.returncode == RecipeError.exit_code
+    assert "thinkrec run --list" in unnamed.stderr
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_interrupted_recipe_says_how_to_go_on(ratings, store, monkeypatch, force):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(ratings)
+    monkeypatch.setattr(run, "_tell", interrupted)
+    (ratings / "recipe.toml").write_text(
+        '[step.data]\ncommand = "ingest"\nsource = "table"\ninteractions = "ratings.csv"\n'
+    )
+    words = ["--store", str(store), "run", "recipe.toml", *(["--force"] if force else [])]
+    told = CliRunner().invoke(app, words).stderr.splitlines()[-1]
+    how = "without --force goes on with what was made" if force else "continues where it stopped"
+    assert told == f"interrupted; the same command {how}"
 
 
 @pytest.mark.parametrize("words", [("ingest", "ratings.csv"), ("ingest", "table", "ratings.csv")])

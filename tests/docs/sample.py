@@ -10,7 +10,7 @@ _SECOND = ("River", "Garden", "Harbour", "Letter", "Summer")
 
 
 def write_sample(folder: Path) -> None:
-    """Write ratings.csv, movies.csv, pairs.csv, users.csv and mine.csv: every user likes one genre of four."""
+    """Write ratings.csv, movies.csv, pairs.csv, users.csv, mine.csv and theirs.csv; each user likes one genre of four."""
     draw = random.Random(7)
     lines = ["user,item,rating,timestamp"]
     seen = set()
@@ -31,3 +31,5 @@ def write_sample(folder: Path) -> None:
     (folder / "pairs.csv").write_text("user,item\n42,17\n42,3\n7,17\n")
     (folder / "users.csv").write_text("user\n42\n7\n")
     (folder / "mine.csv").write_text("item,rating\n5,5\n12,2\n21,4\n")
+    scores = [f"{user},{item},{draw.random():.4f}" for user, item in sorted(seen)]
+    (folder / "theirs.csv").write_text("\n".join(["user,item,score", *scores]) + "\n")

@@ -137,7 +137,7 @@ def test_rows_that_cannot_be_explained_are_marked_and_the_others_kept(store):
         if kind == "refusal":
             return completion(None, refusal="I cannot help with that.")
         if kind == "nothing":
-            return json_response({"choices": []})
+            return completion(None)
         if kind == "stubborn":
             wrong = "No" if number % 2 else "Yes"
             return completion(f"{wrong}. Still unsure about the true answer.")
@@ -165,6 +165,24 @@ def test_too_few_reasons_is_a_failure_that_keeps_the_replies(store):
         artifact = explain(store, server.url, min_ok=0).artifact
         assert len(server.bodies) == asked  # all of it was in the journal
     assert {row["status"] for row in traces(artifact)} == {"malformed"}
+
+
+def test_force_asks_anew_what_was_answered_badly(store):
+    hints = []
+    with endpoint(lambda body, number: completion("Perhaps.")) as server:
+        for _ in range(2):
+            with pytest.raises(TeacherError) as caught:
+                explain(store, server.url)
+            hints.append(caught.value.hint)
+        assert len(server.bodies) == 5 * 24  # --max-tries of every row, and nothing twice
+    assert ["120 replies were kept from a run before: --force" in hint for hint in hints] == [
+        False,
+        True,
+    ]
+    with endpoint(obedient) as server:
+        assert {
+            row["status"] for row in traces(explain(store, server.url, force=True).artifact)
+        } == {"ok"}
 
 
 def test_replay_with_the_server_off_gives_the_identical_artifact(store):
@@ -460,7 +478,6 @@ def test_all_requests_under_way_learn_the_newer_name_of_the_limit(store):
 @pytest.mark.parametrize(
     "odd",
     [
-        json_response({"choices": []}),
         json_response({"choices": [{"message": {"content": None}}], "error": None}),
         json_response({"choices": [{"message": {"content": 5}}]}),
         json_response({"choices": [{"message": {"content": [{"type": "text", "text": None}]}}]}),
@@ -612,6 +629,12 @@ def test_model_without_any_keywords_is_an_error(store):
         with pytest.raises(TeacherError, match="no keywords for any of the first 20 items"):
             run_stage(Context(store=store), augment.STAGE, config)
         assert len(server.bodies) == 20  # of 30 items
+        with pytest.raises(TeacherError) as caught:
+            run_stage(Context(store=store), augment.STAGE, config)
+        assert "--force asks anew" in caught.value.hint
+        server.behaviour = lambda body, number: completion("heist, slow burn")
+        again = run_stage(Context(store=store, force=True), augment.STAGE, config).artifact
+    assert again.summary["fallen_back_to_tfidf"] == 0
 
 
 def test_model_that_thinks_first_is_given_more_tokens_for_keywords(store):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_PAGES = 3
 BAR_CELLS = 30
 INFLUENCE_CELLS = 8  # on either side of the middle
+LONGEST_TITLE = 120  # characters, as in a prompt
 
 ROUTES = {
     "concentrated": "one expert answers alone",
@@ -60,7 +61,7 @@ def render_explanation(target: Console, content: Mapping[str, Any]) -> None:
     """Write the page (of a sample: the first few); a field that is missing leaves its part out."""
     pages = content.get("explanations") or [content]
     for page in pages[:MOST_PAGES]:
-        title = printable(page.get("title") or f"item {page.get('item', '?')}")
+        title = _title(page.get("title") or f"item {page.get('item', '?')}")
         user = page.get("user")
         who = "somebody who is not in the data" if user is None else printable(f"user {user}")
         target.print()
@@ -147,22 +148,27 @@ def _told(row: Mapping[str, Any]) -> tuple[Text, Text]:
     """Return title and label of a history item."""
     liked = row.get("label")
     label = Text("") if liked is None else Text("Yes", "green") if liked else Text("No", "red")
-    title = Text(printable(str(row.get("title") or row.get("item") or "?")))
+    title = Text(_title(str(row.get("title") or row.get("item") or "?")))
     if row.get("shown") is False:
         title.append("  (not shown to the model)", "dim")
     return title, label
 
 
+def _title(text: str) -> str:
+    return printable(text)[:LONGEST_TITLE]
+
+
 def _next(user: str, item: str, content: Mapping[str, Any]) -> Text:
-    """Return commands to go on with, of the same scorer and data set; the latest may be others."""
+    """Return commands to go on with, which ask the same scorer in the same way; the latest may be others."""
     if not (user + item).isprintable():
         return Text()  # nobody can type such an id
     inputs = [
         word
-        for name in ("scorer", "dataset")
+        for name in ("scorer", "dataset", "keywords")
         if content.get(name)
         for word in (f"--{name}", str(content[name]))
     ]
+    inputs += ["--same-users"] if content.get("same_users") else []
     best = ["thinkrec", "score", "--user", user, "--top", "10", *inputs]
     prompt = ["thinkrec", "explain", "--user", user, "--item", item, "--show-prompt", *inputs]
     text = Text("  next  ", style="bold")

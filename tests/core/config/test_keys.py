@@ -9,6 +9,7 @@ from core.config.cluster import ClusterConfig
 from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
+from core.config.ingest import IngestConfig
 from core.config.score import ScoreConfig
 from core.config.synthesize import SynthesizeConfig
 from core.config.training import TrainGlobalConfig
@@ -110,3 +111,8 @@ def test_a_seed_beyond_what_libraries_take_is_refused(config):
     assert config(seed=2**32 - 1).seed == 2**32 - 1
     with pytest.raises(ConfigError, match="seed = 4294967296 is above 4294967295"):
         config(seed=2**32)
+
+
+def test_more_threads_than_a_machine_has_are_refused():
+    with pytest.raises(ConfigError, match="threads = 100000 is above 1024"):
+        IngestConfig(path="x", threads=100_000)

@@ -31,6 +31,9 @@ READ = [
     "Yes. “Heat” and “Ran”, crime too, pleased them.",
     "No. It shares crime with “Star Wars”, which they disliked; they never liked “Kids' World, The”.",
     "Yes. Other people enjoyed it, and they would enjoy it, too.",
+    "Yes. “Heat” and “Ran” pleased them, and “Star Wars” left them cold.",
+    "Yes. It is like “Star Wars”, and “Heat” pleased them; unlike “Star Wars”, “Ran” pleased them.",
+    "No. They were let down by “Star Wars” and “The Kids' World”, but never let down by “Heat”.",
 ]
 
 
@@ -56,6 +59,11 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("They didn't like “Ran”.", ["didn't like “Ran”"]),
         ("They enjoyed “Casino”.", ["enjoyed “Casino”"]),
         ("“Star Wars”, crime too, pleased them.", ["“Star Wars”, crime too, pleased them"]),
+        ("“Star Wars” pleased them.", ["“Star Wars” pleased them"]),
+        ("“Heat” and “Ran” left them cold.", ["“Heat” and “Ran” left them cold"]),
+        ("So “Heat” and “Ran” left them cold.", ["“Ran” left them cold"]),
+        ("“Heat” and “Star Wars” all pleased them.", ["“Heat” and “Star Wars” all pleased them"]),
+        ("They were let down by “Heat”.", ["let down by “Heat”"]),
         ("“Heat”, which they did not enjoy.", ["“Heat”, which they did not enjoy"]),
         ("Recent disappointments are “Ran” and “Heat”.", ["disappointments are “Ran” and “Heat”"]),
         (
@@ -112,6 +120,8 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("It shares crime with “Star", "”"),
         ("“Star Wars”, crime too, pleased", " them"),
         ("They enjoyed", " it"),
+        ("“Star Wars” pleased", " them"),
+        ("They were let down by “", "H"),
     ],
 )
 def test_what_cannot_become_true_is_not_begun(before: str, refused: str) -> None:

@@ -79,6 +79,11 @@ def test_a_history_of_which_nothing_is_known_is_refused(dataset, written):
         read_history(Unknown(written("nothing,2"), skip=True), dataset, 3.0)
 
 
+def test_a_history_without_rows_is_refused(dataset, written):
+    with pytest.raises(EmptyFileError, match=r"mine\.csv holds no history"):
+        read_history(Unknown(written()), dataset, 3.0)
+
+
 @pytest.mark.parametrize("rating", ["nan", "NaN", "inf", "-inf", "good"])
 def test_a_rating_that_is_no_number_is_neither_a_like_nor_a_dislike(dataset, written, rating):
     path = written("i1,5", f"i2,{rating}")

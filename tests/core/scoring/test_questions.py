@@ -12,6 +12,7 @@ from core.data.dataset import Dataset
 from core.errors import (
     BadValueError,
     EmptyFileError,
+    EncodingError,
     MissingColumnError,
     MissingFileError,
     UnknownItemError,
@@ -79,6 +80,30 @@ def test_what_cannot_be_read_is_told(
         path.write_text(text)
     with pytest.raises(kind, match=said):
         read_texts(str(path), ("user", "item"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "said", "hint"),
+    [
+        ("a.csv", b"user,item\na,b\nc,h\xe9\n", EncodingError, "line 3: not utf-8", "Save the"),
+        ("a.csv", b"us\xe9r,item\na,b\n", EncodingError, "line 1: not utf-8", "Save the"),
+        ("a.csv", b"user,item\na,b\nc,d,e\n", BadValueError, "line 3: the number of values", "Cor"),
+        ("a.csv", b'user,item\n"a\nb",c\nd,"e\n', BadValueError, "line 4: a quote is op", "Cor"),
+        ("a.jsonl", b'{"user": 1, "item": 2}\n{"user"\n{}\n', BadValueError, "line 2: br", "Cor"),
+    ],
+)
+def test_what_is_broken_is_told_with_its_line(tmp_path, name, content, kind, said, hint) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(kind, match=said) as problem:
+        read_texts(str(path), ("user", "item"))
+    assert problem.value.hint.startswith(hint)
+
+
+def test_a_byte_order_mark_before_lines_of_json_is_no_part_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"user": "a", "item": "b"}\n')
+    assert read_texts(str(path), ("user", "item")) == {"user": ["a"], "item": ["b"]}
 
 
 def test_a_sample_of_users_has_all_their_rows_and_another_seed_draws_others(

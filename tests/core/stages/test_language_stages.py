@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 
 from artifacts.store import Store
+from core.config.augment import AugmentConfig
 from core.config.cluster import ClusterConfig
 from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
@@ -27,12 +28,14 @@ from core.errors import (
     UnknownUserError,
 )
 from core.stages import (
+    augment,
     cluster,
     encode,
     explain,
     fuse,
     language,
     score,
+    scorers,
     synthesize,
     train_experts,
     train_global,
@@ -45,7 +48,7 @@ from core.training.loop import ValidationRecord
 from core.training.projection import Projection
 from core.training.schedule import draw_rows
 from core.training.validation import prompts_of_rows
-from tests.conftest import write_dataset
+from tests.conftest import Heard, write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 from tests.core.stages.making import (
@@ -459,6 +462,20 @@ def test_top_items_of_a_user_are_unseen_and_ranked(made):
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
 
 
+def test_what_picked_the_candidates_is_told(made):
+    config = ScoreConfig(user="u5", top=2, candidates=6, dtype="float32")
+    for encoder, told in (
+        (made["encoder"].reference, f"picked by {made['encoder'].reference}"),
+        ("none", "the most rated items (no encoder)"),
+    ):
+        heard = Heard()
+        references = {**made.by_model, "encoder": [encoder]}
+        run_stage(
+            Context(store=made.store, progress=heard), score.STAGE, config, references=references
+        )
+        assert f"candidates: {told}" in heard.lines
+
+
 def test_the_pairs_of_a_file_are_explained_as_each_alone(made, tmp_path):
     dataset = Dataset.open(made["dataset"].folder)
     row = int(dataset.rows("test")[0])
@@ -656,6 +673,53 @@ def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
     expected = score_now - scorer.score_examples([without]).score[0]
     assert found["history"][-1]["influence"] == pytest.approx(expected, abs=1e-4)
     assert len(found["token_ids"]) == found["prompt_token_count"]
+
+
+@pytest.mark.parametrize(
+    ("device", "settings", "numbers"),
+    [
+        ("cpu", {}, "float32"),
+        ("cpu", {"influence": False}, "auto"),
+        ("cpu", {"dtype": "bfloat16"}, "bfloat16"),
+        ("cuda", {}, "auto"),
+    ],
+)
+def test_influences_on_a_cpu_are_differences_of_float32(
+    made, monkeypatch, device, settings, numbers
+):
+    opened_with = []
+
+    def opening_is_enough(artifact, opening):
+        opened_with.append(opening.dtype)
+        raise Killed
+
+    monkeypatch.setattr(scorers, "open_language_scorer", opening_is_enough)
+    monkeypatch.setattr("core.llm.device.pick_device", torch.device)
+    config = ExplainConfig(user="u1", item="i1", device=device, **settings)
+    with pytest.raises(Killed):
+        run_stage(made.context, explain.STAGE, config, references=made.by_model)
+    assert opened_with == [numbers]
+
+
+def test_an_explanation_says_with_what_another_data_set_was_asked(made):
+    later = _publish_later_state(made)
+    words = run_stage(
+        made.context, augment.STAGE, AugmentConfig(), references={"dataset": [later.reference]}
+    ).artifact
+    facts = {"dataset": later.reference, "keywords": words.reference, "same_users": True}
+    given = {"dataset": [later.reference], "keywords": [words.reference]}
+    config = ExplainConfig(
+        user="u1", item="i1", max_new_tokens=1, influence=False, dtype="float32", same_users=True
+    )
+
+    def asked(**references):
+        references |= {"scorer": [made["adapter"].reference]}
+        found = run_stage(made.context, explain.STAGE, config, references=references).artifact
+        content = json.loads(found.file("explanation.json").read_text())
+        return {name: content[name] for name in facts if name in content}
+
+    assert asked(**given) == facts
+    assert asked() == {}
 
 
 def test_a_pair_of_the_data_is_explained_as_it_stood_before(made):
@@ -969,6 +1033,41 @@ def test_a_later_state_of_the_data_has_the_same_users_where_that_is_said(made, k
     else:
         strangers = scores({**asked, "dataset": [later.reference]})
         assert any(abs(strangers[row][1] - value) > 1e-3 for row, (_, value) in home.items())
+
+
+def test_items_are_ranked_for_somebody_who_is_not_in_the_data(made, tmp_path):
+    history = tmp_path / "mine.csv"
+    history.write_text("item,label\ni1,yes\ni2,no\n")
+    config = ScoreConfig(history=str(history), top=3, candidates=8, dtype="float32")
+    artifact = run_stage(
+        made.context, score.STAGE, config, references={"scorer": [made["model"].reference]}
+    ).artifact
+    assert artifact.name == f"{made['model'].name}-history"
+    found = read_rows(artifact.file("scores.parquet"))
+    data = Dataset.open(made["dataset"].folder)
+    rated = np.bincount(data.item, minlength=len(data.items))
+    rated[[data.item_index("i1"), data.item_index("i2")]] = -1
+    best = {data.items[i] for i in np.argsort(-rated, kind="stable")[:8]}
+    assert [(row["user"], row["route"], row["rank"]) for row in found] == [
+        (None, "cold", rank) for rank in (1, 2, 3)
+    ]
+    assert {row["item"] for row in found} < best
+    one = ExplainConfig(
+        history=str(history),
+        item=found[0]["item"],
+        max_new_tokens=1,
+        influence=False,
+        dtype="float32",
+    )
+    told = run_stage(
+        made.context, explain.STAGE, one, references={"scorer": [made["model"].reference]}
+    ).artifact
+    content = json.loads(told.file("explanation.json").read_text())
+    assert content["score"] == pytest.approx(found[0]["score"], abs=1e-4)
+    with pytest.raises(ConfigError, match="knows no user who is not in the data"):
+        run_stage(
+            made.context, score.STAGE, config, references={"scorer": [made["encoder"].reference]}
+        )
 
 
 def test_a_history_from_a_file_goes_to_the_global_adapter(made, tmp_path):

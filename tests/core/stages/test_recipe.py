@@ -1,5 +1,6 @@
 """A recipe is checked as a whole before anything runs, and runs only what was not done before."""
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
@@ -293,6 +294,33 @@ def test_settings_can_be_changed_from_outside(folder):
     assert (by_id["keywords"].limit, by_id["reasons"].held_out) == (2, 7)
 
 
+def test_an_input_can_be_changed_to_several(folder):
+    (folder / "recipe.toml").write_text(
+        """
+        step.data = {command = "ingest", source = "table", interactions = "ratings.csv"}
+        step.mf = {command = "encode", encoder = "bias"}
+        step.one = {command = "score", scorer = "mf"}
+        step.two = {command = "score", scorer = "mf", seed = 1}
+        step.result = {command = "eval", scores = ["one"]}
+        """
+    )
+    for change in ('["two", "one"]', "two"):
+        recipe = load_recipe(folder / "recipe.toml", [f"result.scores={change}"])
+        (inputs,) = (step.inputs for step in recipe.steps if step.id == "result")
+        assert inputs["scores"] == (("two", "one") if "one" in change else ("two",))
+
+
+@pytest.mark.parametrize("target", ["data", "settings", "*"])
+def test_a_text_needs_no_quotes_wherever_it_is_changed(folder, target):
+    changes = [f"{target}.since=2001-06-01", f"{target}.user_column=1"]
+    (data,) = (
+        step.config
+        for step in load_recipe(folder / "recipe.toml", changes).steps
+        if step.id == "data"
+    )
+    assert (data.since, data.user_column) == ("2001-06-01", "1")
+
+
 def test_settings_of_all_steps_can_be_changed_at_once(folder):
     path = TABLE / "table.toml"
     steps = load_recipe(path, ["settings.sample_users=0", "settings.seed=3"]).steps
@@ -362,6 +390,18 @@ def test_a_changed_setting_redoes_its_step_and_what_follows_alone(folder, contex
     changed = load_recipe(folder / "recipe.toml", ["keywords.limit=2"])
     assert [s.state for s in plan_recipe(context, changed)] == ["cached", "to run", "waits"]
     assert [done.outcome.hit for done in run_recipe(context, changed)] == [True, False, False]
+
+
+def test_what_a_forced_run_made_is_gone_on_with_when_force_is_left_out(folder, context):
+    recipe = load_recipe(folder / "recipe.toml")
+    old = [done.outcome.artifact for done in run_recipe(context, recipe)]
+    forced = run_recipe(dataclasses.replace(context, force=True), recipe)
+    remade = next(forced).outcome.artifact
+    forced.close()
+    done = [done.outcome for done in run_recipe(context, recipe)]
+    assert (done[0].hit, done[0].artifact) == (True, remade)
+    assert [outcome.hit for outcome in done[1:]] == [False, False]
+    assert not {outcome.artifact.object_id for outcome in done} & {a.object_id for a in old}
 
 
 def test_a_step_fails_with_its_name_and_the_next_run_continues_there(folder, context):

@@ -89,6 +89,8 @@ def finishes(replies: list[Reply]) -> list[str]:
         (Response("{cut", 200, media_type="application/json"), "{cut"),
         (Response(b"[" * 100_000, 200, media_type="application/json"), r"\[\[\["),
         (Response(b"", 200, media_type="application/json"), "no reason given"),
+        (json_response({"choices": []}), "without a message"),
+        (json_response({"choices": [{"message": None}]}), "without a message: .*null"),
     ],
 )
 def test_body_that_is_no_completion_is_told_and_not_journalled(tmp_path, body, words):
@@ -176,6 +178,12 @@ def test_filter_of_content_is_a_refusal_and_journalled(tmp_path):
             assert finishes(replies) == ["refused", "stop", "refused", "stop"]
             assert chat.rejected == 0
         assert len(server.bodies) == 4
+
+
+def test_a_filter_that_leaves_no_message_is_a_refusal(tmp_path):
+    filtered = json_response({"choices": [{"finish_reason": "content_filter"}]})
+    with endpoint(refusing(1, response=filtered)) as server:
+        assert finishes(ask(server, tmp_path / "j", count=2)[0]) == ["stop", "refused"]
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
