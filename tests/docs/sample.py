@@ -10,7 +10,7 @@ _SECOND = ("River", "Garden", "Harbour", "Letter", "Summer")
 
 
 def write_sample(folder: Path) -> None:
-    """Write ratings.csv, movies.csv, pairs.csv, users.csv, mine.csv and theirs.csv; each user likes one genre of four."""
+    """Write ratings.csv, movies.csv, pairs.csv, users.csv, mine.csv and theirs.csv: each likes one genre of four."""
     draw = random.Random(7)
     lines = ["user,item,rating,timestamp"]
     seen = set()
