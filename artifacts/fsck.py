@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from artifacts import files, locks
@@ -119,7 +118,8 @@ def collect(
     Args:
         unfinished_days: also remove run folders in which nothing was written for so many days.
         on_kept: called for each run folder of unfinished work that nobody is at and that stays.
-    Raises: CorruptArtifact if a commit cannot be read: nobody knows then which objects are needed.
+    Raises: CorruptArtifact if a commit cannot be read, or the folder of a kind's commits is missing: nobody knows
+        then which objects are needed.
     """
     with locks.held(layout.lock("gc")):
         found = [*_garbage(layout, unfinished_days, on_kept)]
@@ -233,14 +233,18 @@ def _old_tables(layout: Layout) -> list[Path]:
 
 
 def _committed(layout: Layout) -> dict[tuple[str, str], float]:
-    """Kind and object id of everything that has a name -> when it got its first one (s since 1970)."""
+    """Kind and object id of everything that has a name -> when it got its first one (s since 1970).
+
+    By the file system's clock, as what is compared with it: the time in a commit is later where a clock ran ahead once.
+    """
+    _require_refs(layout)
     found: dict[tuple[str, str], float] = {}
     for reference in list_references(layout):
         path = ref_path(layout, reference)
         try:
             commit = json.loads(path.read_bytes())
             named = (reference.partition("/")[0], str(commit["object"]))
-            seconds = datetime.fromisoformat(commit["created"]).timestamp()
+            seconds = path.stat().st_mtime
             found[named] = min(seconds, found.get(named, seconds))
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise CorruptArtifact(
@@ -249,6 +253,17 @@ def _committed(layout: Layout) -> dict[tuple[str, str], float]:
                 f"thinkrec remove {reference} --yes; then run gc again.",
             ) from problem
     return found
+
+
+def _require_refs(layout: Layout) -> None:
+    """Raises: CorruptArtifact if a kind has objects and no folder of commits, which is made before its first object."""
+    for kind in _entries(layout.objects):
+        refs = layout.refs / kind.name
+        if _entries(kind) and not refs.is_dir():
+            raise CorruptArtifact(
+                f"{kind} holds artifacts, and the folder of their commits is missing ({refs}), so nothing is removed",
+                hint="Restore that folder from a copy of the store: it says which artifacts are still wanted.",
+            )
 
 
 def _entries(folder: Path) -> list[Path]:

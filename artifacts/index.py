@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,8 +207,8 @@ def ref_name(version: int) -> str:
 
 
 def generations(layout: Layout) -> list[Path]:
-    """All generations, oldest first."""
-    names = [n for n in _names(layout.index) if n.startswith("gen-") and n.endswith(".jsonl")]
+    """All generations, oldest first; not what a program that copies files put beside them."""
+    names = [n for n in _names(layout.index) if re.fullmatch(r"gen-[0-9]+\.jsonl", n)]
     return [layout.index / name for name in sorted(names)]
 
 

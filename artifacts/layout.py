@@ -84,9 +84,10 @@ class Layout:
 def open_layout(root: Path) -> Layout:
     """Return the layout of a store, making an empty store where there is none.
 
-    Raises: StoreTooNew, StoreError if the folder cannot be made or holds something else.
+    Raises: StoreTooNew, StoreError if the folder cannot be made, holds something else or has a path that is not UTF-8.
     """
     layout = Layout(Path(os.path.abspath(root)))  # noqa: PTH100 - resolve() would follow the links of a moved store
+    _require_text(layout.root)
     try:
         content = layout.format_file.read_bytes()
     except FileNotFoundError:
@@ -99,6 +100,17 @@ def open_layout(root: Path) -> Layout:
         ) from problem
     _check_format(layout, content)
     return layout
+
+
+def _require_text(root: Path) -> None:
+    """Raises: StoreError for a path that could not stand in a query."""
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise StoreError(
+            f"the path of the store {str(root)!a} is not UTF-8",
+            hint="Give that folder another name, or choose another one with --store.",
+        ) from None
 
 
 def _check_format(layout: Layout, content: bytes) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from artifacts import files
 
+_MODE = 0o666
+"""What the umask leaves of it: who shares a store lets the group write."""
+
 
 @contextmanager
 def held(
@@ -83,10 +86,10 @@ def _take(path: Path, *, shared: bool, wait: bool) -> int | None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
     except FileNotFoundError:
         files.make_folder(path.parent)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts import files, locks
-from artifacts.errors import ArtifactNotFound, CorruptArtifact
+from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.index import read_version, ref_name
 from artifacts.layout import Layout
 from artifacts.manifest import MANIFEST_NAME, Artifact, Manifest
@@ -51,6 +51,17 @@ def staging(layout: Layout) -> Iterator[Path]:
 def _tidy(folder: Path) -> None:
     with suppress(OSError):  # what stays is for gc; it must not turn a success into a failure
         files.remove_tree(folder)
+
+
+def require_one_disk(layout: Layout, kind: str, folder: Path) -> None:
+    """Raises: StoreError if what is made in a staging folder could not be moved to its place when all is done."""
+    for place in (layout.objects, layout.objects / kind, layout.refs, layout.refs / kind):
+        if place.exists() and place.stat().st_dev != folder.stat().st_dev:
+            raise StoreError(
+                f"objects, refs and staging of a store must lie on one disk, and {place} lies on another than "
+                f"{folder.parent}",
+                hint="Move the whole store to one disk, and name it with --store.",
+            )
 
 
 def seal(folder: Path, facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -33,6 +33,16 @@ _ASKS_FOR_ALL = {
     "query",
     "query_table",
 }
+# Comments as narrowly as anybody could mean them: what is no comment to DuckDB must not be one here.
+_EXPLAIN = re.compile(
+    r"(\s|--[^\r\n]*\r?\n|/\*((?!/\*|\*/)[\s\S])*\*/)*explain\s+(analyze\s+|\([\w\s,]*\)\s*)?"
+    r"(?=(select|with|from|values)\b)",
+    re.IGNORECASE,
+)
+_READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+"""What DuckDB calls the parts of a query that read; a WITH may also hold COPY, INSERT, UPDATE, DELETE."""
+_RUNS_ANYTHING = "json_execute_serialized_sql"
+"""A function that runs a statement which was taken apart before."""
 
 
 @contextmanager
@@ -72,6 +82,11 @@ def _batches(
             rows = connection.fetchmany(BATCH_ROWS)
         except duckdb.Error as problem:
             raise _failure(problem, index) from problem
+        except OverflowError as problem:
+            raise BadQuery(
+                f"a time is beyond what Python holds: {problem}",
+                hint="Ask for it as a text: (...)::varchar.",
+            ) from problem
         if not rows:
             return
         yield rows
@@ -117,13 +132,35 @@ def _require_reading(sql: str) -> None:
             f"one statement is wanted, {len(statements)} were given", hint="Run them one by one."
         )
     kind = statements[0].type.name
-    reads = r"(\s|--.*\n|/\*[\s\S]*?\*/)*explain\s+(analyze\s+|\([\w\s,]*\)\s*)?(select|with|from|values)\b"
-    explained = kind == "EXPLAIN" and re.match(reads, sql, re.IGNORECASE)
-    if kind not in ("SELECT", "RELATION") and not explained:
+    if kind == "EXPLAIN" and (explain := _EXPLAIN.match(sql)):
+        _require_reading(sql[explain.end() :])
+        return
+    if kind == "MULTI" and "pivot" in words_of(sql):
         raise BadQuery(
-            f"only queries are run here, and this is {kind}",
+            "a PIVOT has to name its values here",
+            hint="Write: from t pivot (count(*) for kind in ('a', 'b')).",
+        )
+    more = _beyond_reading(sql) if kind in ("SELECT", "RELATION") else kind
+    if more:
+        raise BadQuery(
+            f"only queries are run here, and this is {more}",
             hint="Write a SELECT, or open catalog.duckdb, a copy, in a DuckDB client.",
         )
+
+
+def _beyond_reading(sql: str) -> str | None:
+    """Return what a statement of type SELECT does besides reading, None if nothing."""
+    import duckdb
+
+    if _RUNS_ANYTHING in words_of(sql):
+        return _RUNS_ANYTHING
+    with duckdb.connect() as connection:
+        (parsed,) = connection.execute("select json_serialize_sql(?)", [sql]).fetchone() or ("",)
+    # In a text of the query these quotes have backslashes.
+    nodes = set(re.findall(r'"type":"(\w+_NODE)"', parsed))
+    if not nodes:
+        return "none that can be looked into"
+    return next((f"WITH {n.partition('_')[0]}" for n in sorted(nodes - _READING_NODES)), None)
 
 
 def _failure(problem: Exception, index: Index) -> StoreError:

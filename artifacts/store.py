@@ -165,12 +165,13 @@ class Store:
         nothing is published.
         Where an object of this key exists, a new one is made beside it: whoever wants a hit asks
         `find` first.
-        Raises: StoreError for an unfit name, SchemaViolation, ArtifactNotFound if an input was
+        Raises: StoreError for an unfit name or a store on two disks, SchemaViolation, ArtifactNotFound if an input was
         removed meanwhile, OSError.
         """
         keys.check_name(name)
         started = _now()
         with publish.staging(self._layout) as private:
+            publish.require_one_disk(self._layout, kind, private)
             draft = Draft(folder=private / "artifact")
             files.make_folder(draft.folder)
             yield draft

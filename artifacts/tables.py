@@ -26,14 +26,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifacts import files
-from artifacts.damage import damage_of
+from artifacts.damage import damage_of, damage_of_view
 from artifacts.errors import CorruptArtifact
 from artifacts.index import Index
 from artifacts.kinds import Kinds
 from artifacts.manifest import Artifact
 from artifacts.publish import staging
 from artifacts.sql import identifier, literal, parquet_scan
-from artifacts.views import select_views, unreadable_view, view_names, with_sources
+from artifacts.views import (
+    payloads_of,
+    select_views,
+    unreadable_view,
+    view_names,
+    with_sources,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -135,7 +141,10 @@ def fill(
         except duckdb.Error as problem:
             damage = damage_of(index, problem)
             if damage is None:
-                raise
+                # A file whose columns are others; anything else is no damage.
+                if name in kinds.views or not isinstance(problem, duckdb.BinderException):
+                    raise
+                damage = damage_of_view(payloads_of(index, kinds, name), problem)
             damages.append(damage)
             failing = unreadable_view(kinds, name, str(damage))
             connection.execute(f"create view {identifier(name)} as {failing}")

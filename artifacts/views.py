@@ -34,10 +34,17 @@ def select_views(index: Index, kinds: Kinds, wanted: Collection[str]) -> Iterato
     yield from ((name, select) for name, select in kinds.views.items() if name in wanted)
 
 
+def payloads_of(index: Index, kinds: Kinds, name: str) -> Iterator[tuple[Artifact, str]]:
+    """Yield the artifacts that a payload view, or its twin, is made of, newest first, with the path of their file."""
+    for kind, payload in _sources(kinds, name):
+        for artifact in reversed(index.artifacts):
+            if artifact.kind == kind and _holds(artifact, payload):
+                yield artifact, payload.path
+
+
 def unreadable_view(kinds: Kinds, name: str, why: str) -> str:
     """Spell a payload view that has its columns and fails when it is read."""
-    declared = _declared(kinds)
-    ((_, payload), *_) = declared.get(name) or declared[name.removesuffix("_all")]
+    ((_, payload), *_) = _sources(kinds, name)
     failure = f"error({literal(why)})"
     # In the columns as well: DuckDB leaves a filter out where it sees that its columns match nothing.
     columns = ", ".join(
@@ -76,6 +83,15 @@ def _declared(kinds: Kinds) -> dict[str, list[tuple[str, Payload]]]:
     return declared
 
 
+def _sources(kinds: Kinds, name: str) -> list[tuple[str, Payload]]:
+    declared = _declared(kinds)
+    return declared.get(name) or declared[name.removesuffix("_all")]
+
+
+def _holds(artifact: Artifact, payload: Payload) -> bool:
+    return payload.required or payload.path in artifact.manifest.files
+
+
 def _payload_view(
     kinds: Kinds,
     sources: list[tuple[str, Payload]],
@@ -91,7 +107,7 @@ def _payload_view(
         folders = {
             str(a.folder): a.manifest.schema_version  # one object may have several names
             for a in artifacts
-            if a.kind == kind and (payload.required or payload.path in a.manifest.files)
+            if a.kind == kind and _holds(a, payload)
         }
         if folders:
             paths = [f"{folder}/{payload.path}" for folder in folders]

@@ -46,6 +46,8 @@ class Session:
     def __init__(self, switches: Switches) -> None:
         """Take the switches; the store is opened when it is first needed."""
         self.switches = switches
+        self.goes_on = "the same command continues where it stopped"
+        """What is told to whoever interrupts the work."""
 
     @classmethod
     def begin(cls, ctx: typer.Context, later: Switches) -> "Session":
@@ -126,7 +128,7 @@ class Session:
             yield Context(store=store, progress=progress, force=force)
         except (Exception, KeyboardInterrupt) as problem:
             if isinstance(problem, KeyboardInterrupt) or was_stopped():
-                problem.add_note("the same command continues where it stopped")
+                problem.add_note(self.goes_on)
             store.export_catalog()  # what the failure has to say is not drowned in warnings
             raise
         self.export_catalog()

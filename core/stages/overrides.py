@@ -34,15 +34,17 @@ def apply_override(content: dict[str, Any], override: str) -> None:
             known = {name for table in tables.values() for name in _settings_of(table)}
             raise unknown(f"--set {override}", "setting", key, known)
         for table in having:
-            _put(table, key, raw)
+            _put(table, key, raw, is_text=_is_text(table, key))
         return
     table = tables.get(step_id)
+    takers: list[Any] = [table]
     if table is None and step_id == "settings":
         _require_effect(tables, key, override)
         table = content.setdefault("settings", {})
+        takers = [step for step in tables.values() if key in _settings_of(step)]
     if not isinstance(table, dict):
         raise unknown(f"--set {override}", "step", step_id, tables)
-    _put(table, key, raw)
+    _put(table, key, raw, is_text=any(_is_text(taker, key) for taker in takers))
 
 
 def _require_effect(tables: Mapping[str, Any], key: str, override: str) -> None:
@@ -55,12 +57,12 @@ def _require_effect(tables: Mapping[str, Any], key: str, override: str) -> None:
         )
 
 
-def _put(table: dict[str, Any], key: str, raw: str) -> None:
+def _put(table: dict[str, Any], key: str, raw: str, *, is_text: bool) -> None:
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()  # a bare word
-    if not isinstance(value, str) and _is_text(table, key):
+    if is_text and not isinstance(value, (str, list)):  # an input may be several
         value = raw.strip()  # an id or a date, which the shell took out of its quotes
     spelled = {existing.replace("-", "_"): existing for existing in table}
     table[spelled.get(key, key)] = value

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -107,6 +108,21 @@ def test_every_table_and_view_is_listed(store: Store) -> None:
         "copy (select 1) to '{root}/objects/x.csv'",
         "explain analyze copy (select 1) to '{root}/objects/x.csv'",
         "explain analyze /* select */ copy (select 1) to '{root}/objects/x.csv'",
+        "/* */ explain analyze copy (select 1) to '{root}/objects/x.csv' -- */ explain select 1",
+        "/* /* */ explain select 1 /* */, '*/ explain analyze copy (select 1) to $${root}/objects/x.csv$$ --'",
+        "with x as (copy (select 1) to '{root}/objects/x.csv') select * from x",
+        "(with x as (copy (select 1) to '{root}/objects/x.csv') from x)",
+        "with y as (with x as (copy (select 1) to '{root}/objects/x.csv') from x) from y",
+        "with x as (copy (select 1) to '{root}/objects/x.csv') from artifacts pivot (count(*) for kind in ('a'))",
+        "explain analyze with x as (copy (select 1) to '{root}/objects/x.csv') select * from x",
+        "explain (analyze) with x as (copy (select 1) to '{root}/objects/x.csv') values (1)",
+        "from json_execute_serialized_sql(json_serialize_sql("
+        "'with x as (copy (select 1) to ''{root}/objects/x.csv'') from x')::varchar)",
+        "with x as (insert into artifacts from artifacts returning *) select * from x",
+        "with x as (update artifacts set kind = 'a' returning *) select * from x",
+        "with x as (delete from artifacts returning *) select * from x",
+        "pivot artifacts on kind using count(*)",
+        "select interval 1000000000 months",
         "attach '{root}/objects/x.duckdb'",
         "create table t as select 1",
         "drop table artifacts",
@@ -127,6 +143,24 @@ def test_queries_that_fail_or_do_more_than_read_are_refused(store: Store, sql: s
     assert "\n" not in str(caught.value)
     assert caught.value.hint
     assert sorted(store.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with recursive x as (select 1 as n union all select n + 1 from x where n < 3) select max(n) from x",
+        "with x as (select 3 as n) select n from (with y as (from x) from y)",
+        """select 3 as "type" where '"type":"COPY_QUERY_NODE"' is not null union select 3""",
+        "select a from (select 'a' as k) pivot (count(*) + 2 as a for k in ('a')) as t(a)",
+    ],
+)
+def test_whatever_only_reads_is_run(store: Store, sql: str) -> None:
+    assert store.query(sql)[1] == [(3,)]
+
+
+def test_times_with_a_zone_are_answered(store: Store) -> None:
+    ((moment,),) = store.query("select timestamptz '2001-06-01 00:00:00+00'")[1]
+    assert moment == datetime(2001, 6, 1, tzinfo=UTC)
 
 
 def test_a_name_found_only_by_duckdb_is_found_all_the_same(store: Store) -> None:
@@ -185,6 +219,19 @@ def test_a_damaged_file_is_an_artifacts_fault_not_the_querys(store: Store, damag
     assert len(store.query("show tables")[1]) == 11
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_file_with_other_columns_is_an_artifacts_fault(store: Store, name: str) -> None:
+    made = {name: publish_table(store, name, 1) for name in "ab"}
+    path = made[name].file("rows.parquet")
+    path.unlink()
+    duckdb.sql(f"copy (select 1 as other) to '{path}' (format parquet)")
+    wanted = f"table/{name}@1: rows.parquet is damaged"
+    with pytest.raises(CorruptArtifact, match=wanted):
+        store.query("select id from rows_of_tables")
+    assert len(store.query("select reference from artifacts")[1]) == 2
+    assert len(store.query("show tables")[1]) == 11
+
+
 def test_the_catalog_shows_the_rest_where_a_file_is_missing(store: Store) -> None:
     gone = publish_table(store, "a", 1).file("rows.parquet")
     content = gone.read_bytes()
@@ -201,6 +248,17 @@ def test_the_catalog_shows_the_rest_where_a_file_is_missing(store: Store) -> Non
     assert store.export_catalog() is None
     with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
         assert connection.execute("select id from rows_of_tables").fetchall() == [(1,)]
+
+
+def test_the_catalog_shows_the_rest_where_a_file_has_other_columns(store: Store) -> None:
+    path = publish_table(store, "a", 1).file("rows.parquet")
+    path.unlink()
+    duckdb.sql(f"copy (select 1 as other) to '{path}' (format parquet)")
+    assert "table/a@1: rows.parquet is damaged" in (store.export_catalog() or "")
+    with duckdb.connect(str(store.root / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from artifacts").fetchall() == [(1,)]
+        with pytest.raises(duckdb.Error, match=r"rows\.parquet is damaged"):
+            connection.execute("select * from rows_of_tables").fetchall()
 
 
 def test_exported_catalog_answers_in_another_process_and_says_what_it_covers(store: Store) -> None:
@@ -331,6 +389,15 @@ def test_a_damaged_index_is_made_again_unseen(many: Store, damage: object) -> No
     for path in _files_of_index(many.root):
         damage(path)
     assert _all_rows(many.root) == expected
+
+
+def test_what_a_program_that_copies_files_puts_beside_the_index_is_left_aside(many: Store) -> None:
+    expected = _all_rows(many.root)
+    (generation,) = many.root.glob("index/gen-*")
+    shutil.copy(generation, generation.with_name(f"{generation.stem} (conflicted copy).jsonl"))
+    assert _all_rows(many.root) == expected
+    assert many.rebuild() is None
+    many.gc()
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["open", "opened anew"])

@@ -29,6 +29,19 @@ def _flip_a_bit(folder: Path) -> None:
     path.write_bytes(content)
 
 
+def _checkpoint(folder: Path, text: str) -> Path:
+    """Write into a run folder, a while ago: the times of files may be some milliseconds coarse."""
+    path = folder / "checkpoint"
+    path.write_text(text)
+    _set_back(path, folder)
+    return path
+
+
+def _set_back(*paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (time.time() - 60,) * 2)
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bit": (_flip_a_bit, "text/note.txt: is not what was published (sha256 differs)"),
     "a missing file": (lambda f: (f / "note.json").unlink(), "note.json: is missing"),
@@ -122,7 +135,7 @@ def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> Non
     key = work(store, "note", number=1)["key"]
     for number, text in ((key, "done"), ("2" * 64, "under way")):
         with store.run_folder("note", number) as folder:
-            (folder / "checkpoint").write_text(text)
+            _checkpoint(folder, text)
     kept = publish_note(store, "a", 1)
     store.name_object(kept, "b")
     child = publish_note(store, "c", 2, inputs={"p": [kept.object_id]})
@@ -141,6 +154,18 @@ def test_gc_removes_what_nothing_refers_to_and_nothing_else(store: Store) -> Non
     assert (under_way / "checkpoint").read_text() == "under way"
     assert open_store(store.root).verify() == []
     assert [a.object_id for a in store.artifacts()] == [kept.object_id] * 2 + [child.object_id]
+
+
+@pytest.mark.parametrize("missing", ["refs", "refs/note"])
+def test_gc_removes_nothing_where_the_commits_are_missing(store: Store, missing: str) -> None:
+    artifact = publish_note(store, "a", 1)
+    (store.root / missing).rename(store.root / "elsewhere")
+    with pytest.raises(CorruptArtifact, match="the folder of their commits is missing") as caught:
+        open_store(store.root).gc()
+    assert "Restore that folder" in caught.value.hint
+    assert artifact.folder.exists()
+    (store.root / "elsewhere").rename(store.root / missing)
+    assert store.gc() == []
 
 
 def test_gc_takes_unfinished_work_only_when_it_is_old_enough_and_nobody_is_at_it(
@@ -174,7 +199,7 @@ def test_gc_leaves_a_run_folder_that_is_taken_while_it_looks(
 ) -> None:
     key = work(store, "note", number=1)["key"]
     with store.run_folder("note", key) as folder:
-        (folder / "checkpoint").write_text("done")
+        _checkpoint(folder, "done")
     publish_note(store, "a", 1)
     size = files.size
 
@@ -236,13 +261,18 @@ def test_what_is_gone_takes_no_bytes(tmp_path: Path) -> None:
 
 
 def test_gc_keeps_the_checkpoints_of_forced_work_that_was_interrupted(store: Store) -> None:
+    # The clock ran ahead when the work was done.
+    (store.root / "locks").mkdir()
+    (store.root / "locks" / "commit").write_text("2999-01-01T00:00:00.000000+00:00")
     done = publish_note(store, "a", 1)
     with store.run_folder("note", done.key) as folder:
-        (folder / "checkpoint").write_text("of a run with --force, which was killed")
+        path = folder / "checkpoint"
+        path.write_text("of a run with --force, which was killed")
     store.name_object(done, "b")  # a further name is no further work
     kept: list[Removal] = []
     assert store.gc(on_kept=kept.append) == []
     assert [run.path for run in kept] == [folder]
+    _set_back(path, folder)
     publish_note(store, "a", 1)
     assert [removal.path for removal in store.gc()] == [folder]
 

@@ -1,6 +1,7 @@
 """Keys, names, references, and what a draft must hold."""
 
 import json
+import os
 import pickle
 import stat
 from pathlib import Path
@@ -128,6 +129,8 @@ def test_a_run_folder_that_cannot_be_removed_is_left_to_gc(
     key = work(store, "note", number=1)["key"]
     with store.run_folder("note", key) as folder:
         (folder / "checkpoint").write_text("1")
+        for path in (folder / "checkpoint", folder):
+            os.utime(path, (0, 0))
         publish_note(store, "a", 1)
         monkeypatch.setenv("THINKREC_FAULT", "1:enospc")
         store.discard_run_folder(folder)
@@ -341,6 +344,42 @@ def test_an_input_that_was_removed_meanwhile_stops_the_publish(store: Store) -> 
         write_rows(draft.folder / "rows.parquet", 1)
         open_store(store.root).remove("note/parent@1")
     assert store.artifacts() == []
+
+
+@pytest.mark.parametrize("away", ["objects", "staging", "refs"])
+def test_a_store_on_two_disks_is_refused_before_the_work(
+    store: Store, fast_folder: Path, away: str
+) -> None:
+    if fast_folder.stat().st_dev == store.root.stat().st_dev:
+        pytest.skip("there is one disk only")
+    (fast_folder / away).mkdir()
+    (store.root / away).symlink_to(fast_folder / away)
+    (store.root / "objects").mkdir(exist_ok=True)
+    with (
+        pytest.raises(StoreError, match="must lie on one disk") as caught,
+        store.publish(name="a", **work(store, "note")),
+    ):
+        pytest.fail("the work was begun")
+    assert "--store" in caught.value.hint
+    assert leftovers(store.root) == []
+
+
+def test_whoever_shares_a_store_can_write_its_locks(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        publish_note(open_store(tmp_path), "a", 1)
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "locks").iterdir()}
+    assert modes == {0o664}
+
+
+def test_a_store_whose_path_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9"
+    with pytest.raises(StoreError, match="is not UTF-8") as caught:
+        open_store(folder)
+    assert "--store" in caught.value.hint
+    assert not folder.exists()
 
 
 def test_a_store_of_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -118,6 +118,9 @@ def test_show_takes_the_beginning_of_a_key(stocked):
     assert shown["ancestors"] == ["dataset/table@1"]
     assert shown["descendants"] == ["traces/grounded@1"]
     assert shown == json.loads(stocked("show", shown["key"][:8], "--json").stdout)
+    several = json.loads(stocked("show", "keywords/tfidf", "traces/grounded", "--json").stdout)
+    assert [entry["reference"] for entry in several] == ["keywords/tfidf@1", "traces/grounded@1"]
+    assert several[0] == shown
 
 
 def test_sql_prints_aligned_columns_csv_or_json(stocked):
@@ -133,6 +136,14 @@ def test_sql_prints_aligned_columns_csv_or_json(stocked):
 def test_sql_spells_what_json_cannot(stocked):
     done = stocked("sql", "--json", "select 'nan'::double as a, [1, 2] as b, null as c, 'ü' as d")
     assert json.loads(done.stdout) == [{"a": None, "b": [1, 2], "c": None, "d": "ü"}]
+
+
+def test_sql_keeps_all_digits_of_decimals(thinkrec, ingested):
+    query = "select 0.12345678901234567891 as a, [1.5, 2] as b, 123456789012345678.5 as c"
+    row = json.loads(thinkrec("sql", "--json", query).stdout)
+    assert row == [{"a": "0.12345678901234567891", "b": [1.5, 2], "c": "123456789012345678.5"}]
+    (values,) = csv.DictReader(io.StringIO(thinkrec("sql", "--csv", query).stdout))
+    assert (values["a"], values["c"]) == (row[0]["a"], row[0]["c"])
 
 
 def test_sql_reads_a_query_from_standard_input(shell, stocked):
@@ -321,6 +332,16 @@ def test_gc_tells_of_unfinished_work_and_removes_it_when_told_how_old(stocked, s
     assert str(unfinished) in stocked("gc", "--unfinished", "0", "--yes").stdout
     assert not unfinished.exists()
     assert "unfinished" not in stocked("gc").stderr
+
+
+def test_rebuild_says_what_to_do_about_a_damaged_file(stocked, store):
+    damaged = next((store / "objects" / "keywords").glob("*/keywords.parquet"))
+    damaged.unlink()
+    duckdb.sql(f"copy (select 1 as other) to '{damaged}' (format parquet)")
+    done = stocked("rebuild")
+    assert done.returncode == StoreError.exit_code
+    assert "keywords/tfidf@1: keywords.parquet is damaged" in done.stderr
+    assert "with: thinkrec verify" in done.stderr.splitlines()[-1]
 
 
 def test_rebuild_makes_the_catalog_anew(stocked, store):

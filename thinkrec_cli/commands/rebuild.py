@@ -20,8 +20,11 @@ def command(session: Session) -> None:
     if session.as_json:
         console.out_json({"artifacts": count, "warning": warning})
     if warning:
+        damaged = "thinkrec verify" in warning  # the copy is there, some views of it fail
         raise StoreError(
-            f"the index is made anew, the catalog is not: {warning}",
-            hint="Free some space or move the store, then run it again.",
+            f"the index is made anew, the catalog is not{' whole' if damaged else ''}: {warning}",
+            hint="See what is damaged, and what to do, with: thinkrec verify."
+            if damaged
+            else "Free some space or move the store, then run it again.",
         )
     session.say(f"catalog of {count} artifacts made anew")

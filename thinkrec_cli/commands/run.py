@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.errors import RecipeError
 from thinkrec_cli import console
 from thinkrec_cli.options import with_session
 from thinkrec_cli.pipes import pass_on
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 DETAILS = """
 Checks the whole recipe first, says which steps are cached, then runs the others. After a failure,
-Ctrl-C or a kill the same command continues where it stopped. RECIPE is a file, or the name of a recipe
+Ctrl-C or a kill the same command continues where it stopped; with --force it begins anew, and without it
+it goes on with what was made. RECIPE is a file, or the name of a recipe
 that comes with the program: quickstart, your-ratings, ml-1m/table and the others that --list names.
 With several seeds the report tells how far every figure depends on them.
 """
@@ -28,23 +30,27 @@ EXAMPLES = (
 )
 
 
-def _print_recipes(wanted: bool) -> None:
-    if wanted:
-        from core.stages.recipe import load_recipe, shipped_recipes
+def _print_recipes(session: Session) -> None:
+    from core.stages.recipe import load_recipe, shipped_recipes
 
-        found = {name: load_recipe(path).about for name, path in shipped_recipes().items()}
-        width = max(map(len, found))
-        for name, about in found.items():
-            console.out(f"{name:{width}}  {about}")
-        raise typer.Exit
+    found = {name: load_recipe(path).about for name, path in shipped_recipes().items()}
+    if session.as_json:
+        console.out_json([{"name": name, "about": about} for name, about in found.items()])
+        return
+    width = max(map(len, found))
+    for name, about in found.items():
+        console.out(f"{name:{width}}  {about}")
 
 
 @with_session
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     session: Session,
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="A TOML file of steps, or a name.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="RECIPE", help="A TOML file of steps, or a name.", show_default=False
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="STEP.KEY=VALUE", help="Change a setting; repeatable."),
@@ -69,12 +75,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     listing: Annotated[
         bool,
-        typer.Option(
-            "--list",
-            help="List the recipes that come with the program and stop.",
-            is_eager=True,
-            callback=_print_recipes,
-        ),
+        typer.Option("--list", help="List the recipes that come with the program and stop."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
@@ -84,6 +85,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from core.stages.recipe_run import plan_recipe, run_recipe
     from thinkrec_cli.pages import pipeline
 
+    if listing:
+        _print_recipes(session)
+        return
+    if recipe is None:
+        raise RecipeError("no recipe was named", hint="thinkrec run --list says which there are.")
     pipe = load_recipe(recipe, changes or ())
     if seeds:
         from core.stages.seeds import with_seeds
@@ -110,6 +116,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
             starting=lambda step: session.say(f"── {step.id} ({step.stage.command})"),
         ):
             outcomes.append(done)
+            if force:  # the next time it would be made once more, and all that comes from it
+                session.goes_on = "the same command without --force goes on with what was made"
             _tell(session, done)
     _finish(session, pipe, outcomes)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DETAILS = """
 REF is kind/name (the latest version), kind/name@version, or the beginning of a key. What it was made from is drawn
-some steps deep; --json names all of it.
+some steps deep; --json names all of it, and gives a list for several.
 """
 DEPTH = 12
 """Steps of a tree: a whole pipeline is less deep, and a page should end."""
@@ -44,12 +44,13 @@ def command(
     if not wanted:
         raise ArtifactNotFound("no artifact was named", hint="thinkrec list says what there is.")
     store = session.store_there
-    for reference in wanted:
-        artifact = store.resolve(reference)
-        if session.as_json:
-            console.out_json(_entry(store, artifact))
-        else:
-            _show(store, artifact)
+    artifacts = [store.resolve(reference) for reference in wanted]
+    if session.as_json:
+        entries = [_entry(store, artifact) for artifact in artifacts]
+        console.out_json(entries if len(entries) > 1 else entries[0])
+        return
+    for artifact in artifacts:
+        _show(store, artifact)
 
 
 def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:

@@ -30,7 +30,8 @@ latest versions: interactions, items, users, keywords, traces, user_vectors, wei
 explanations, metrics and more; `show tables` names them all. Most have a twin `..._all` with every version.
 
 A terminal gets the first 1,000 rows, each as a block of lines where the columns do not fit; --csv, --json, a pipe
-and a file get all. Only --csv and --json have all digits of numbers.
+and a file get all. Only --csv and --json have all digits of numbers; a decimal with more of them than programs that
+read JSON keep is a text there.
 """
 EXAMPLES = (
     'thinkrec sql "select scorer, metric, value from metrics"',
@@ -179,9 +180,10 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 
 
 def _json_value(value: Any) -> Any:
-    """Spell what JSON cannot: numbers that are none become null, decimals plain numbers."""
+    """Spell what JSON cannot: numbers that are none become null; decimals become numbers if that loses no digit."""
     if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
+        number = float(value)
+        return number if Decimal(repr(number)) == value else str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, (list, tuple)):

@@ -300,7 +300,7 @@ def test_an_input_can_be_changed_to_several(folder):
         step.data = {command = "ingest", source = "table", interactions = "ratings.csv"}
         step.mf = {command = "encode", encoder = "bias"}
         step.one = {command = "score", scorer = "mf"}
-        step.two = {command = "score", scorer = "mf", seed = 1}
+        step.two = {command = "score", scorer = "mf", limit = 5}
         step.result = {command = "eval", scores = ["one"]}
         """
     )
