@@ -29,6 +29,8 @@ _CLAUSE = r"(?:^|(?<=[.;:] )|(?<=[^”], )|(?<=[^”] and )|(?<=\bbut )|(?<=thou
 _TITLES_PLEASED = re.compile(
     rf"(?P<titles>{_CLAUSE}{_TITLES}|“[^”]*”) (?:all )?(?:(?P<no>left them cold)|pleased them)\b"
 )
+_DISLIKED_BEFORE = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?$")
+_DISLIKED_NUMBER = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?\d")
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
     rf"\b(?:they|this person|the user)(?: (?:have|has|had|only|also|really))? "
@@ -99,9 +101,15 @@ class Facts:
         """
         found: dict[str, bool] = {}
         for match in _COUNT.finditer(reason):
-            found[match[0]] = self._is_counted(int(match[1]), int(match[2]), match[3])
+            k, n = int(match[1]), int(match[2])
+            # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
+            disliked = _DISLIKED_BEFORE.search(reason[: match.start()])
+            claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
+            found[claim] = self._is_counted(n - k if disliked else k, n, match[3])
         for match in _SHARE.finditer(reason):
-            found[match[0]] = self._is_share(int(match[1]), match[2])
+            percent, disliked = int(match[1]), _DISLIKED_BEFORE.search(reason[: match.start()])
+            claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
+            found[claim] = self._is_share(100 - percent if disliked else percent, match[2])
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
         for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
             for match in pattern.finditer(reason):
@@ -117,12 +125,15 @@ class Facts:
     def allow(self, beginning: str) -> bool:
         """Return whether a reason may begin so: what it claims was read, what it begins to claim can still become so.
 
-        Numbers that are part of no claim have to stand in the prompt as well, titles aside.
+        Numbers that are part of no claim have to stand in the prompt as well, titles aside; none may follow words like
+        "did not enjoy".
 
         Args:
             beginning: of a reason, with single blanks. One that ends with a mark or a blank begins nothing; it may end
                 with PART.
         """
+        if _DISLIKED_NUMBER.search(beginning):
+            return False  # simpler than what is left of what was liked
         if (title := _OPEN_TITLE.search(beginning)) is not None:
             liked = None if title["no"] is title["yes"] is None else title["no"] is None
             if not self._may_become_title(title["begun"], liked):

@@ -53,6 +53,11 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
         ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
+        (
+            "They did not enjoy 33 of 43 action, disliked only 4 of the last 10.",
+            ["did not enjoy 33 of 43 action", "disliked only 4 of the last 10"],
+        ),
+        ("They didn't like 63% of 183.", ["didn't like 63% of 183"]),
         # Words of the prompt are no titles.
         ("They said “Yes” to “Crime” and “Star”.", ["“Yes”", "“Crime”", "“Star”"]),
         ("They enjoyed “Heat” and “Kids’ World, The”.", ["enjoyed “Heat” and “Kids’ World, The”"]),
@@ -86,6 +91,13 @@ def test_claims_are_those_that_are_read_too() -> None:
         "“Heat”": True,
     }
     assert FACTS.claims("A good match is likely.") == {}
+
+
+def test_what_was_not_liked_is_the_rest_of_what_was() -> None:
+    reason = (
+        "They did not enjoy 10 of 43 action, disliked 6 of the last 10; they disliked 37% of 183."
+    )
+    assert all(FACTS.claims(reason).values())
 
 
 def test_a_title_that_was_liked_once_and_not_another_time_may_be_either() -> None:
