@@ -127,7 +127,8 @@ def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> No
                 None if row is None else label for row, label in zip(rows, labels, strict=True)
             ],
             "score": scored.score,
-            "probability": 1 / (1 + np.exp(-scored.score)),
+            # As 1 / (1 + exp(-s)), which overflows for what another program may call a score.
+            "probability": np.exp(-np.logaddexp(0, -scored.score)),
             "yes_logit": nothing if scored.yes is None else scored.yes,
             "no_logit": nothing if scored.no is None else scored.no,
             "route": nothing if scored.route is None else scored.route,

@@ -1,13 +1,17 @@
 """Scores of another program: those of a split are taken, the rest of the file is passed over."""
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.config.score import ScoreConfig
 from core.data.dataset import Dataset
+from core.data.tables import read_rows
 from core.errors import BadValueError, ConfigError, EmptyFileError, MissingColumnError
 from core.progress import Silent
+from core.scoring.blocks import score_blocks
 from core.scoring.given import from_scored_file
 from tests.conftest import Heard
 
@@ -41,6 +45,19 @@ def test_rows_of_the_split_have_the_scores_of_the_file(tmp_path: Path, dataset: 
     by_row = {int(row): given[pair] for row, pair in zip(rows, pairs, strict=True)}
     assert scorer.score_rows(asked.rows).score.tolist() == [by_row[int(r)] for r in asked.rows]
     assert any(f"scores of {len(rows)} of {len(rows)} test rows" in line for line in heard.lines)
+
+
+def test_scores_of_any_size_have_a_probability(tmp_path: Path, dataset: Dataset) -> None:
+    rows = dataset.rows("test")[:4]
+    lines = [
+        _line(dataset, row, score) for row, score in zip(rows, (-5000, 0, 3, 5000), strict=True)
+    ]
+    asked, scorer = _given(tmp_path, dataset, ["user,item,score", *lines])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [block], _ = score_blocks(scorer, asked, dataset, 100, tmp_path, Silent())
+    found = {row["score"]: row["probability"] for row in read_rows(block)}
+    assert found == pytest.approx({-5000: 0, 0: 0.5, 3: 1 / (1 + np.exp(-3)), 5000: 1})
 
 
 def test_rows_without_a_score_are_left_out_and_counted(tmp_path: Path, dataset: Dataset) -> None:
