@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-_COUNT = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
+_COUNT = re.compile(r"\b(\d+) (?:out )?of (the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
 _SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
 _NUMBER = re.compile(r"(?<!\d)\d+(?!\d)")
@@ -37,13 +37,15 @@ _OUTCOME = re.compile(
     rf"(?:{_DISLIKED}|{_LIKED}|rated) (?:it|this)\b",
     re.IGNORECASE,
 )
+# The answer was given before the reason.
+_ANSWER = re.compile(r"(?:^|(?<=[.!?] ))(?:Yes|No)\b")
 # What a text ends with while a claim is being written.
 _OPEN_TITLE = re.compile(
     rf"(?:\b(?:(?P<no>{_NO_BEFORE})|(?P<yes>{_YES_BEFORE})) "
     r"(?:“[^”]*”(?:, and |, | and ))*)?“(?P<begun>[^”]*)$"
 )
 _OPEN_NUMBER = re.compile(r"(?<!\d)\d+$")
-_OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of(?: the last)?(?: (\d*))?$")
+_OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of( the last)?(?: (\d*))?$")
 _OPEN_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent) of (\d+)$")
 _OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
 PART = "\ufffd"
@@ -66,8 +68,9 @@ class Facts:
             target: title of the item asked.
         """
         self._counted: dict[tuple[int, int], set[str]] = defaultdict(set)
-        for k, n, word in _COUNT.findall(prompt):
+        for k, _, n, word in _COUNT.findall(prompt):
             self._counted[int(k), int(n)].add(word.lower())
+        self._last = {(int(k), int(n)) for k, last, n, _ in _COUNT.findall(prompt) if last}
         self._by_word: set[str] = set().union(*self._counted.values()) - {""}
         self._shares = {
             (int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)
@@ -90,7 +93,7 @@ class Facts:
 
         - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
           its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
-          the prompt counts by that word, as it does by category.
+          the prompt counts by that word, as it does by category; "of the last" is another count than "of".
         - Titles (in “ ”) have to be those of items shown, or begin like one; where the words beside them say that they
           were liked or not, that has to be so.
         - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
@@ -101,11 +104,12 @@ class Facts:
         """
         found: dict[str, bool] = {}
         for match in _COUNT.finditer(reason):
-            k, n = int(match[1]), int(match[2])
+            k, n = int(match[1]), int(match[3])
             # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
             disliked = _DISLIKED_BEFORE.search(reason[: match.start()])
             claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
-            found[claim] = self._is_counted(n - k if disliked else k, n, match[3])
+            k = n - k if disliked else k
+            found[claim] = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
         for match in _SHARE.finditer(reason):
             percent, disliked = int(match[1]), _DISLIKED_BEFORE.search(reason[: match.start()])
             claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
@@ -125,8 +129,8 @@ class Facts:
     def allow(self, beginning: str) -> bool:
         """Return whether a reason may begin so: what it claims was read, what it begins to claim can still become so.
 
-        Numbers that are part of no claim have to stand in the prompt as well, titles aside; none may follow words like
-        "did not enjoy".
+        No sentence answers once more. Numbers that are part of no claim have to stand in the prompt as well, titles
+        aside; none may follow words like "did not enjoy".
 
         Args:
             beginning: of a reason, with single blanks. One that ends with a mark or a blank begins nothing; it may end
@@ -134,6 +138,8 @@ class Facts:
         """
         if _DISLIKED_NUMBER.search(beginning):
             return False  # simpler than what is left of what was liked
+        if _ANSWER.search(beginning):
+            return False
         if (title := _OPEN_TITLE.search(beginning)) is not None:
             liked = None if title["no"] is title["yes"] is None else title["no"] is None
             if not self._may_become_title(title["begun"], liked):
@@ -157,7 +163,8 @@ class Facts:
             whole = text[: word.start()]
         elif (count := _OPEN_COUNT.search(text)) is not None:
             k = int(count[1])
-            if not any(one == k and str(n).startswith(count[2] or "") for one, n in self._pairs):
+            pairs = self._last if count[2] else self._pairs
+            if not any(one == k and str(n).startswith(count[3] or "") for one, n in pairs):
                 return False
             whole = text[: count.start()]
         elif (share := _OPEN_SHARE.search(text)) is not None:
