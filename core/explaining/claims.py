@@ -47,7 +47,7 @@ _OPEN_TITLE = re.compile(
 _OPEN_NUMBER = re.compile(r"(?<!\d)\d+$")
 _OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of( the last)?(?: (\d*))?$")
 _OPEN_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent) of (\d+)$")
-_OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (?:the last )?(\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
+_OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
 PART = "\ufffd"
 """Stands for bytes of a character that is not whole yet."""
 _SURE_OF_WORD = 3
@@ -68,9 +68,12 @@ class Facts:
             target: title of the item asked.
         """
         self._counted: dict[tuple[int, int], set[str]] = defaultdict(set)
-        for k, _, n, word in _COUNT.findall(prompt):
-            self._counted[int(k), int(n)].add(word.lower())
-        self._last = {(int(k), int(n)) for k, last, n, _ in _COUNT.findall(prompt) if last}
+        self._last: set[tuple[int, int]] = set()
+        for k, last, n, word in _COUNT.findall(prompt):
+            if last:
+                self._last.add((int(k), int(n)))
+            else:
+                self._counted[int(k), int(n)].add(word.lower())
         self._by_word: set[str] = set().union(*self._counted.values()) - {""}
         self._shares = {
             (int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)
@@ -163,7 +166,10 @@ class Facts:
             whole = text[: word.start()]
         elif (count := _OPEN_COUNT.search(text)) is not None:
             k = int(count[1])
-            pairs = self._last if count[2] else self._pairs
+            # Behind a bare "of" may come either.
+            pairs = (
+                self._last if count[2] else self._pairs if count[3] else self._pairs | self._last
+            )
             if not any(one == k and str(n).startswith(count[3] or "") for one, n in pairs):
                 return False
             whole = text[: count.start()]

@@ -48,6 +48,7 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("They enjoyed 3 of 4 crime, 3 of 6 comedy.", ["3 of 4 crime"]),
         ("They enjoyed 33 of 43 in crime.", ["33 of 43 in crime"]),
         ("They enjoyed 3 of the last 6 crime.", ["3 of the last 6 crime"]),
+        ("They enjoyed 4 of 10 drama.", ["4 of 10 drama"]),
         ("It pleased 31 of 60 other people.", ["31 of 60 other"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
