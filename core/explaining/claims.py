@@ -46,6 +46,8 @@ _OPEN_TITLE = re.compile(
 )
 _OPEN_NUMBER = re.compile(r"(?<!\d)\d+$")
 _OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of( the last)?(?: (\d*))?$")
+_OF = re.compile(r"\b(\d+) (?:out )?of\b(.{0,10})")
+_OF_THE_LAST = " the last "
 _OPEN_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent) of (\d+)$")
 _OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
 PART = "\ufffd"
@@ -148,7 +150,12 @@ class Facts:
             if not self._may_become_title(title["begun"], liked):
                 return False
             beginning = beginning[: title.start("begun") - 1]
-        return self._numbers_allowed(_untitled(beginning)) and self._claims_allowed(beginning)
+        untitled = _untitled(beginning)
+        return (
+            self._numbers_allowed(untitled)
+            and all(self._may_follow_of(int(k), rest) for k, rest in _OF.findall(untitled))
+            and self._claims_allowed(beginning)
+        )
 
     def _numbers_allowed(self, text: str) -> bool:
         open_number = _OPEN_NUMBER.search(text)
@@ -157,6 +164,13 @@ class Facts:
                 return False
             text = text[: open_number.start()]
         return all(number in self._numbers for number in _NUMBER.findall(text))
+
+    def _may_follow_of(self, k: int, rest: str) -> bool:
+        """Return whether a count goes on as one: with a number, or with "the last" where the prompt has it."""
+        if rest in ("", " ") or re.match(r" \d", rest):
+            return True
+        begins = _OF_THE_LAST.startswith(rest) or rest.startswith(_OF_THE_LAST)
+        return begins and any(one == k for one, _ in self._last)
 
     def _claims_allowed(self, text: str) -> bool:
         whole = text
