@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import TableFile, first_broken_json, missing_column
+from core.data.readers.files import BROKEN_LINES, TableFile, first_broken_json, missing_column
 from core.data.readers.source import Source
 from core.data.readers.streams import check_encoding, wrong_encoding
 from core.data.split import SplitRule, column_code
@@ -158,12 +158,12 @@ _LEAVE_OUT = "leave such rows out with --bad-rows reject"
 _STRUCTURE = (
     (
         "Expected Number of Columns",
-        "the number of values is not the number of columns",
+        BROKEN_LINES["Expected Number of Columns"],
         f"Correct the line, or {_LEAVE_OUT}.",
     ),
     (
         "unterminated quote",
-        "a quote is opened and not closed",
+        BROKEN_LINES["unterminated quote"],
         "Correct the line, or add --quote none if quotes mean nothing in this file.",
     ),
     (

@@ -108,17 +108,16 @@ class Facts:
         Returns: the claims as they are written, each once, counts first.
         """
         found: dict[str, bool] = {}
+        # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
         for match in _COUNT.finditer(reason):
-            k, n = int(match[1]), int(match[3])
-            # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
-            disliked = _DISLIKED_BEFORE.search(reason[: match.start()])
-            claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
+            k, n, disliked = int(match[1]), int(match[3]), _disliked(reason, match)
             k = n - k if disliked else k
-            found[claim] = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
+            told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
+            found[disliked + match[0]] = told
         for match in _SHARE.finditer(reason):
-            percent, disliked = int(match[1]), _DISLIKED_BEFORE.search(reason[: match.start()])
-            claim = f"{disliked[0]}{match[0]}" if disliked else match[0]
-            found[claim] = self._is_share(100 - percent if disliked else percent, match[2])
+            percent, disliked = int(match[1]), _disliked(reason, match)
+            told = self._is_share(100 - percent if disliked else percent, match[2])
+            found[disliked + match[0]] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
         for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
             for match in pattern.finditer(reason):
@@ -238,6 +237,12 @@ class Facts:
             title.startswith(start) and (liked is None or liked in likings)
             for title, likings in self._titles.items()
         )
+
+
+def _disliked(reason: str, count: re.Match[str]) -> str:
+    """Return the words before a count that make it one of what was not liked, if they do."""
+    before = _DISLIKED_BEFORE.search(reason[: count.start()])
+    return before[0] if before else ""
 
 
 def _untitled(text: str) -> str:

@@ -15,7 +15,13 @@ from core.config.score import ScoreConfig
 from core.data import spill
 from core.data.dataset import Dataset
 from core.data.readers import guesses
-from core.data.readers.files import TableFile, any_file, first_broken_json, readable
+from core.data.readers.files import (
+    BROKEN_LINES,
+    TableFile,
+    any_file,
+    first_broken_json,
+    readable,
+)
 from core.data.readers.streams import wrong_encoding
 from core.data.sql import identifier, literal, scan
 from core.data.tables import TableWriter
@@ -355,13 +361,6 @@ def _texts(file: TableFile, columns: tuple[str, ...]) -> tuple[str, Sequence[str
     return texts, list(called.values())
 
 
-_BROKEN = {
-    "Expected Number of Columns": "the number of values is not the number of columns",
-    "unterminated quote": "a quote is opened and not closed",
-}
-"""What DuckDB says of a line, and what that means."""
-
-
 def _load(connection: Any, file: TableFile, texts: str, columns: tuple[str, ...]) -> None:
     """Make the table. Raises: BadValueError with the line, EncodingError."""
     import duckdb
@@ -378,7 +377,7 @@ def _load(connection: Any, file: TableFile, texts: str, columns: tuple[str, ...]
             raise first_broken_json(file, said) from problem
         line = re.search(r"CSV Error on Line: (\d+)", said)
         where = f"{file.path}: line {file.line_of(int(line[1]))}" if line else f"{file.path}"
-        for words, what in _BROKEN.items():
+        for words, what in BROKEN_LINES.items():
             if words in said:
                 hint = "Correct the line; a value with the delimiter in it has to stand in quotes."
                 raise BadValueError(f"{where}: {what}", hint=hint) from problem

@@ -36,6 +36,11 @@ _LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
 _LIKE = 0.7  # how alike two names are, of 1, for one to be meant by the other
 _NO_OBJECT = "not an object with named values"
 _NO_NAMES = "The first line has to name the columns, for instance: user,item,rating,time."
+BROKEN_LINES = {
+    "Expected Number of Columns": "the number of values is not the number of columns",
+    "unterminated quote": "a quote is opened and not closed",
+}
+"""What DuckDB says of a line of a text table, and what that means."""
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "pipe": "|"}
 
 
