@@ -27,29 +27,55 @@ SPARSE_FROM = 32
 """Users and items per row of a batch from which gradients are sparse: from there on they are faster on a CPU."""
 
 
-class _Products(torch.autograd.Function):
-    """Products of the vectors of pairs; the gradients are summed in one pass, without a sort or another copy."""
+class _Sums:
+    """Sums of gradients, in memory that stays from step to step: fresh pages of a large table cost more than its sums.
+
+    They hold until the next backward pass, which begins them anew; gradients of several passes do not add up.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def of(self, name: str, count: int, places: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return (count, ...) sums of (n, ...) values by (n,) places."""
+        kept = self._kept.get(name)
+        if kept is None:
+            kept = self._kept[name] = values.new_empty(count, *values.shape[1:])
+        # Autograd keeps a tensor that nobody else holds, and copies any other: so it gets another on the same memory.
+        return kept.zero_().index_add_(0, places, values).detach()
+
+
+class _Pairs(torch.autograd.Function):
+    """Products of the vectors of pairs, and their biases; the gradients are summed in one pass, without a sort."""
 
     @staticmethod
-    def forward(
-        ctx: Any, user: torch.Tensor, item: torch.Tensor, users: torch.Tensor, items: torch.Tensor
-    ) -> torch.Tensor:
-        """Return (n,) products of (U, dim) and (I, dim) vectors at (n,) places."""
+    def forward(ctx: Any, sums: _Sums, *tensors: torch.Tensor) -> torch.Tensor:
+        """Return (n,) logits for (U, dim) and (I, dim) vectors, (U,) and (I,) biases, at (n,) places of each."""
+        user, item, user_bias, item_bias, users, items = tensors
         of_users, of_items = user.index_select(0, users), item.index_select(0, items)
         ctx.save_for_backward(of_users, of_items, users, items)
-        ctx.counts = len(user), len(item)
-        return (of_users * of_items).sum(1)
+        ctx.sums, ctx.counts = sums, (len(user), len(item))
+        products = (of_users * of_items).sum(1)
+        biases = user_bias.index_select(0, users), item_bias.index_select(0, items)
+        return products.add_(biases[0]).add_(biases[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Return the gradients of both sets of vectors."""
+        """Return the gradients of both sets of vectors, and of both sets of biases."""
+        (of_rows,) = gradients
         of_users, of_items, users, items = ctx.saved_tensors
-        of_row = gradients[0][:, None]
-        user = of_users.new_zeros(ctx.counts[0], of_users.shape[1])
-        item = of_items.new_zeros(ctx.counts[1], of_items.shape[1])
-        user.index_add_(0, users, of_items * of_row)
-        item.index_add_(0, items, of_users * of_row)
-        return user, item, None, None
+        many_users, many_items = ctx.counts
+        # In place: nobody asks for these vectors again.
+        for_users, for_items = (v.mul_(of_rows[:, None]) for v in (of_items, of_users))
+        return (
+            None,
+            ctx.sums.of("user", many_users, users, for_users),
+            ctx.sums.of("item", many_items, items, for_items),
+            ctx.sums.of("user_bias", many_users, users, of_rows),
+            ctx.sums.of("item_bias", many_items, items, of_rows),
+            None,
+            None,
+        )
 
 
 class FactorModule(torch.nn.Module):
@@ -58,7 +84,7 @@ class FactorModule(torch.nn.Module):
     def __init__(self, owner: "FactorEncoder") -> None:
         """Take from the encoder who occurs in train, the width, and where the biases start."""
         super().__init__()
-        self.sparse = owner.sparse
+        self.sparse, self._sums = owner.sparse, _Sums()
         dim = owner.dim
         scale = INITIAL_SCALE / dim**0.5
         users = torch.from_numpy(owner.trained_users()).float()
@@ -76,12 +102,13 @@ class FactorModule(torch.nn.Module):
     def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
         """Return (n,) logits of pairs."""
         user, item = self.vectors()
-        if self.sparse:
-            of_users = functional.embedding(users, user, sparse=True)
-            of_items = functional.embedding(items, item, sparse=True)
-            products = (of_users * of_items).sum(-1)
-        else:
-            products = _Products.apply(user, item, users, items)  # type: ignore[no-untyped-call]
+        if not self.sparse:
+            biases = self.user_bias, self.item_bias
+            pairs: torch.Tensor = _Pairs.apply(self._sums, user, item, *biases, users, items)  # type: ignore[no-untyped-call]
+            return pairs + self.bias
+        of_users = functional.embedding(users, user, sparse=True)
+        of_items = functional.embedding(items, item, sparse=True)
+        products = (of_users * of_items).sum(-1)
         return products + self.user_bias[users] + self.item_bias[items] + self.bias
 
 

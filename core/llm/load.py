@@ -10,8 +10,8 @@ from core.errors import ModelFolderError
 from core.llm.decoder import require_stock_logits
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
-from core.llm.memory import keep_freed_memory
 from core.llm.quiet import first_line, quiet_transformers
+from core.memory import keep_freed_memory
 from core.progress import Progress
 
 

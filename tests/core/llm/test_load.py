@@ -17,7 +17,7 @@ from core.errors import ConfigError, ModelFolderError
 from core.llm.device import describe_machine, pick_device, pick_dtype
 from core.llm.identity import _HUB_FILES, _TWICE, base_folder
 from core.llm.load import base_digest, load_base
-from core.llm.memory import keep_freed_memory
+from core.memory import keep_freed_memory
 from tests.core.llm.tiny import tiny_folder, write_tiny_model
 
 __all__ = ["tiny_folder"]
