@@ -197,7 +197,7 @@ _WORDS = {
 
 
 def _coerce(value: Any, annotation: Any, where: str) -> Any:
-    """Accept ints for floats and lists for tuples; refuse every other mismatch of simple types.
+    """Accept ints for floats, and lists or a single entry for tuples; refuse every other mismatch of simple types.
 
     Raises: ConfigError, also for an entry of a list.
     """
@@ -209,9 +209,12 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
     if float in types and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     origins = tuple(get_origin(t) or t for t in types)
-    if tuple in origins and isinstance(value, (list, tuple)):
+    if tuple in origins:
         entry = get_args(types[origins.index(tuple)])[0]
-        return tuple(_coerce(one, entry, f"{where}[{n}]") for n, one in enumerate(value))
+        if isinstance(value, (list, tuple)):
+            return tuple(_coerce(one, entry, f"{where}[{n}]") for n, one in enumerate(value))
+        if value is not None:
+            return (_coerce(value, entry, where),)
     simple = tuple(t for t in origins if isinstance(t, type))
     if (simple and not isinstance(value, simple)) or (
         isinstance(value, bool) and bool not in simple

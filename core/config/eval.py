@@ -1,7 +1,7 @@
 """Settings of `thinkrec eval`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.config.base import Config, option, seed_option
 
@@ -13,7 +13,9 @@ LEAST_DRAWS = 40
 class EvalConfig(Config):
     """What is measured and how."""
 
-    k: int = option(5, "Cut-off of NDCG, MAP and hit rate: ranks that count.")
+    k: tuple[int, ...] = option(
+        (5,), "Cut-off of NDCG, MAP and hit rate: ranks that count; repeatable for several."
+    )
     bootstrap_samples: int = option(
         1000, "How often users are drawn for the 95 % intervals, at least 40; 0 gives none."
     )
@@ -40,7 +42,11 @@ class EvalConfig(Config):
     def __post_init__(self) -> None:
         """Check ranges. Raises: ConfigError."""
         super().__post_init__()
-        self.check(self.k >= 1, f"k = {self.k} ranks nothing", hint="Use at least 1.")
+        self.check(
+            min(self.k, default=0) >= 1,
+            f"k = {', '.join(map(str, self.k)) or 'nothing'} ranks nothing",
+            hint="Use at least 1.",
+        )
         self.check(
             self.bootstrap_samples == 0 or self.bootstrap_samples >= LEAST_DRAWS,
             f"bootstrap_samples = {self.bootstrap_samples} is too few for 95 % intervals",
@@ -51,3 +57,7 @@ class EvalConfig(Config):
             f"examples = {self.examples} is negative",
             hint="Use 3, or 0 for none.",
         )
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the keyed settings; cut-offs in any order are the same."""
+        return super().parameters() | {"k": sorted(set(self.k))}

@@ -1,7 +1,7 @@
 """All metrics of scores by name, measured together with intervals."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,13 +66,13 @@ class Drawing:
     seed: int = 0
 
 
-def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
-    """Prepare every metric, in the order in which they are shown."""
-    per_user = {
-        "uauc": user_aucs(rows),
-        f"ndcg@{k}": user_ndcgs(rows, k),
-        f"map@{k}": user_average_precisions(rows, k),
-        f"hr@{k}": user_hits(rows, k),
+def measures(rows: ScoredRows, cut_offs: Sequence[int]) -> dict[str, Measure]:
+    """Prepare every metric, in the order in which they are shown; those of ranking once for each cut-off."""
+    ranking = {"ndcg": user_ndcgs, "map": user_average_precisions, "hr": user_hits}
+    per_user = {"uauc": user_aucs(rows)} | {
+        f"{name}@{k}": per_user_of(rows, k)
+        for name, per_user_of in ranking.items()
+        for k in sorted(set(cut_offs))
     }
     over_rows: dict[str, Callable[[ScoredRows], Statistic]] = {
         "log_loss": log_loss_statistic,
@@ -101,20 +101,23 @@ def measures(rows: ScoredRows, k: int) -> dict[str, Measure]:
 
 
 def measure_all(
-    scorers: Mapping[str, ScoredRows], *, k: int = 5, drawing: Drawing | None = None
+    scorers: Mapping[str, ScoredRows],
+    *,
+    cut_offs: Sequence[int] = (5,),
+    drawing: Drawing | None = None,
 ) -> "Measurement":
     """Measure scorers on the same rows, with the same draws for all.
 
     Args:
         scorers: name -> its scores; all over the same rows in the same order.
-        k: cut-off of the ranking metrics.
+        cut_offs: of the ranking metrics.
     Raises: MismatchError if the rows differ.
     """
     drawing = drawing or Drawing()
     reference = next(iter(scorers.values()))
     for rows in scorers.values():
         require_same_rows(reference, rows)
-    prepared = {name: measures(rows, k) for name, rows in scorers.items()}
+    prepared = {name: measures(rows, cut_offs) for name, rows in scorers.items()}
     # The rows are the same, so the users that count are, too.
     names = [n for n, measure in next(iter(prepared.values())).items() if measure.is_drawn]
     flat = [table[name].statistic for table in prepared.values() for name in names]

@@ -125,7 +125,7 @@ def _measure_scores(work: Work[EvalConfig], dataset: "Dataset") -> "Measured":
     with work.progress.bar("measuring", len(masks), "slices") as bar:
         for slice_name, mask in masks.items():
             inside = {name: one.where(mask) for name, one in rows.items()}
-            measured = measure_all(inside, k=config.k, drawing=drawing)
+            measured = measure_all(inside, cut_offs=config.k, drawing=drawing)
             place = {"split": _split(first, dataset), "slice": slice_name}
             for scorer in scorers:
                 facts = {"scorer": scorer, "scores": references.get(scorer), **place}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import TrainingDivergedError
+from core.evaluation.auc import auc_statistic
 from core.evaluation.intervals import resample
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
@@ -41,7 +42,7 @@ class Validator:
         if not len(self.prompts):
             return {"auc": nan, "uauc": nan, "log_loss": nan, "mean_score": nan, "rows": 0}
         rows = self.last = self.scored()
-        found = measures(rows, k=5)
+        found = measures(rows, cut_offs=())
         values = {
             name: value_of(found[name].statistic, rows.users)
             for name in ("auc", "uauc", "log_loss")
@@ -84,7 +85,7 @@ def gain(better: ScoredRows, without: ScoredRows, *, samples: int = 1000, seed: 
     nan = float("nan")
     if not len(without):
         return Gain(without=nan, value=nan, standard_error=nan)
-    first, second = (measures(rows, k=5)["auc"].statistic for rows in (better, without))
+    first, second = (auc_statistic(rows) for rows in (better, without))
     drawn = resample(
         [first, second], users=without.users, rows=len(without), samples=samples, seed=seed
     )

@@ -108,9 +108,10 @@ def _spread(row: dict[str, Any] | None) -> Text:
 
 def _in_order(metrics: set[str], families: dict[str, str]) -> list[str]:
     """Return the metrics of some families, in the order of the families."""
-    order = list(families)
-    chosen = (metric for metric in metrics if metric.partition("@")[0] in families)
-    return sorted(chosen, key=lambda metric: order.index(metric.partition("@")[0]))
+    order = {family: place for place, family in enumerate(families)}
+    parts = ((metric, *metric.partition("@")) for metric in metrics)
+    placed = [(order[family], int(k or 0), name) for name, family, _, k in parts if family in order]
+    return [name for _, _, name in sorted(placed)]
 
 
 def _heading(metric: str, families: dict[str, str]) -> str:
@@ -134,11 +135,10 @@ def _cell(values: dict[tuple[str, str], Figure], scorer: str, metric: str, room:
 
 def _user_lines(figures: list[Figure]) -> list[str]:
     """Say how many users the metrics per user leave out."""
-    lines = {}
+    metrics: dict[str, list[str]] = {}
     for figure in figures:
         if figure.users_left_out and figure.family in SCORE_FAMILIES:
-            name = _heading(figure.metric, SCORE_FAMILIES)
-            counted = f"{figure.users:,} users, {figure.users_left_out:,} left out"
             why = "one label only" if figure.family == "uauc" else "one row only"
-            lines[figure.metric, counted] = f"{name}: {counted} ({why})"
-    return list(lines.values())
+            counted = f"{figure.users:,} users, {figure.users_left_out:,} left out ({why})"
+            metrics.setdefault(counted, []).append(_heading(figure.metric, SCORE_FAMILIES))
+    return [f"{', '.join(dict.fromkeys(names))}: {counted}" for counted, names in metrics.items()]

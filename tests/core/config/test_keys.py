@@ -7,6 +7,7 @@ import pytest
 from core.config.augment import AugmentConfig
 from core.config.cluster import ClusterConfig
 from core.config.encode import EncodeConfig
+from core.config.eval import EvalConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.ingest import IngestConfig
@@ -38,6 +39,7 @@ PAIR = {"user": "1", "item": "2"}
         (AugmentConfig, {"model": "m"}, {"seed": 3}),  # greedy
         (SynthesizeConfig, {}, {"max_tries": 2, "reason_words": 9, "temperature": 0.5}),
         (SynthesizeConfig, OPENAI, {"batch_size": 2, "answer_first": False}),
+        (EvalConfig, {"k": (5, 10)}, {"k": (10, 5, 10)}),
         (ExplainConfig, {"sample": 9}, {"influence": False}),
         (ExplainConfig, PAIR, {"sample_seed": 3}),
         (ExplainConfig, {"history": "a", "item": "2"}, {"history": "./a"}),
@@ -116,3 +118,9 @@ def test_a_seed_beyond_what_libraries_take_is_refused(config):
 def test_more_threads_than_a_machine_has_are_refused():
     with pytest.raises(ConfigError, match="threads = 100000 is above 1024"):
         IngestConfig(path="x", threads=100_000)
+
+
+def test_a_list_of_one_is_given_by_its_entry():
+    assert EvalConfig.from_mapping({"k": 10}, where="step") == EvalConfig(k=(10,))
+    with pytest.raises(ConfigError, match="step: k = True is not a whole number"):
+        EvalConfig.from_mapping({"k": True}, where="step")

@@ -44,16 +44,16 @@ def widened(value: float, drawn: Floats, users: int) -> Floats:
 def test_weighting_users_equals_repeating_their_rows(seed: int) -> None:
     rows = random_rows(seed)
     weights = default_rng(seed).integers(0, 4, (3, rows.users)).astype(float)
-    for name, measure in measures(rows, 5).items():
+    for name, measure in measures(rows, [5]).items():
         for weight, value in zip(weights, measure.statistic(weights), strict=True):
             long = repeated(rows, weight)
-            wanted = measures(long, 5)[name].statistic(np.ones((1, long.users)))[0]
+            wanted = measures(long, [5])[name].statistic(np.ones((1, long.users)))[0]
             assert value == pytest.approx(wanted, abs=1e-12, nan_ok=True), name
 
 
 def test_draws_depend_on_the_seed_alone() -> None:
     rows = random_rows(0)
-    statistic = [measures(rows, 5)["auc"].statistic]
+    statistic = [measures(rows, [5])["auc"].statistic]
 
     def draw(seed: int) -> Floats:
         return resample(statistic, users=rows.users, rows=len(rows), samples=20, seed=seed)
@@ -128,7 +128,7 @@ def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> N
             values = []
             for rows in (first, second):
                 long = repeated(rows, weights)
-                statistic = measures(long, 5)[metric].statistic
+                statistic = measures(long, [5])[metric].statistic
                 values.append(float(statistic(np.ones((1, long.users)))[0]))
             gaps.append(values[0] - values[1])
         found = measured.difference("a", "b", metric)
