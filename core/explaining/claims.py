@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 _COUNT = re.compile(r"\b(\d+) (?:out )?of (the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
 _SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
+_MARK = re.compile(r"“[^”]*”?|\"")
 _NUMBER = re.compile(r"(?<!\d)\d+(?!\d)")
 _NOT = r"(?:(?:did|have|has|had|do|does) not|(?:did|have|has|had|do|does)n['’]t|never)"
 _LIKED = r"enjoyed|liked|loved"
@@ -99,14 +100,15 @@ class Facts:
         - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
           its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
           the prompt counts by that word, as it does by category; "of the last" is another count than "of".
-        - Titles (in “ ”) have to be those of items shown, or begin like one; where the words beside them say that they
-          were liked or not, that has to be so.
+        - Titles (in “ ” or " ") have to be those of items shown, or begin like one; where the words beside them say
+          that they were liked or not, that has to be so.
         - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
 
         Args:
             reason: what the model wrote.
-        Returns: the claims as they are written, each once, counts first.
+        Returns: the claims as they are written, straight marks made round, each once, counts first.
         """
+        reason = _with_round_marks(reason)
         found: dict[str, bool] = {}
         # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
         for match in _COUNT.finditer(reason):
@@ -140,6 +142,7 @@ class Facts:
             beginning: of a reason, with single blanks. One that ends with a mark or a blank begins nothing; it may end
                 with PART.
         """
+        beginning = _with_round_marks(beginning)
         if _DISLIKED_NUMBER.search(beginning):
             return False  # simpler than what is left of what was liked
         if _ANSWER.search(beginning):
@@ -243,6 +246,20 @@ def _disliked(reason: str, count: re.Match[str]) -> str:
     """Return the words before a count that make it one of what was not liked, if they do."""
     before = _DISLIKED_BEFORE.search(reason[: count.start()])
     return before[0] if before else ""
+
+
+def _with_round_marks(text: str) -> str:
+    """Return a text with “ and ” by turns in place of straight marks, but for those within a title in round ones."""
+    inside = False
+
+    def turned(found: re.Match[str]) -> str:
+        nonlocal inside
+        if found[0] != '"':
+            return found[0]
+        inside = not inside
+        return "“" if inside else "”"
+
+    return _MARK.sub(turned, text)
 
 
 def _untitled(text: str) -> str:

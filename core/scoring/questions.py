@@ -247,7 +247,8 @@ def _last_rows(examples: Examples, user: int, items: Index) -> Index:
 def from_file(unknown: Unknown, dataset: Dataset, folder: Path) -> FiledQuestions:
     """Ask the pairs of a file with columns user and item, ordered by user so that histories are shared.
 
-    A pair that is in the data is asked as it stood before its (last) row: now its history would hold the answer.
+    A pair that is in the data is asked as it stood before its (last) row: now its history would hold the answer. One
+    that stands in the file twice is asked once.
 
     Args:
         unknown: the file, and whether pairs that the data do not have are left out.
@@ -255,6 +256,7 @@ def from_file(unknown: Unknown, dataset: Dataset, folder: Path) -> FiledQuestion
     Raises: MissingFileError, MissingColumnError, EmptyFileError, BadValueError, UnknownUserError, UnknownItemError.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     path, asked = unknown.path, folder / "asked.parquet"
     with spill.connect(folder) as connection:
@@ -291,9 +293,12 @@ def from_file(unknown: Unknown, dataset: Dataset, folder: Path) -> FiledQuestion
                     select user_index, item_index, max(row) as row
                     from events semi join joined using (user_index, item_index) group by all
                 ) known using (user_index, item_index)
-                where user_index is not null and item_index is not null order by user_index, row, n
+                where user_index is not null and item_index is not null
+                group by all order by user_index, row, min(n)
             ) to {literal(str(asked))} (format parquet)"""
         )
+        given = _count(connection, "given") - unknown.left_out
+    unknown.repeated = given - int(pq.read_metadata(asked).num_rows)
     questions = FiledQuestions(asked, f"pairs of {Path(path).name}{unknown.beside}")
     unknown.require_some(len(questions), "pair")
     if not len(questions):

@@ -1,4 +1,4 @@
-"""Rows of a file whose user or item the data do not have: refused, or left out and counted."""
+"""Rows of a file that are not asked: those whose user or item the data do not have, and those that ask once more."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,13 @@ _HOW = "--skip-unknown leaves such rows out."
 
 @dataclass
 class Unknown:
-    """What becomes of them in one file."""
+    """What becomes of them in one file: unknown ones are refused, or left out and counted."""
 
     path: str
     skip: bool = False
     left_out: int = 0
+    repeated: int = 0
+    """Rows whose pair stands in the file before."""
 
     @contextmanager
     def row(self, number: int) -> Iterator[None]:
@@ -37,25 +39,30 @@ class Unknown:
         """Raises: EmptyFileError if nothing is left of the file."""
         if self.left_out and not count:
             raise EmptyFileError(
-                f"{self.path} holds no {what} that the data have: {self._rows} left out",
+                f"{self.path} holds no {what} that the data have: {_rows(self.left_out)} left out",
                 hint="Compare its ids with those of the data: thinkrec sql 'from items limit 5'",
             )
 
     @property
     def beside(self) -> str:
         """What to add to a description of the others."""
-        return f", {self.left_out:,} unknown left out" if self.left_out else ""
+        unknown = f", {self.left_out:,} unknown left out" if self.left_out else ""
+        return unknown + (f", {self.repeated:,} repeated" if self.repeated else "")
 
     def tell(self, progress: Progress) -> None:
         """Say what was left out, if anything was."""
         if self.left_out:
             progress.say(
-                f"{self.path}: {self._rows} left out, whose user or item is not in the data"
+                f"{self.path}: {_rows(self.left_out)} left out, whose user or item is not in the data"
             )
-
-    @property
-    def _rows(self) -> str:
-        return "1 row" if self.left_out == 1 else f"{self.left_out:,} rows"
+        if self.repeated:
+            progress.say(
+                f"{self.path}: {_rows(self.repeated)} left out, whose pair stands in the file before"
+            )
 
     def _told(self, problem: ThinkRecError, number: int, hint: str) -> ThinkRecError:
         return type(problem)(f"{self.path}: row {number}: {problem}", hint=hint)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

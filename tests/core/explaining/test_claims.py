@@ -34,6 +34,7 @@ READ = [
     "Yes. “Heat” and “Ran” pleased them, and “Star Wars” left them cold.",
     "Yes. It is like “Star Wars”, and “Heat” pleased them; unlike “Star Wars”, “Ran” pleased them.",
     "No. They were let down by “Star Wars” and “The Kids' World”, but never let down by “Heat”.",
+    'Yes. They liked "Heat" and "Ran", though "Star Wars" left them cold.',
 ]
 
 
@@ -55,6 +56,8 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
         ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
+        ('They liked "Her" and "Ran".', ["“Her”"]),
+        ('They liked “The "Heat"”.', ['“The "Heat"”']),
         (
             "They did not enjoy 33 of 43 action, disliked only 4 of the last 10.",
             ["did not enjoy 33 of 43 action", "disliked only 4 of the last 10"],
@@ -128,6 +131,8 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("It pleased 48% of ", "4"),
         ("It is from 1", "9"),
         ("They liked “", "B"),
+        ('They liked "', "B"),
+        ('They liked "Hea', '"'),
         ("They liked “Hea", "r"),
         ("They liked “Heat” and “", "K"),  # was not liked
         ("They did not enjoy “", "R"),

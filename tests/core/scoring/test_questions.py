@@ -157,6 +157,15 @@ def test_unknown_pairs_are_left_out_and_counted_if_that_is_asked_for(
     assert (unknown.left_out, asked.about) == (3, "pairs of asked.csv, 3 unknown left out")
 
 
+def test_a_pair_that_stands_in_a_file_twice_is_asked_once(tmp_path: Path, dataset: Dataset) -> None:
+    unknown = Unknown(_written(tmp_path, "user,item", "u1,i3", "u1,i1", "u1,i3", "u1,i3"))
+    asked = from_file(unknown, dataset, tmp_path)
+    found = asked.block(0, 9)
+    assert sorted(dataset.items[i] for i in found.items) == ["i1", "i3"]
+    assert (len(asked), unknown.repeated) == (2, 2)
+    assert asked.about == "pairs of asked.csv, 2 repeated"
+
+
 @pytest.mark.parametrize("row", ["u1,", ",i1", "nobody,"])
 def test_a_pair_without_user_or_item_is_refused_all_the_same(
     tmp_path: Path, dataset: Dataset, row: str
