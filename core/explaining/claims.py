@@ -32,6 +32,10 @@ _TITLES_PLEASED = re.compile(
 )
 _DISLIKED_BEFORE = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?$")
 _DISLIKED_NUMBER = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?\d")
+# Prompts tell what other people enjoy as a share alone; counts without them are the person's.
+_OTHERS = r"\bother people (?:enjoy|like|love)(?:e?d)? (?:only |just )?"
+_OTHERS_BEFORE = re.compile(rf"{_OTHERS}$", re.IGNORECASE)
+_OTHERS_NUMBER = re.compile(rf"{_OTHERS}(\d+)( ?[^\d ])?", re.IGNORECASE)
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
     rf"\b(?:they|this person|the user)(?: (?:have|has|had|only|also|really))? "
@@ -84,6 +88,7 @@ class Facts:
         told = {(k, n) for percent, n in self._shares if n for k in _counts_of_share(percent, n)}
         self._shares |= {(round(100 * k / n), n) for k, n in self._counted if n}
         self._percents = {percent for percent, _ in self._shares}
+        self._of_others = set(re.findall(rf"{_OTHERS}(\d+)%", prompt))
         self._pairs = told | set(self._counted)
         self._numbers = set(_NUMBER.findall(prompt))
         self._numbers |= {str(k) for k, _ in self._pairs} | {str(one) for one in self._percents}
@@ -99,7 +104,8 @@ class Facts:
 
         - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
           its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
-          the prompt counts by that word, as it does by category; "of the last" is another count than "of".
+          the prompt counts by that word, as it does by category; "of the last" is another count than "of". What "other
+          people enjoy" is a share, and theirs.
         - Titles (in “ ” or " ") have to be those of items shown, or begin like one; where the words beside them say
           that they were liked or not, that has to be so.
         - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
@@ -115,11 +121,14 @@ class Facts:
             k, n, disliked = int(match[1]), int(match[3]), _disliked(reason, match)
             k = n - k if disliked else k
             told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
-            found[disliked + match[0]] = told
+            others = _others(reason, match)
+            found[others + disliked + match[0]] = told and not others
         for match in _SHARE.finditer(reason):
             percent, disliked = int(match[1]), _disliked(reason, match)
             told = self._is_share(100 - percent if disliked else percent, match[2])
-            found[disliked + match[0]] = told
+            if others := _others(reason, match):
+                told = match[1] in self._of_others
+            found[others + disliked + match[0]] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
         for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
             for match in pattern.finditer(reason):
@@ -145,7 +154,7 @@ class Facts:
         beginning = _with_round_marks(beginning)
         if _DISLIKED_NUMBER.search(beginning):
             return False  # simpler than what is left of what was liked
-        if _ANSWER.search(beginning):
+        if _ANSWER.search(beginning) or not self._others_allowed(beginning):
             return False
         if (title := _OPEN_TITLE.search(beginning)) is not None:
             liked = None if title["no"] is title["yes"] is None else title["no"] is None
@@ -166,6 +175,14 @@ class Facts:
                 return False
             text = text[: open_number.start()]
         return all(number in self._numbers for number in _NUMBER.findall(text))
+
+    def _others_allowed(self, text: str) -> bool:
+        for number, mark in _OTHERS_NUMBER.findall(text):
+            if mark and not (number in self._of_others and mark.strip() in "%p"):
+                return False
+            if not any(one.startswith(number) for one in self._of_others):
+                return False
+        return True
 
     def _may_follow_of(self, k: int, rest: str) -> bool:
         """Return whether a count goes on as one: with a number, or with "the last" where the prompt has it."""
@@ -245,6 +262,12 @@ class Facts:
 def _disliked(reason: str, count: re.Match[str]) -> str:
     """Return the words before a count that make it one of what was not liked, if they do."""
     before = _DISLIKED_BEFORE.search(reason[: count.start()])
+    return before[0] if before else ""
+
+
+def _others(reason: str, count: re.Match[str]) -> str:
+    """Return the words before a count or share that make it one of other people, if they do."""
+    before = _OTHERS_BEFORE.search(reason[: count.start()])
     return before[0] if before else ""
 
 

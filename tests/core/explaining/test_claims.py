@@ -34,6 +34,7 @@ READ = [
     "Yes. “Heat” and “Ran” pleased them, and “Star Wars” left them cold.",
     "Yes. It is like “Star Wars”, and “Heat” pleased them; unlike “Star Wars”, “Ran” pleased them.",
     "No. They were let down by “Star Wars” and “The Kids' World”, but never let down by “Heat”.",
+    "Yes. Other people enjoy 56% of such; 48% of 60 other people liked it, and they enjoyed 4 of the last 10.",
     'Yes. They liked "Heat" and "Ran", though "Star Wars" left them cold.',
 ]
 
@@ -62,6 +63,9 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
             "They did not enjoy 33 of 43 action, disliked only 4 of the last 10.",
             ["did not enjoy 33 of 43 action", "disliked only 4 of the last 10"],
         ),
+        ("Other people enjoy 4 of the last 10.", ["Other people enjoy 4 of the last 10"]),
+        ("Other people enjoy 3 of 6 crime.", ["Other people enjoy 3 of 6 crime"]),
+        ("Other people liked only 63%, like 56%.", ["Other people liked only 63%"]),
         ("They didn't like 63% of 183.", ["didn't like 63% of 183"]),
         # Words of the prompt are no titles.
         ("They said “Yes” to “Crime” and “Star”.", ["“Yes”", "“Crime”", "“Star”"]),
@@ -132,6 +136,9 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("It is from 1", "9"),
         ("They liked “", "B"),
         ('They liked "', "B"),
+        ("Other people enjoy ", "4"),
+        ("Other people enjoy 5", " of"),
+        ("Other people enjoy 56", " of"),
         ('They liked "Hea', '"'),
         ("They liked “Hea", "r"),
         ("They liked “Heat” and “", "K"),  # was not liked
