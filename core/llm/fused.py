@@ -72,7 +72,8 @@ class FusedLayer:
         """Return the layer's output.
 
         Args:
-            x: (T, width) hidden states.
+            x: (T, width) hidden states; without gradients they may be wider numbers than the weights, float32 beside
+                bfloat16, and stay so.
             rows: (P,) the only rows wanted of a last layer; None for all.
         Returns: (T, width), or (P, width) with rows.
         """
@@ -219,7 +220,9 @@ class _Norm:
         self._epsilon = float(module.variance_epsilon)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self._weight.shape, self._weight, self._epsilon)
+        """Return (n, width) in the number format of the weight."""
+        weight = self._weight
+        return rms_norm(x, weight.shape, weight.to(x.dtype), self._epsilon).to(weight.dtype)
 
     def backward(self, grad: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of x, in its number format."""

@@ -75,9 +75,10 @@ class Adapted:
         """Return (T, out) for (T, in) and what draw_factor gave for it.
 
         Args:
-            plus: (T, out) what to add; left as it is.
+            plus: (T, out) what to add; left as it is. Wider numbers than x are what comes out, too.
         """
-        if plus is None:
+        is_wider = plus is not None and plus.dtype != x.dtype
+        if plus is None or is_wider:
             out = linear(x, self._weight, self._bias)
         elif _joins(x):
             out = _product_and(x, plus, self._weight, self._bias, "add")
@@ -90,7 +91,7 @@ class Adapted:
             down, up = self._factors(x.dtype)
             dropped = x if factor is None else x * factor
             out.addmm_(dropped @ down.T, up.T)
-        return out
+        return plus + out if plus is not None and is_wider else out
 
     def backward(
         self, grad: Tensor, x: Tensor | None, factor: Tensor | None, onto: Tensor | None = None

@@ -115,6 +115,26 @@ def test_products_joined_with_what_follows_are_those_of_float32(tiny_folder, mon
     assert (found - wanted).norm() < 0.02 * wanted.norm()
 
 
+def test_what_layers_add_up_to_is_rounded_only_where_something_trains(tiny_folder):  # noqa: F811
+    base = load_base(str(tiny_folder), dtype="bfloat16", device="cpu")
+    layout = Layout.of([Trunk(ids=SEQUENCES[0], branches=[SEQUENCES[1], SEQUENCES[2]])])
+    decoder = Decoder(base.model)
+    given = decoder.embed(layout.ids)
+    rounded = decoder.run(given.clone().requires_grad_(), layout).detach()
+    with torch.inference_mode():
+        found = decoder.run(given, layout)
+        below = decoder.run(given, layout, stop=2)
+        # The same rounded weights, in float32.
+        wide = Decoder(base.model.float())
+        wanted = wide.run(wide.embed(layout.ids), layout)
+    assert (found.dtype, rounded.dtype, below.dtype) == (
+        torch.float32,
+        torch.bfloat16,
+        torch.bfloat16,
+    )
+    assert (found - wanted).norm() < 0.9 * (rounded.float() - wanted).norm()
+
+
 @pytest.mark.parametrize("targets", TARGETS)
 def test_dropout_is_drawn_from_the_seed_and_goes_through_both_passes(tiny_folder, targets):  # noqa: F811
     model, parameters = _tuned(tiny_folder, targets, dropout=0.5)
