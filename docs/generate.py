@@ -16,7 +16,7 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -259,6 +259,7 @@ def _values(parameter: Any) -> str:
         return " ".join(f"`{choice}`" for choice in choices)
     if parameter.param_type_name == "argument":
         return ""
+    annotation = next(iter(get_args(annotation)), annotation)  # of a list, what its entries are
     plain = {int: "whole number", float: "number", str: "text", Path: "path"}
     return f"`{parameter.metavar}`" if parameter.metavar else plain.get(annotation, "text")
 

@@ -59,5 +59,6 @@ class EvalConfig(Config):
         )
 
     def parameters(self) -> dict[str, Any]:
-        """Return the keyed settings; cut-offs in any order are the same."""
-        return super().parameters() | {"k": sorted(set(self.k))}
+        """Return the keyed settings; cut-offs in any order are the same, a single one is the number that it was."""
+        cut_offs = sorted(set(self.k))
+        return super().parameters() | {"k": cut_offs if len(cut_offs) > 1 else cut_offs[0]}

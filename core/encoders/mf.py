@@ -30,7 +30,7 @@ SPARSE_FROM = 32
 class _Sums:
     """Sums of gradients, in memory that stays from step to step: fresh pages of a large table cost more than its sums.
 
-    They hold until the next backward pass, which begins them anew; gradients of several passes do not add up.
+    They hold until the next backward pass, which begins them anew: one forward and one backward pass for each step.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 _COUNT = re.compile(r"\b(\d+) (?:out )?of (the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
 _SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
-_MARK = re.compile(r"“[^”]*”?|\"")
+_MARK = re.compile(r"“[^”]*”?|[”\"]")
 _NUMBER = re.compile(r"(?<!\d)\d+(?!\d)")
 _NOT = r"(?:(?:did|have|has|had|do|does) not|(?:did|have|has|had|do|does)n['’]t|never)"
 _LIKED = r"enjoyed|liked|loved"
@@ -35,7 +35,8 @@ _DISLIKED_NUMBER = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?\d")
 # Prompts tell what other people enjoy as a share alone; counts without them are the person's.
 _OTHERS = r"\bother people (?:enjoy|like|love)(?:e?d)? (?:only |just )?"
 _OTHERS_BEFORE = re.compile(rf"{_OTHERS}$", re.IGNORECASE)
-_OTHERS_NUMBER = re.compile(rf"{_OTHERS}(\d+)( ?[^\d ])?", re.IGNORECASE)
+_OTHERS_NUMBER = re.compile(rf"{_OTHERS}(\d+)(\D.{{0,14}})?", re.IGNORECASE)
+_PERCENT = ("%", " %", " percent", " per cent")
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
     rf"\b(?:they|this person|the user)(?: (?:have|has|had|only|also|really))? "
@@ -127,7 +128,7 @@ class Facts:
             percent, disliked = int(match[1]), _disliked(reason, match)
             told = self._is_share(100 - percent if disliked else percent, match[2])
             if others := _others(reason, match):
-                told = match[1] in self._of_others
+                told = match[1] in self._of_others and not match[2]
             found[others + disliked + match[0]] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
         for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
@@ -177,10 +178,14 @@ class Facts:
         return all(number in self._numbers for number in _NUMBER.findall(text))
 
     def _others_allowed(self, text: str) -> bool:
-        for number, mark in _OTHERS_NUMBER.findall(text):
-            if mark and not (number in self._of_others and mark.strip() in "%p"):
-                return False
-            if not any(one.startswith(number) for one in self._of_others):
+        """Return whether what other people are said to enjoy is, or can still become, a share that is theirs."""
+        for number, rest in _OTHERS_NUMBER.findall(text):
+            if not rest:
+                known = any(one.startswith(number) for one in self._of_others)
+            else:
+                begins = any(rest.startswith(p) or p.startswith(rest) for p in _PERCENT)
+                known = number in self._of_others and begins and not re.search(r" of \d", rest)
+            if not known:
                 return False
         return True
 
@@ -272,15 +277,22 @@ def _others(reason: str, count: re.Match[str]) -> str:
 
 
 def _with_round_marks(text: str) -> str:
-    """Return a text with “ and ” by turns in place of straight marks, but for those within a title in round ones."""
+    """Return a text with “ and ” by turns in place of straight marks.
+
+    Those within a title in round ones stay, and those that begin nothing, as behind inches.
+    """
     inside = False
 
     def turned(found: re.Match[str]) -> str:
         nonlocal inside
-        if found[0] != '"':
-            return found[0]
-        inside = not inside
-        return "“" if inside else "”"
+        mark = found[0]
+        if mark == '"' and not inside:
+            inside = not text[: found.start()][-1:].isalnum()
+            return "“" if inside else mark
+        if mark in ('"', "”"):
+            inside = False
+            return "”"
+        return mark
 
     return _MARK.sub(turned, text)
 

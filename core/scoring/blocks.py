@@ -60,11 +60,12 @@ def score_blocks(
 
     Returns: the files of all blocks in order, and how many pairs were scored now.
     """
-    # Blocks of another size, or of another number format (another device), are not joined with these.
+    # Blocks of another size, of other pairs, or of another number format (another device), are not joined with these.
     paths, left = [], []
     for start in range(0, len(questions), block_rows):
         stop = min(start + block_rows, len(questions))
-        paths.append(folder / f"block-{start:012d}-{stop:012d}-{scorer.number_format}.parquet")
+        of = f"{start:012d}-{stop:012d}-of-{len(questions)}"
+        paths.append(folder / f"block-{of}-{scorer.number_format}.parquet")
         if not paths[-1].exists():
             left.append((start, stop, paths[-1]))
     scored = sum(stop - start for start, stop, _ in left)

@@ -138,7 +138,8 @@ def _flag(field: "dataclasses.Field[Config]", value: Any) -> list[str]:
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
     if isinstance(default, tuple):
-        default = list(default)
+        # A list of one may be keyed as its entry.
+        default = default[0] if len(default) == 1 and not isinstance(value, list) else list(default)
     if value is None or value == default:
         return []
     spelled = (field.metadata.get("flag") or f"--{field.name.replace('_', '-')}").split(",")[0]

@@ -33,6 +33,27 @@ def test_figures_and_intervals_are_shown_in_full(tmp_path: Path, width: int) -> 
     assert f"model/{LONG}@1" in folded
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_many_cut_offs_go_into_several_tables(tmp_path: Path, width: int) -> None:
+    shop = Showroom(tmp_path / "store")
+    shop.scores("mf")
+    cut_offs = (50, 1, 5, 10, 20, 100)
+    target = Console(width=width, file=io.StringIO(), highlight=False)
+    render_evaluation(target, shop.evaluate("scores/mf", k=cut_offs))
+    assert isinstance(target.file, io.StringIO)
+    lines = target.file.getvalue().splitlines()
+    heads = [line.split()[1:] for line in lines if line.startswith("scorer ")]
+    wanted = [f"{name}@{k}" for name in ("NDCG", "MAP") for k in sorted(cut_offs)]
+    assert [word for head in heads for word in head] == ["AUC", "UAUC", *wanted, "log", "loss"]
+    assert (len(heads) == 1) == (width == 200)
+    assert max(len(line) for line in lines) <= width
+    for line in lines:
+        if line.startswith("encoder/mf@1"):
+            assert all(
+                len(word.partition(".")[2]) == 4 for word in line.split()[1:] if "-" not in word
+            )
+
+
 def test_frozen_histories_are_told_under_the_table(tmp_path: Path) -> None:
     shop = Showroom(tmp_path / "store")
     shop.scores("mf", frozen_history=True)

@@ -1,5 +1,7 @@
 """The page of an evaluation: one row per scorer."""
 
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -31,6 +33,7 @@ REASON_FAMILIES = {
     "grounded": "grounded",
 }
 LESS_IS_BETTER = {"log_loss"}
+NAME, FIGURE = 10, 7  # the narrowest columns of scorers and of figures
 GAP = 2  # columns between two of the table's
 BESIDE = 18 + GAP  # columns for a figure with its interval beside it
 BELOW = 11 + GAP  # for an interval below its figure; in fewer, each end gets a line
@@ -60,14 +63,26 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
     overall = [figure for figure in read_metrics(artifact) if figure.slice == "all"]
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
-        if chosen:
-            target.print(_table(chosen, families, target.width))
+        for metrics in _abreast({figure.metric for figure in chosen}, families, target.width):
+            part = [figure for figure in chosen if figure.metric in metrics]
+            target.print(_table(part, families, target.width))
     if seeds := [row for row in read_over_seeds(artifact) if row["slice"] == "all"]:
-        target.print(_seeds_table(seeds))
+        for metrics in _abreast({row["metric"] for row in seeds}, SCORE_FAMILIES, target.width):
+            target.print(_seeds_table([row for row in seeds if row["metric"] in metrics]))
     frozen = artifact.manifest.summary.get("frozen_history")
     said = ["histories are frozen before each user's first row of the split"] if frozen else []
     for line in [*_user_lines(overall), *said]:
         target.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _abreast(found: set[str], families: dict[str, str], width: int) -> Iterator[list[str]]:
+    """Yield the metrics of each table, as many as a terminal of a width has room for."""
+    metrics = _in_order(found, families)
+    while metrics:
+        ends = accumulate(max(FIGURE, len(_heading(m, families))) + GAP for m in metrics)
+        fitting = sum(NAME + GAP + end <= width + GAP for end in ends)
+        yield metrics[: max(1, fitting)]
+        metrics = metrics[max(1, fitting) :]
 
 
 def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table:
@@ -77,7 +92,7 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
     room = (width - max(len(scorer) for scorer in scorers)) // len(metrics)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     # Figures are shown in full, names may go on below.
-    table.add_column("scorer", overflow="fold", min_width=10)
+    table.add_column("scorer", overflow="fold", min_width=NAME)
     for metric in metrics:
         table.add_column(_heading(metric, families), justify="right", no_wrap=True)
     values = {(figure.scorer, figure.metric): figure for figure in figures}
@@ -90,7 +105,7 @@ def _seeds_table(rows: list[dict[str, Any]]) -> Table:
     """Return groups of scorers that differ in their seeds alone as rows, means and standard deviations as columns."""
     shown = _in_order({row["metric"] for row in rows}, SCORE_FAMILIES)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    table.add_column("over seeds", overflow="fold", min_width=10)
+    table.add_column("over seeds", overflow="fold", min_width=NAME)
     for metric in shown:
         table.add_column(_heading(metric, SCORE_FAMILIES), justify="right", no_wrap=True)
     figures = {(row["scorer"], row["metric"]): row for row in rows}

@@ -481,7 +481,7 @@ def test_a_command_names_what_is_not_the_default() -> None:
         "thinkrec encode --encoder mf --seed 3 --dataset dataset/my-data@1"
     )
     given = {"scores": ["scores/a@1", "scores/b@2"], "explanations": []}
-    assert command_line("evaluation", {"slices": False, "k": [5]}, given) == (
+    assert command_line("evaluation", {"slices": False, "k": 5}, given) == (
         "thinkrec eval --no-slices --scores scores/a@1 --scores scores/b@2"
     )
     # Typed without "none", the command would take the latest keywords and traces of the store.

@@ -59,6 +59,8 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
         ('They liked "Her" and "Ran".', ["“Her”"]),
         ('They liked “The "Heat"”.', ['“The "Heat"”']),
+        ('They liked "Heat” and "Her".', ["“Her”"]),
+        ('They liked the 7" cut of "Her" and "Ran".', ["“Her”"]),
         (
             "They did not enjoy 33 of 43 action, disliked only 4 of the last 10.",
             ["did not enjoy 33 of 43 action", "disliked only 4 of the last 10"],
@@ -66,6 +68,7 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("Other people enjoy 4 of the last 10.", ["Other people enjoy 4 of the last 10"]),
         ("Other people enjoy 3 of 6 crime.", ["Other people enjoy 3 of 6 crime"]),
         ("Other people liked only 63%, like 56%.", ["Other people liked only 63%"]),
+        ("Other people enjoy 56% of 60.", ["Other people enjoy 56% of 60"]),
         ("They didn't like 63% of 183.", ["didn't like 63% of 183"]),
         # Words of the prompt are no titles.
         ("They said “Yes” to “Crime” and “Star”.", ["“Yes”", "“Crime”", "“Star”"]),
@@ -139,6 +142,9 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("Other people enjoy ", "4"),
         ("Other people enjoy 5", " of"),
         ("Other people enjoy 56", " of"),
+        ("Other people enjoy 5", " "),
+        ("Other people enjoy 56 ", "4"),
+        ("Other people enjoy 56 p", "a"),
         ('They liked "Hea', '"'),
         ("They liked “Hea", "r"),
         ("They liked “Heat” and “", "K"),  # was not liked
