@@ -14,7 +14,7 @@ class EvalConfig(Config):
     """What is measured and how."""
 
     k: tuple[int, ...] = option(
-        (5,), "Cut-off of NDCG, MAP and hit rate: ranks that count; repeatable for several."
+        (5,), "Cut-off of NDCG, MAP and hit rate: ranks that count; repeat the option for several."
     )
     bootstrap_samples: int = option(
         1000, "How often users are drawn for the 95 % intervals, at least 40; 0 gives none."
