@@ -114,7 +114,7 @@ class Decoder:
         rotary = self._body.rotary_emb(hidden[None], position_ids=positions)
         like = hidden
         if stop is None and not torch.is_grad_enabled() and self._all_fused:
-            # Sixty sums rounded to bfloat16 are a third of what a score in bfloat16 is away from one in float32.
+            # Sums rounded to bfloat16, two a layer, are a good part of what a score is away from one in float32.
             hidden = hidden.float()
         context = None
         for at, layer in enumerate(layers):
