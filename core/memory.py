@@ -2,7 +2,7 @@
 
 A forward pass allocates and frees tensors of megabytes by the thousand. By default the C library hands such memory
 back at once, and the system clears every page anew when it is asked for again: a sixth of a forward pass of a language
-model on a virtual machine, a third of a step of matrix factorisation with 200,000 users.
+model on a virtual machine, and much of a step of matrix factorisation with many users.
 """
 
 import contextlib

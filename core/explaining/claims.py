@@ -119,15 +119,15 @@ class Facts:
         found: dict[str, bool] = {}
         # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
         for match in _COUNT.finditer(reason):
-            k, n, disliked = int(match[1]), int(match[3]), _disliked(reason, match)
+            k, n, disliked = int(match[1]), int(match[3]), _before(_DISLIKED_BEFORE, reason, match)
             k = n - k if disliked else k
             told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
-            others = _others(reason, match)
+            others = _before(_OTHERS_BEFORE, reason, match)
             found[others + disliked + match[0]] = told and not others
         for match in _SHARE.finditer(reason):
-            percent, disliked = int(match[1]), _disliked(reason, match)
+            percent, disliked = int(match[1]), _before(_DISLIKED_BEFORE, reason, match)
             told = self._is_share(100 - percent if disliked else percent, match[2])
-            if others := _others(reason, match):
+            if others := _before(_OTHERS_BEFORE, reason, match):
                 told = match[1] in self._of_others and not match[2]
             found[others + disliked + match[0]] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
@@ -264,16 +264,10 @@ class Facts:
         )
 
 
-def _disliked(reason: str, count: re.Match[str]) -> str:
-    """Return the words before a count that make it one of what was not liked, if they do."""
-    before = _DISLIKED_BEFORE.search(reason[: count.start()])
-    return before[0] if before else ""
-
-
-def _others(reason: str, count: re.Match[str]) -> str:
-    """Return the words before a count or share that make it one of other people, if they do."""
-    before = _OTHERS_BEFORE.search(reason[: count.start()])
-    return before[0] if before else ""
+def _before(words: re.Pattern[str], reason: str, count: re.Match[str]) -> str:
+    """Return the words right before a count or share that change what it says, if they stand there."""
+    found = words.search(reason[: count.start()])
+    return found[0] if found else ""
 
 
 def _with_round_marks(text: str) -> str:

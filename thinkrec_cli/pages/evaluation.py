@@ -64,11 +64,10 @@ def render_evaluation(target: Console, artifact: "Artifact") -> None:
     for families in (SCORE_FAMILIES, REASON_FAMILIES):
         chosen = [figure for figure in overall if figure.family in families]
         for metrics in _abreast({figure.metric for figure in chosen}, families, target.width):
-            part = [figure for figure in chosen if figure.metric in metrics]
-            target.print(_table(part, families, target.width))
+            target.print(_table(chosen, metrics, families, target.width))
     if seeds := [row for row in read_over_seeds(artifact) if row["slice"] == "all"]:
         for metrics in _abreast({row["metric"] for row in seeds}, SCORE_FAMILIES, target.width):
-            target.print(_seeds_table([row for row in seeds if row["metric"] in metrics]))
+            target.print(_seeds_table(seeds, metrics))
     frozen = artifact.manifest.summary.get("frozen_history")
     said = ["histories are frozen before each user's first row of the split"] if frozen else []
     for line in [*_user_lines(overall), *said]:
@@ -85,9 +84,10 @@ def _abreast(found: set[str], families: dict[str, str], width: int) -> Iterator[
         metrics = metrics[max(1, fitting) :]
 
 
-def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table:
+def _table(
+    figures: list[Figure], metrics: list[str], families: dict[str, str], width: int
+) -> Table:
     """Return scorers as rows and metrics as columns, for a terminal of a width."""
-    metrics = _in_order({figure.metric for figure in figures}, families)
     scorers = list(dict.fromkeys(figure.scorer for figure in figures))
     room = (width - max(len(scorer) for scorer in scorers)) // len(metrics)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
@@ -101,9 +101,8 @@ def _table(figures: list[Figure], families: dict[str, str], width: int) -> Table
     return table
 
 
-def _seeds_table(rows: list[dict[str, Any]]) -> Table:
+def _seeds_table(rows: list[dict[str, Any]], shown: list[str]) -> Table:
     """Return groups of scorers that differ in their seeds alone as rows, means and standard deviations as columns."""
-    shown = _in_order({row["metric"] for row in rows}, SCORE_FAMILIES)
     table = Table(header_style="bold", box=None, padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column("over seeds", overflow="fold", min_width=NAME)
     for metric in shown:

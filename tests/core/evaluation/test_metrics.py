@@ -83,7 +83,7 @@ def slow_calibration_error(table: Table) -> float:
     return sum(abs(sum(gaps)) for gaps in bins.values()) / len(table)
 
 
-def slow_metrics(table: Table, cut_offs: Sequence[int] = (5,)) -> dict[str, float | None]:
+def slow_metrics(table: Table, cut_offs: Sequence[int]) -> dict[str, float | None]:
     users = by_user(table)
     ranked = [pairs for pairs in users.values() if len(pairs) >= 2]
     labels = [label for _, label, _ in table]
