@@ -119,7 +119,7 @@ class Decoder:
         context = None
         for at, layer in enumerate(layers):
             if isinstance(layer, FusedLayer):
-                context = context or rotary_context(rotary, layout.blocks(like))
+                context = context or rotary_context(rotary, layer.scale, layout.blocks(like))
                 last = at == len(layers) - 1
                 hidden = layer(hidden, context, rows if last else None)
                 rows = None if last else rows

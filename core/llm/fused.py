@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import rms_norm, silu
+from torch.linalg import vector_norm
+from torch.nn.functional import silu
 
 from core.llm.attention import Block, attend, attend_backward
 from core.llm.linear import Adapted, gated
@@ -28,13 +29,22 @@ class Context:
     cosine: Tensor
     """(T, 1, half a head) of the rotary embedding."""
     sine: Tensor
+    query_cosine: Tensor
+    """The same times the scale of the scores: it costs nothing more there."""
+    query_sine: Tensor
     blocks: Sequence[Block]
 
 
-def rotary_context(rotary: tuple[Tensor, Tensor], blocks: Sequence[Block]) -> Context:
-    """Take (1, T, head size) cosines and sines, whose halves are alike."""
+def rotary_context(rotary: tuple[Tensor, Tensor], scale: float, blocks: Sequence[Block]) -> Context:
+    """Take (1, T, head size) cosines and sines, whose halves are alike, and the scale of all layers' scores."""
     cosine, sine = (x[0, :, None, : x.shape[-1] // 2].contiguous() for x in rotary)
-    return Context(cosine=cosine, sine=sine, blocks=blocks)
+    return Context(
+        cosine=cosine,
+        sine=sine,
+        query_cosine=cosine * scale,
+        query_sine=sine * scale,
+        blocks=blocks,
+    )
 
 
 def fits(layer: Any, device: torch.device) -> bool:
@@ -73,7 +83,7 @@ class FusedLayer:
 
         Args:
             x: (T, width) hidden states; without gradients they may be wider numbers than the weights, float32 beside
-                bfloat16, and stay so.
+                bfloat16, and stay so; what the layer adds is then added in place.
             rows: (P,) the only rows wanted of a last layer; None for all.
         Returns: (T, width), or (P, width) with rows.
         """
@@ -100,7 +110,7 @@ class FusedLayer:
 
         normed = self.first_norm(x)
         query = self._heads(run(self.q, normed))
-        query = _rotate(query, context.cosine, context.sine).mul_(self.scale)
+        query = _rotate(query, context.query_cosine, context.query_sine)
         key = self._heads(run(self.k, normed))
         key = _rotate(key, context.cosine, context.sine).transpose(0, 1).contiguous()
         value = self._heads(run(self.v, normed)).transpose(0, 1).contiguous()
@@ -199,7 +209,7 @@ class _Backward:
         """Return the gradient of the layer's input through the attention, None if nobody wants it."""
         layer = self._layer
         d_query, d_key, d_value = grads
-        d_query = _rotate(d_query.mul_(layer.scale), context.cosine, -context.sine)
+        d_query = _rotate(d_query, context.query_cosine, -context.query_sine)
         d_key = _rotate(d_key.transpose(0, 1), context.cosine, -context.sine)
         d_value = d_value.transpose(0, 1)
         parts = (d_query, d_key, d_value)
@@ -221,8 +231,11 @@ class _Norm:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return (n, width) in the number format of the weight."""
-        weight = self._weight
-        return rms_norm(x, weight.shape, weight.to(x.dtype), self._epsilon).to(weight.dtype)
+        weight, wide = self._weight, x.float()
+        # torch's rms_norm on a CPU is these steps and more of them, each over all of x: it takes twice the time.
+        mean_square = vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+        scaled = wide * mean_square.add_(self._epsilon).rsqrt_()
+        return scaled.mul_(weight.float()).to(weight.dtype)
 
     def backward(self, grad: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of x, in its number format."""

@@ -75,7 +75,8 @@ class Adapted:
         """Return (T, out) for (T, in) and what draw_factor gave for it.
 
         Args:
-            plus: (T, out) what to add; left as it is. Wider numbers than x are what comes out, too.
+            plus: (T, out) what to add. It is left as it is, unless its numbers are wider than those of x: then it is
+                added to, and comes out.
         """
         is_wider = plus is not None and plus.dtype != x.dtype
         if plus is None or is_wider:
@@ -91,7 +92,7 @@ class Adapted:
             down, up = self._factors(x.dtype)
             dropped = x if factor is None else x * factor
             out.addmm_(dropped @ down.T, up.T)
-        return plus + out if plus is not None and is_wider else out
+        return plus.add_(out) if plus is not None and is_wider else out
 
     def backward(
         self, grad: Tensor, x: Tensor | None, factor: Tensor | None, onto: Tensor | None = None
