@@ -234,7 +234,7 @@ class _Norm:
         weight, wide = self._weight, x.float()
         # torch's rms_norm on a CPU is these steps and more of them, each over all of x: it takes twice the time.
         mean_square = vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
-        scaled = wide * mean_square.add_(self._epsilon).rsqrt_()
+        scaled: Tensor = wide * mean_square.add_(self._epsilon).rsqrt_()
         return scaled.mul_(weight.float()).to(weight.dtype)
 
     def backward(self, grad: Tensor, x: Tensor) -> Tensor:

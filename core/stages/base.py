@@ -102,6 +102,8 @@ class Stage(Generic[C]):
     """Whether a scorer may be asked about another data set than it was trained on."""
     resources: Callable[[C], Mapping[str, str]] = lambda config: {}
     """What else the result depends on: name -> digest (files of the user, the base model)."""
+    require: Callable[[C, Artifact], None] = lambda config, found: None
+    """Looks at what an earlier run made, before it counts as this one's. Raises where these settings ask for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,18 +204,18 @@ def plan_stage(
 def run_plan(context: Context, plan: Plan) -> Outcome:
     """Return the artifact of a plan, computing it if no artifact of that key is there.
 
-    Raises: CorruptArtifact if a file of an input, or of the artifact found, is missing or cut short.
+    Raises: CorruptArtifact if a file of an input, or of the artifact found, is missing or cut short; what the stage's
+        `require` raises.
     """
     store, stage = context.store, plan.stage
-    if not context.force and (found := store.find(stage.kind, plan.key)):
-        found.check_files()
-        return Outcome(artifact=store.name_object(found, plan.name), hit=True)
+    if outcome := _made_before(context, plan):
+        return outcome
     for source in (a for given in plan.inputs.values() for a in given):
         source.check_files()
     with store.run_folder(stage.kind, plan.key) as run_folder:
         # Whoever held the folder before us may have done the very same work.
-        if not context.force and (found := store.find(stage.kind, plan.key)):
-            return Outcome(artifact=store.name_object(found, plan.name), hit=True)
+        if outcome := _made_before(context, plan):
+            return outcome
         with store.publish(
             kind=stage.kind,
             name=plan.name,
@@ -235,6 +237,14 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
     artifact = draft.artifact
     assert artifact is not None  # publish() sets it or raises
     return Outcome(artifact=artifact, hit=False)
+
+
+def _made_before(context: Context, plan: Plan) -> Outcome | None:
+    if context.force or not (found := context.store.find(plan.stage.kind, plan.key)):
+        return None
+    found.check_files()
+    plan.stage.require(plan.config, found)
+    return Outcome(artifact=context.store.name_object(found, plan.name), hit=True)
 
 
 def resolve_inputs(

@@ -8,6 +8,7 @@ from core.errors import TeacherError
 from core.stages.base import Input, Stage, Work
 
 if TYPE_CHECKING:
+    from artifacts.store import Artifact
     from core.data.dataset import Dataset
     from core.text.cases import Case
     from core.text.teachers import TeacherSettings
@@ -32,7 +33,8 @@ def make(work: Work[SynthesizeConfig]) -> None:
     cases = build_cases(dataset, rows, keywords=words, history_length=config.history_length)
     traces, facts = _explained(work, cases)
     counts = count_statuses(traces)
-    _require_enough(counts, config, len(traces), facts.get("replies_before", 0))
+    kept = facts.get("replies_before", 0)
+    _require_enough(counts, config, f"{kept} replies were kept from a run before" if kept else "")
     _write(work, traces)
     accepted = [trace.tries for trace in traces if trace.status == "ok"]
     work.draft.summary.update(
@@ -137,20 +139,27 @@ def _teacher_name(config: SynthesizeConfig) -> str:
     return f"{config.teacher}:{config.model or DEFAULT_LOCAL_MODEL}"
 
 
-def _require_enough(
-    counts: Mapping[str, int], config: SynthesizeConfig, rows: int, replies_before: int
-) -> None:
-    """Raises: TeacherError if too few reasons were accepted."""
+def _require_enough(counts: Mapping[str, int], config: SynthesizeConfig, from_before: str) -> None:
+    """Raises: TeacherError if too few reasons were accepted; `from_before` says what an earlier run left."""
     if counts["ok"] >= config.min_ok:
         return
+    rows = sum(counts.values())
     others = ", ".join(f"{counts[status]} {status}" for status in counts if status != "ok")
-    again = f" {replies_before} replies were kept from a run before: --force asks anew."
     raise TeacherError(
         f"the teacher {_teacher_name(config)} gave {counts['ok']} reasons of use for {rows} rows "
         f"({others}); {config.min_ok} are needed",
         hint="Use a stronger model, the teacher grounded, more --max-tokens, or a lower --min-ok."
-        + (again if replies_before else ""),
+        + (f" {from_before}: --force asks anew." if from_before else ""),
     )
+
+
+def _require_enough_of(config: SynthesizeConfig, found: "Artifact") -> None:
+    """Hold traces made before to --min-ok, which they do not depend on."""
+    from core.text.traces import STATUSES
+
+    summary = found.manifest.summary
+    counts: dict[str, int] = {status: int(summary[status]) for status in STATUSES}
+    _require_enough(counts, config, f"{found.reference} was made before")
 
 
 def _write(work: Work[SynthesizeConfig], traces: "Sequence[Trace]") -> None:
@@ -193,4 +202,5 @@ STAGE = Stage(
     name=lambda config, inputs: config.teacher,
     resources=_resources,
     make=make,
+    require=_require_enough_of,
 )

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from core.text.cases import Case
 
 Status = Literal["ok", "malformed", "refused", "gave_up"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +26,4 @@ class Trace:
 def count_statuses(traces: Iterable[Trace]) -> dict[str, int]:
     """Count traces by status, all four named."""
     counts = Counter(trace.status for trace in traces)
-    return {status: counts[status] for status in ("ok", "malformed", "refused", "gave_up")}
+    return {status: counts[status] for status in STATUSES}

@@ -164,6 +164,9 @@ def test_too_few_reasons_is_a_failure_that_keeps_the_replies(store):
         asked = len(server.bodies)
         artifact = explain(store, server.url, min_ok=0).artifact
         assert len(server.bodies) == asked  # all of it was in the journal
+        with pytest.raises(TeacherError, match="0 reasons of use") as caught:
+            explain(store, server.url)  # what was accepted with 0 wanted is not enough for 1
+        assert f"{artifact.reference} was made before: --force" in caught.value.hint
     assert {row["status"] for row in traces(artifact)} == {"malformed"}
 
 
