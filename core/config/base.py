@@ -81,7 +81,7 @@ class Config:
     """Base of all settings: strict about names and choices."""
 
     def __post_init__(self) -> None:
-        """Refuse values outside a field's choices or range, and what is no finite number.
+        """Refuse values outside a field's choices or range, what is no finite number, and empty texts.
 
         Raises: ConfigError.
         """
@@ -96,6 +96,12 @@ class Config:
                 )
             if isinstance(value, (int, float)):
                 self._check_number(field, value)
+            # Of a variable of the shell that is not set; taken for nothing said, something else would be done.
+            self.check(
+                value != "" or NoneType not in get_args(hints[field.name]),
+                f"{field.name} is an empty text",
+                hint="Give a value, or leave the setting out.",
+            )
 
     def _check_number(self, field: dataclasses.Field[Any], value: float) -> None:
         least, above, most = (field.metadata.get(name) for name in ("least", "above", "most"))

@@ -132,7 +132,7 @@ class ScoreConfig(Config):
         if self.users is not None:
             return (*of_split, "sample_seed")
         if self.history is not None:
-            return (*of_split, "sample_seed", "seen", "same_users")
+            return (*of_split, "sample_seed", "seen")
         if self.pairs is not None:
             return (*of_user, *of_split, "sample_seed")
         if self.given is not None:

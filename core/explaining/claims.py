@@ -75,6 +75,10 @@ class Facts:
             history: (title, liked) of the items that the prompt shows.
             target: title of the item asked.
         """
+        shown = list(history)
+        for title in {target, *(title for title, _ in shown)}:
+            if _COUNT.search(title) or _SHARE.search(title):
+                prompt = prompt.replace(title, "")  # which counts nothing
         self._counted: dict[tuple[int, int], set[str]] = defaultdict(set)
         self._last: set[tuple[int, int]] = set()
         for k, last, n, word in _COUNT.findall(prompt):
@@ -87,14 +91,14 @@ class Facts:
             (int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)
         }
         told = {(k, n) for percent, n in self._shares if n for k in _counts_of_share(percent, n)}
-        self._shares |= {(round(100 * k / n), n) for k, n in self._counted if n}
+        self._shares |= {(_percent(k, n), n) for k, n in self._counted if n}
         self._percents = {percent for percent, _ in self._shares}
         self._of_others = set(re.findall(rf"{_OTHERS}(\d+)%", prompt))
         self._pairs = told | set(self._counted)
         self._numbers = set(_NUMBER.findall(prompt))
         self._numbers |= {str(k) for k, _ in self._pairs} | {str(one) for one in self._percents}
         self._titles: dict[str, set[bool]] = defaultdict(set)
-        for title, liked in history:
+        for title, liked in shown:
             for letters in _spellings(title):
                 self._titles[letters].add(liked)
         for letters in _spellings(target):
@@ -116,18 +120,20 @@ class Facts:
         Returns: the claims as they are written, straight marks made round, each once, counts first.
         """
         reason = _with_round_marks(reason)
+        untitled = _untitled(reason)
         found: dict[str, bool] = {}
         # Prompts tell what was liked: "did not enjoy 3 of 10" is read where "enjoyed 7 of 10" is.
-        for match in _COUNT.finditer(reason):
-            k, n, disliked = int(match[1]), int(match[3]), _before(_DISLIKED_BEFORE, reason, match)
+        for match in _COUNT.finditer(untitled):
+            k, n = int(match[1]), int(match[3])
+            disliked = _before(_DISLIKED_BEFORE, untitled, match)
             k = n - k if disliked else k
             told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
-            others = _before(_OTHERS_BEFORE, reason, match)
+            others = _before(_OTHERS_BEFORE, untitled, match)
             found[others + disliked + match[0]] = told and not others
-        for match in _SHARE.finditer(reason):
-            percent, disliked = int(match[1]), _before(_DISLIKED_BEFORE, reason, match)
+        for match in _SHARE.finditer(untitled):
+            percent, disliked = int(match[1]), _before(_DISLIKED_BEFORE, untitled, match)
             told = self._is_share(100 - percent if disliked else percent, match[2])
-            if others := _before(_OTHERS_BEFORE, reason, match):
+            if others := _before(_OTHERS_BEFORE, untitled, match):
                 told = match[1] in self._of_others and not match[2]
             found[others + disliked + match[0]] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
@@ -139,7 +145,7 @@ class Facts:
                 ):
                     continue
                 found[match[0]] = False
-        found |= {match[0]: False for match in _OUTCOME.finditer(_untitled(reason))}
+        found |= {match[0]: False for match in _OUTCOME.finditer(untitled)}
         return found
 
     def allow(self, beginning: str) -> bool:
@@ -155,8 +161,6 @@ class Facts:
         beginning = _with_round_marks(beginning)
         if _DISLIKED_NUMBER.search(beginning):
             return False  # simpler than what is left of what was liked
-        if _ANSWER.search(beginning) or not self._others_allowed(beginning):
-            return False
         if (title := _OPEN_TITLE.search(beginning)) is not None:
             liked = None if title["no"] is title["yes"] is None else title["no"] is None
             if not self._may_become_title(title["begun"], liked):
@@ -164,7 +168,9 @@ class Facts:
             beginning = beginning[: title.start("begun") - 1]
         untitled = _untitled(beginning)
         return (
-            self._numbers_allowed(untitled)
+            _ANSWER.search(untitled) is None
+            and self._others_allowed(untitled)
+            and self._numbers_allowed(untitled)
             and all(self._may_follow_of(int(k), rest) for k, rest in _OF.findall(untitled))
             and self._claims_allowed(beginning)
         )
@@ -223,7 +229,7 @@ class Facts:
         name = (word or "").lower()
         if name in self._by_word:
             return name in self._counted.get((k, n), ())
-        return (k, n) in self._counted or (n > 0 and (round(100 * k / n), n) in self._shares)
+        return (k, n) in self._counted or (n > 0 and (_percent(k, n), n) in self._shares)
 
     def _may_become_word(self, k: int, n: int, begun: str) -> bool:
         """Return whether a count may go on with a word that begins so."""
@@ -241,6 +247,8 @@ class Facts:
     def _likings(self, quoted: str) -> list[set[bool]]:
         """Return, for each title shown that is quoted so, whether it was liked; nothing in it for the item asked."""
         words = _letters(quoted)
+        if (whole := self._titles.get(words)) is not None:
+            return [whole]
         short = len(words.split()) >= _LEADING_WORDS
         return [
             liked
@@ -264,9 +272,9 @@ class Facts:
         )
 
 
-def _before(words: re.Pattern[str], reason: str, count: re.Match[str]) -> str:
+def _before(words: re.Pattern[str], text: str, count: re.Match[str]) -> str:
     """Return the words right before a count or share that change what it says, if they stand there."""
-    found = words.search(reason[: count.start()])
+    found = words.search(text[: count.start()])
     return found[0] if found else ""
 
 
@@ -307,8 +315,13 @@ def _counts_of_share(percent: int, n: int) -> Iterator[int]:
     middle = percent * n // 100
     reach = n // 100 + 2
     for k in range(max(0, middle - reach), min(n, middle + reach) + 1):
-        if round(100 * k / n) == percent:
+        if _percent(k, n) == percent:
             yield k
+
+
+def _percent(k: int, n: int) -> int:
+    """Return a share as prompts tell it: 100 * k / n would round 23 of 40 to the other side."""
+    return round(100 * (k / n))
 
 
 def _letters(text: str) -> str:

@@ -13,6 +13,7 @@ from core.scoring.language import LanguageScorer
 from core.text.answers import NO, YES
 from core.text.evidence import item_sentence, prior_sentence, user_sentence
 from core.text.examples import Example
+from core.text.plain import LONGEST_TITLE
 from core.text.prompts import Prompt
 
 
@@ -160,15 +161,16 @@ def _facts(
 
 
 def _read(scorer: LanguageScorer, answered: _Answered) -> Facts:
-    """Return what the model read."""
+    """Return what the model read, long titles cut as it read them."""
     example, titles = answered.question.example, scorer.examples.dataset.titles
     dislikes = scorer.builder.config.history_dislikes
     shown = [
-        (titles[int(item)], bool(liked))
+        (titles[int(item)][:LONGEST_TITLE], bool(liked))
         for item, liked in zip(example.history, example.labels, strict=True)
         if dislikes or liked
     ]
-    return Facts(scorer.builder.decode(answered.prompt.ids), shown, titles[example.item])
+    target = titles[example.item][:LONGEST_TITLE]
+    return Facts(scorer.builder.decode(answered.prompt.ids), shown, target)
 
 
 def _history(

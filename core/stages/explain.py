@@ -95,7 +95,8 @@ def _explain(
         grounded=config.grounded,
         batch_size=config.batch_size,
     )
-    kept = Kept(work.run_folder / "explained.jsonl")
+    # Of one number format, as the blocks of scores are: a run may go on where there is another.
+    kept = Kept(work.run_folder / f"explained-{scorer.number_format}.jsonl")
     done = set(kept.found)
     with work.progress.bar("explain", len(questions), "pairs", done=len(done)) as bar:
         for place, facts in explain(scorer, questions, manner, done):

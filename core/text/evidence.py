@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from core.data.counts import Evidence
+from core.text.plain import LONGEST_TITLE
 
 Parts = list[str]
 _TOLD = 4
@@ -63,8 +64,9 @@ def item_parts(evidence: Evidence, position: int) -> Parts:
 
 
 def told_categories(counted: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """Return the categories that are told of (category, likes, seen): the first that the user knows."""
-    return [entry for entry in counted if entry[2]][:_TOLD]
+    """Return the categories that are told of (category, likes, seen): the first that the user knows, long names cut."""
+    known = [(name[:LONGEST_TITLE], likes, seen) for name, likes, seen in counted if seen]
+    return known[:_TOLD]
 
 
 def prior_sentence(chance: float) -> str:

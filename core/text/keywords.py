@@ -16,6 +16,7 @@ from typing import Any
 
 from core.errors import TeacherError
 from core.text.chat import Conversation, Message, Request, without_thinking
+from core.text.plain import LONGEST_TITLE
 
 _TITLE_TERMS = 3  # more of them would only repeat the title
 _COMMON_SHARE = (
@@ -67,7 +68,9 @@ def extract_keywords(texts: ItemTexts, *, limit: int) -> list[list[str]]:
     common = {name for name, count in frequency.items() if count > _COMMON_SHARE * len(texts)}
     keywords = []
     for index in range(len(texts)):
-        names = [name for name in map(_clean, texts.categories[index]) if name]
+        names = [
+            name[:LONGEST_TITLE].rstrip() for name in map(_clean, texts.categories[index]) if name
+        ]
         names.sort(key=lambda name: name in common)  # stable: the source's own order otherwise
         decade = _decade(texts.years[index])
         about = description_terms[index][: max(2, limit - len(names) - 1)]

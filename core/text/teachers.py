@@ -170,7 +170,8 @@ _HINTS = (
     "that make it plausible and explain {truth} with them.",
 )
 _HINT_TRACES = re.compile(
-    r"\b(?:the hint|(?:true|correct|actual|given|right) answer|(?:was|been|were|am) told|"
+    r"\b(?:the hint|(?:true|correct|actual|given|right) answer|"
+    r"(?:I|we)(?: have| had)? (?:was|were|am|been) told|"
     r"(?:my|your|the) (?:earlier|first|previous|initial) (?:answer|analysis|reading|argument))\b",
     re.IGNORECASE,
 )
@@ -221,7 +222,7 @@ def _counts(case: Case) -> Sequence[str]:
 
 def _json_answer(text: str) -> Answer | None:
     """Read the first JSON object that holds an answer."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(strict=False)  # models break lines within a text
     for start in [match.start() for match in re.finditer(r"\{", text)][:20]:
         try:
             value, _ = decoder.raw_decode(text[start:])

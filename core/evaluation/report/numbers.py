@@ -6,6 +6,7 @@ from typing import Any
 from core.evaluation.report.blocks import Cell
 
 NONE = "–"
+_NARROW = 0.01
 _NAMES = {
     "auc": "AUC",
     "uauc": "UAUC",
@@ -48,10 +49,11 @@ def figure(value: float | None, *, signed: bool = False) -> str:
 
 
 def span(low: float | None, high: float | None, *, signed: bool = False) -> str:
-    """Return an interval, empty where there is none."""
+    """Return an interval, empty where there is none; a narrow one to as many digits as the value in it."""
     if low is None or high is None:
         return ""
-    shape = "+.3f" if signed else ".3f"
+    digits = 3 if high - low >= _NARROW else 4
+    shape = f"+.{digits}f" if signed else f".{digits}f"
     return f"{low:{shape}} to {high:{shape}}".replace("-", "−")
 
 

@@ -50,7 +50,7 @@ def to_markdown(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"code": _code, "made": Markup}
+    environment.filters |= {"code": _code, "code_in_cell": _code_in_cell, "made": Markup}
     environment.tests["kind"] = _is_kind
     written = environment.get_template("report.md.j2").render(report=report)
     return re.sub(r"\n{3,}", "\n\n", written).strip() + "\n"
@@ -64,9 +64,18 @@ def escape_markdown(value: Any) -> Any:
 
 
 def _code(value: str) -> Markup:
-    """Return a code span; a bar would end the cell of a table, and backticks the span."""
-    shown = clean(value).replace("`", "'").replace("|", "/")
-    return Markup(f"`{shown}`" if shown.strip() else "")
+    """Return a code span, in more backticks than stand within."""
+    shown = clean(value)
+    if not shown.strip():
+        return Markup("")
+    fence = "`" * (1 + max(map(len, re.findall(r"`+", shown)), default=0))
+    apart = " " if "`" in (shown[0], shown[-1]) else ""
+    return Markup(f"{fence}{apart}{shown}{apart}{fence}")
+
+
+def _code_in_cell(value: str) -> Markup:
+    """Return a code span whose bars end no cell of a table."""
+    return Markup(_code(value).replace("|", r"\|"))
 
 
 def _breakable(value: str) -> Markup:

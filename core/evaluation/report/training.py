@@ -9,7 +9,7 @@ from core.evaluation.report.chart import Line, chart
 from core.evaluation.report.material import Course, EncoderCourse, Material
 from core.evaluation.report.numbers import NONE, count, figure
 
-PARTS = (("loss of the answer", "rec_loss"), ("loss of the reason", "think_loss"))
+PARTS = (("loss of the answer", "rec_loss"), ("loss of the words", "think_loss"))
 POINTS = 120
 """Most points of a loss curve: a line of more is noise on a page."""
 _SHORTEST = 2
@@ -24,7 +24,11 @@ def training_section(material: Material) -> Section | None:
     blocks += _encoder_blocks([e for e in material.encoders if len(e.epochs) >= _SHORTEST])
     if not blocks:
         return None
-    lead = ["What was kept of each training is the step of the best AUC on the valid split."]
+    lead = [
+        "What was kept of each training is the step of the best AUC on the valid split. Loss of the words: of the "
+        "answer as it was to be written, with its reason where an instance has one; it is measured where it weighs "
+        "nothing, too."
+    ]
     return Section(name="training", title="Training", lead=lead, blocks=blocks)
 
 

@@ -59,6 +59,7 @@ def test_a_setting_without_effect_does_not_change_the_key(config, plain, without
         (ScoreConfig, {"sample_users": 9}, {"sample_seed": 3}),
         (ScoreConfig, {"user": "1"}, {"top": 5}),
         (ScoreConfig, {"user": "1"}, {"seen": True}),
+        (ScoreConfig, {"history": "a.csv"}, {"same_users": True}),
         (ClusterConfig, {}, {"k_max": 9}),
         (FuseConfig, {}, {"lr_peak": 0.1}),
         (FuseConfig, {}, {"dtype": "float32"}),
@@ -124,3 +125,10 @@ def test_a_list_of_one_is_given_by_its_entry():
     assert EvalConfig.from_mapping({"k": 10}, where="step") == EvalConfig(k=(10,))
     with pytest.raises(ConfigError, match="step: k = True is not a whole number"):
         EvalConfig.from_mapping({"k": True}, where="step")
+
+
+@pytest.mark.parametrize("name", ["user", "users", "history", "pairs", "given"])
+def test_an_empty_text_is_refused_and_not_taken_for_nothing_said(name):
+    with pytest.raises(ConfigError, match=f"{name} is an empty text"):
+        ScoreConfig(**{name: ""})
+    assert IngestConfig(source="table", interactions="x", quote="").quote == ""  # which means none

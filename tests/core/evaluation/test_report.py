@@ -17,7 +17,7 @@ from core.data.tables import read_rows
 from core.errors import ConfigError
 from core.evaluation.report import svg
 from core.evaluation.report.numbers import name_of, span
-from core.evaluation.report.render import escape_markdown
+from core.evaluation.report.render import _code, _code_in_cell, escape_markdown
 from core.evaluation.report.training import POINTS, thinned
 from core.stages.eval_report import copy_report
 from core.stages.lineage import command_line
@@ -341,6 +341,18 @@ def test_explanations_that_nobody_named_are_passed_over_where_they_are_damaged(
 
 def test_escaped_markdown_keeps_the_text_on_one_line() -> None:
     assert escape_markdown("a\nb | *c*\u202e <d>") == r"a b \| \*c\*  \<d\>"
+
+
+def test_code_keeps_what_would_end_it() -> None:
+    assert _code("--delimiter '|'") == "`--delimiter '|'`"
+    assert _code_in_cell("--delimiter '|'") == r"`--delimiter '\|'`"
+    assert _code("a ``b`") == "``` a ``b` ```"
+    assert _code(" ") == ""
+
+
+def test_a_narrow_interval_has_the_digits_of_its_value() -> None:
+    assert span(0.00481, 0.00483) == "0.0048 to 0.0048"
+    assert span(0.61, 0.72) == "0.610 to 0.720"
 
 
 def test_addresses_in_titles_become_no_links_in_markdown() -> None:

@@ -54,6 +54,7 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("It pleased 31 of 60 other people.", ["31 of 60 other"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
+        ("They liked “7 of 9”, 7%.", ["7%", "“7 of 9”"]),
         ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
         ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
@@ -169,3 +170,42 @@ def test_a_character_that_is_not_whole_yet_may_go_on_in_a_title_and_ends_a_numbe
     assert not facts.allow(f"They liked “Ra{PART}")
     assert not facts.allow(f"They liked 3 of 4{PART}")
     assert facts.allow(f"They liked 3 of 40{PART}")
+
+
+def test_a_title_that_begins_another_is_that_one_alone() -> None:
+    facts = Facts("", [("Problem Child", True), ("Problem Child 2", False)], "Casino")
+    assert (
+        facts.claims("They did not enjoy “Problem Child”.")["did not enjoy “Problem Child”"]
+        is False
+    )
+    assert not facts.allow("They did not enjoy “Problem Child”.")
+    assert facts.allow("They did not enjoy “Problem Child 2”.")
+    assert facts.allow("They enjoyed “Problem Child”.")
+
+
+@pytest.mark.parametrize(("k", "n", "percent"), [(23, 40, 57), (46, 80, 57), (109, 200, 55)])
+def test_a_share_is_rounded_as_prompts_round_it(k: int, n: int, percent: int) -> None:
+    assert round(100 * (k / n)) == percent
+    facts = Facts(f"{percent}% of {n} other people enjoyed it.", [], "Casino")
+    assert facts.claims(f"It pleased {k} of {n} other people.") == {f"{k} of {n} other": True}
+    assert facts.allow(f"It pleased {k} of {n} other people.")
+
+
+def test_numbers_in_titles_are_no_counts() -> None:
+    facts = Facts(
+        "- 100% Wolf: Yes\n- 8 of 10 Crimes: No",
+        [("100% Wolf", True), ("8 of 10 Crimes", False)],
+        "Casino",
+    )
+    assert set(facts.claims("It pleased 100% of them. They enjoyed 8 of 10 crimes.").values()) == {
+        False
+    }
+    assert all(facts.claims("They enjoyed “100% Wolf”.").values())
+
+
+@pytest.mark.parametrize("title", ["Dr. No", "Stop! Yes", "What?! No way"])
+def test_an_answer_within_a_title_is_none(title: str) -> None:
+    facts = Facts(f"- {title}: Yes", [(title, True)], "Casino")
+    reason = f"They enjoyed “{title}”, also crime."
+    assert all(facts.allow(reason[:end]) for end in range(len(reason) + 1))
+    assert not facts.allow("They enjoyed it. No")

@@ -45,6 +45,11 @@ def test_limit_holds():
     assert [len(extract_keywords(many, limit=limit)[0]) for limit in (1, 5, 10)] == [1, 5, 10]
 
 
+def test_a_category_beyond_all_measure_is_cut_as_titles_are():
+    words = extract_keywords(texts(("A", None, ["drama " * 900], "")), limit=3)[0]
+    assert words == [("drama " * 20).strip()]
+
+
 def test_description_gives_its_own_words_and_no_stop_words():
     items = texts(
         ("One", None, [], "The pirates search for the hidden treasure of the island"),

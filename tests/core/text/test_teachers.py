@@ -159,6 +159,7 @@ def test_title_cannot_close_the_tags_around_it():
         "**Yes** - Because.",
         "Answer: Yes\nBecause.",
         "thoughts the template opened</think>\n\nYES, Because.",
+        '{"answer": "Yes",\n "reason": "\n\tBecause.\n"}',  # raw breaks, which JSON does not allow
     ],
 )
 def test_answer_is_read_in_every_form(text):
@@ -199,6 +200,8 @@ def test_ordinary_use_of_the_word_hint_is_no_trace_of_ours():
     assert not mentions_hint("It has a hint of romance and a correct period look.")
     assert mentions_hint("As the hint says, they disliked it.")
     assert mentions_hint("My earlier analysis overlooked that.")
+    assert not mentions_hint("Heat was told in flashbacks, as is Casino, and they liked it.")
+    assert mentions_hint("As I was told, they disliked it.")
 
 
 # -- the journal ----------------------------------------------------------------------------------
