@@ -158,13 +158,10 @@ def _say_taken(
 
 def _say_idle(session: Session, config: Config, settings: Mapping[str, Any]) -> None:
     """Say which of the settings that were typed the others leave without effect."""
-    counts = config.parameters().keys() | set(config.implied())
     idle = [
         _flags(field, type(settings[field.name]))[0].split("/")[0]
         for field in fields(config)
-        if field.name in settings
-        and field.name not in counts
-        and (field.metadata.get("keyed", True) or field.name in config.unused())
+        if field.name in settings and config.is_idle(field.name)
     ]
     if idle:
         session.say(f"without effect here: {', '.join(sorted(idle))}")

@@ -139,6 +139,14 @@ class Config:
         """Return the settings that the others leave without effect: they stay out of the key."""
         return ()
 
+    def is_idle(self, name: str) -> bool:
+        """Return whether a setting has no effect beside the others; one that is not keyed may have one all the same."""
+        (keyed,) = (
+            f.metadata.get("keyed", True) for f in dataclasses.fields(self) if f.name == name
+        )
+        counts = name in self.parameters() or name in self.implied()
+        return not counts and (keyed or name in self.unused())
+
     def implied(self) -> Collection[str]:
         """Return the settings that have the only value there was before they could be set: they stay out of the key."""
         return [

@@ -358,9 +358,9 @@ def _name(config: EvalConfig, inputs: Mapping[str, Sequence[Artifact]]) -> str:
 
 
 def _has_labels(scores: Artifact) -> bool:
-    """Whether some rows that were scored are of the data set: candidates of a user are not, pairs of a file may be."""
+    """Whether some rows scored are of the data set: items picked for users are not, pairs of a file may be."""
     manifest = scores.manifest
-    if manifest.parameters.get("user") or "users" in manifest.resources:
+    if manifest.parameters.get("user") or manifest.resources.keys() & {"users", "history"}:
         return False
     return "pairs" not in manifest.resources or bool(scores.summary.get("labelled"))
 

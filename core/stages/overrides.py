@@ -1,15 +1,20 @@
 """What `run --set` changes in a recipe before it is read."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from core.config.base import suggestion
 from core.errors import RecipeError
 from core.stages.commands import STAGE_COMMANDS, load_stage
 
+if TYPE_CHECKING:
+    from core.stages.recipe import Step
+
 EVERY = "*"
+SHARED = "settings"
 
 
 def apply_override(content: dict[str, Any], override: str) -> None:
@@ -38,13 +43,33 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         return
     table = tables.get(step_id)
     takers: list[Any] = [table]
-    if table is None and step_id == "settings":
+    if table is None and step_id == SHARED:
         _require_effect(tables, key, override)
-        table = content.setdefault("settings", {})
+        table = content.setdefault(SHARED, {})
         takers = [step for step in tables.values() if key in _settings_of(step)]
     if not isinstance(table, dict):
         raise unknown(f"--set {override}", "step", step_id, tables)
     _put(table, key, raw, is_text=any(_is_text(taker, key) for taker in takers))
+
+
+def idle_changes(overrides: Iterable[str], steps: "Sequence[Step]") -> list[str]:
+    """Return which changes, as step.key, the other settings leave without effect in every step that has the setting.
+
+    Args:
+        overrides: as apply_override took them.
+        steps: those of the recipe that was read afterwards.
+    """
+    idle = set()
+    for override in overrides:
+        target = override.partition("=")[0].strip()
+        step_id, _, word = target.partition(".")
+        key = word.replace("-", "_")
+        named = [step for step in steps if step.id == step_id]
+        meant = steps if step_id in (EVERY, SHARED) and not named else named
+        having = [s.config for s in meant if key in {field.name for field in fields(s.config)}]
+        if having and all(config.is_idle(key) for config in having):
+            idle.add(target)
+    return sorted(idle)
 
 
 def _require_effect(tables: Mapping[str, Any], key: str, override: str) -> None:

@@ -15,7 +15,7 @@ recipe resumable: a step whose work was done before is a hit, whoever did it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from artifacts.keys import check_name
 from core.config.base import Config, with_underscores
 from core.config.toml import read_toml
 from core.errors import RecipeError
-from core.stages.base import Input, Stage
+from core.stages.base import Stage
 from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.overrides import apply_override, unknown
+from core.stages.recipe_inputs import settle_inputs
 
 _SHIPPED = Path(__file__).parents[2] / "recipes"
 _TOP_KEYS = {"name", "about", "settings", "step", "next"}
@@ -142,7 +143,7 @@ def read_recipe(content: Mapping[str, Any], *, where: str) -> Recipe:
         _read_step(f"{where} [step.{step_id}]", step_id, table, shared)
         for step_id, table in tables.items()
     ]
-    steps = _check_inputs(where, steps)
+    steps = settle_inputs(where, steps)
     return Recipe(
         name=str(content.get("name", where)),
         about=str(content.get("about", "")),
@@ -221,100 +222,6 @@ def _origins(where: str, key: str, value: Any) -> tuple[str, ...]:
             hint='Give a step ("data") or a list of steps.',
         )
     return tuple(values)
-
-
-def _check_inputs(recipe: str, steps: Sequence[Step]) -> list[Step]:
-    """Check every named input and settle the ones nobody named from the earlier steps."""
-    by_id = {step.id: step for step in steps}
-    settled = []
-    for position, step in enumerate(steps):
-        where = f"{recipe} [step.{step.id}]"
-        for other in step.after:
-            if other not in by_id:
-                raise unknown(where, "step", other, by_id)
-        inputs = dict(step.inputs)
-        # Those that come through another input are settled after it.
-        for name, wanted in sorted(
-            step.stage.inputs.items(), key=lambda one: one[1].through is not None
-        ):
-            if name in inputs:
-                _check_number(f"{where}: {name}", wanted, inputs[name])
-                for origin in inputs[name]:
-                    _check_origin(f"{where}: {name}", wanted, origin, by_id)
-            elif wanted.unless and step.inputs.get(wanted.unless, ("none",)) != ("none",):
-                continue  # left out by the stage itself
-            elif wanted.through and inputs.get(wanted.through, ("none",)) != ("none",):
-                continue  # the ancestor of that input: found when it is there
-            elif wanted.required and not wanted.wanted(step.config):
-                continue  # not used by these settings
-            else:
-                inputs[name] = _implied(where, name, wanted, steps[:position])
-        settled.append(replace(step, inputs=inputs))
-    return settled
-
-
-def _check_number(where: str, wanted: Input, origins: Sequence[str]) -> None:
-    """Refuse what would silently be taken for something else: no origin, or more of them than are used."""
-    if not origins:
-        raise RecipeError(
-            f"{where} = [] names nothing",
-            hint="Leave the line out, or name a step"
-            + (" or a reference." if wanted.required else ', a reference or "none".'),
-        )
-    if len(origins) > 1 and not wanted.many:
-        raise RecipeError(
-            f"{where} takes one, not {len(origins)}: {', '.join(origins)}",
-            hint=f'Name one: "{origins[0]}".',
-        )
-    if len(origins) > 1 and "none" in origins:
-        raise RecipeError(
-            f'{where} names "none" among others', hint='Leave the others out, or the "none".'
-        )
-
-
-def _check_origin(where: str, wanted: Input, origin: str, by_id: Mapping[str, Step]) -> None:
-    kinds = " or ".join(wanted.kinds)
-    if origin == "none" and not wanted.required:
-        return
-    if "/" in origin:
-        kind, _, name = origin.partition("/")
-        given = f"'{origin}'"
-        if not name:
-            raise RecipeError(
-                f"{where}: {given} has no name", hint=f"Name an artifact: {kind}/NAME."
-            )
-    elif origin in by_id:
-        kind = by_id[origin].stage.kind
-        given = f"step '{origin}', which makes {kind},"
-    else:
-        raise unknown(where, "step", origin, by_id)
-    if kind not in wanted.kinds:
-        raise RecipeError(
-            f"{where} takes {kinds}, not {given}", hint=f"Name a step that makes {kinds}."
-        )
-
-
-def _implied(where: str, name: str, wanted: Input, earlier: Sequence[Step]) -> tuple[str, ...]:
-    if not (wanted.required or wanted.latest):
-        return ("none",)  # only where it is asked for
-    fitting = [step.id for step in earlier if step.stage.kind in wanted.kinds]
-    if wanted.many and fitting:
-        return tuple(fitting)
-    if len(fitting) > 1:
-        raise RecipeError(
-            f"{where}: several steps could be its {name}: {', '.join(fitting)}",
-            hint=f'Name one: {name} = "{fitting[-1]}"'
-            + ("" if wanted.required else ', or "none".'),
-        )
-    if fitting:
-        return (fitting[0],)
-    if wanted.required:
-        kinds = " or ".join(wanted.kinds)
-        raise RecipeError(
-            f"{where} needs an input {name}, and no earlier step makes {kinds}",
-            hint=f'Add such a step before it, or name one: {name} = "{wanted.kinds[0]}/NAME".',
-        )
-    return ("none",)  # never whatever happens to lie in the store
 
 
 def _depends_on(step: Step, steps: Sequence[Step]) -> list[str]:

@@ -18,12 +18,13 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
     same artifact. An evaluation takes all of them where it takes many, and those of the first seed where it takes one.
     A step that sets a seed itself keeps it, and so does an evaluation.
 
-    Raises: RecipeError for a seed that is given twice, and where no step depends on a seed; ConfigError for
-        a number that is no seed.
+    Raises: RecipeError for a seed that is given twice, and where it would change no step; ConfigError for a number
+        that is no seed.
     """
     for seed in seeds:
         if seeds.count(seed) > 1:
             raise RecipeError(f"seed {seed} is given twice", hint="Give every seed once.")
+    _require_effect(recipe)
     copies: dict[str, list[str]] = {}
     steps: list[Step] = []
     for step in recipe.steps:
@@ -43,11 +44,20 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> Recipe:
             ]
         copies[step.id] = [one.id for one in made]
         steps += made
-    if len(seeds) > 1 and len(steps) == len(recipe.steps):
-        raise RecipeError(
-            f"{recipe.name}: no step depends on a seed", hint="Run it without --seed."
-        )
     return replace(recipe, steps=tuple(steps))
+
+
+def _require_effect(recipe: Recipe) -> None:
+    """Refuse seeds that would change nothing: the run would be the same without them. Raises: RecipeError."""
+    steps = [step for step in recipe.steps if step.stage.kind != _GATHERS]
+    if any(_is_changed(step) for step in steps):
+        return
+    if own := [step.id for step in steps if "seed" in step.config.parameters()]:
+        raise RecipeError(
+            f"{recipe.name}: --seed changes no step: {', '.join(own)} set their own",
+            hint=f"Change it there: --set {own[0]}.seed=..., or for every step: --set '*.seed=...'",
+        )
+    raise RecipeError(f"{recipe.name}: no step depends on a seed", hint="Run it without --seed.")
 
 
 def _with_seed(step: Step, seed: int, place: int, copies: Mapping[str, Sequence[str]]) -> Step:

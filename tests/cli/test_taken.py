@@ -119,6 +119,22 @@ def test_settings_without_effect_are_told(thinkrec, ingested, ratings):
     assert "without effect here: --dtype, --encoder\n" in told
 
 
+def test_changes_of_a_recipe_without_effect_are_told(thinkrec, ratings):
+    (ratings / "r.toml").write_text(
+        '[step.data]\ncommand = "ingest"\nsource = "table"\ninteractions = "ratings.csv"\n'
+        '[step.counts]\ncommand = "encode"\nencoder = "bias"\nepochs = 3\n'
+        '[step.scores]\ncommand = "score"\n'
+    )
+    planned = ("run", "r.toml", "--dry-run")
+    told = thinkrec(*planned, "--set", "scores.sample_seed=3", "--set", "counts.dim=8")
+    assert told.returncode == 0
+    assert told.stderr == "without effect here: counts.dim, scores.sample_seed\n"
+    assert thinkrec(*planned, "--set", "scores.limit=3").stderr == ""
+    seeded = thinkrec(*planned, "--seed", "3")
+    assert seeded.returncode == RecipeError.exit_code
+    assert "no step depends on a seed" in seeded.stderr
+
+
 def test_settings_of_an_endpoint_that_is_not_asked_are_told(thinkrec, ingested):
     endpoint = ("--endpoint", "http://127.0.0.1:9/v1", "--concurrency", "3", "--max-requests", "2")
     for command in (("synthesize", "--rows", "5", "--held-out", "0"), ("augment",)):

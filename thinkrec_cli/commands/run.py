@@ -81,6 +81,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     force: Annotated[bool, typer.Option("--force", help="Do the steps again if done.")] = False,
 ) -> None:
     """Run a whole pipeline from a recipe."""
+    from core.stages.overrides import idle_changes
     from core.stages.recipe import load_recipe
     from core.stages.recipe_run import plan_recipe, run_recipe
     from thinkrec_cli.pages import pipeline
@@ -91,6 +92,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     if recipe is None:
         raise RecipeError("no recipe was named", hint="thinkrec run --list says which there are.")
     pipe = load_recipe(recipe, changes or ())
+    if idle := idle_changes(changes or (), pipe.steps):
+        session.say(f"without effect here: {', '.join(idle)}")
     if seeds:
         from core.stages.seeds import with_seeds
 

@@ -2,7 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -364,3 +365,23 @@ def test_same_evaluation_is_a_hit_with_the_same_bytes(shop: Shop) -> None:
     second = shop.evaluate("scores/mf")
     assert second.version == first.version + 1
     assert second.file("metrics.parquet").read_bytes() == first.file("metrics.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "resources", "labelled", "expected"),
+    [
+        ({}, {}, 0, True),
+        ({"user": "7"}, {}, 0, False),
+        ({}, {"users": "digest"}, 0, False),
+        ({}, {"history": "digest"}, 0, False),
+        ({}, {"pairs": "digest"}, 0, False),
+        ({}, {"pairs": "digest"}, 3, True),
+        ({}, {"given": "digest"}, 0, True),
+    ],
+)
+def test_items_picked_for_somebody_are_not_measured_unasked(
+    parameters: dict[str, Any], resources: dict[str, str], labelled: int, expected: bool
+) -> None:
+    manifest = SimpleNamespace(parameters=parameters, resources=resources)
+    scores = SimpleNamespace(manifest=manifest, summary={"labelled": labelled})
+    assert STAGE.inputs["scores"].fits(cast(Artifact, scores)) is expected

@@ -11,6 +11,7 @@ from artifacts.store import Store
 from core.errors import (
     BadValueError,
     ConfigError,
+    MismatchError,
     MissingFileError,
     ModelFolderError,
     RecipeError,
@@ -20,6 +21,7 @@ from core.errors import (
 from core.stages.base import Context
 from core.stages.commands import STAGE_COMMANDS, load_stage
 from core.stages.kinds import KINDS
+from core.stages.overrides import idle_changes
 from core.stages.recipe import load_recipe, read_recipe
 from core.stages.recipe_run import plan_recipe, run_recipe
 from tests.cli.conftest import write_ratings
@@ -108,10 +110,168 @@ def test_what_would_come_through_an_input_that_is_left_out_comes_from_a_step():
     by_id = {step.id: step.inputs for step in read(text).steps}
     # No experts are kept whose adapter it could be.
     assert by_id["experts"]["adapter"] == ("global",)
-    assert "adapter" not in by_id["more"]
+    # All is that of the experts kept, at the end of the chain as well: their reasons come through their adapter.
+    assert not {"adapter", "dataset", "traces"} & set(by_id["more"])
 
 
 DATA = '[step.data]\ncommand = "ingest"\n'
+
+
+def steps_of(*steps: tuple[str, str]) -> str:
+    """Return a recipe of steps, each an id and its lines parted by semicolons; the command stands first."""
+    return "".join(
+        f"[step.{name}]\ncommand = " + lines.replace(";", "\n") + "\n" for name, lines in steps
+    )
+
+
+def inputs_of(*steps: tuple[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {step.id: dict(step.inputs) for step in read(steps_of(*steps)).steps}
+
+
+INGEST = ("data", "'ingest'; artifact = 'other'")
+STRANGER = ("s", "'score'; scorer = 'encoder/bias'")
+
+
+def test_a_scorer_of_the_store_is_asked_about_the_data_that_the_recipe_makes():
+    assert inputs_of(INGEST, STRANGER)["s"] == {"scorer": ("encoder/bias",), "dataset": ("data",)}
+    assert read(steps_of(INGEST, STRANGER)).needed_for(["s"]) == {"s", "data"}
+    # Its own data set only where the recipe makes none, or where it is named.
+    assert inputs_of(STRANGER)["s"] == {"scorer": ("encoder/bias",)}
+    named = ("s", STRANGER[1] + "; dataset = 'dataset/films'")
+    assert inputs_of(INGEST, named)["s"]["dataset"] == ("dataset/films",)
+    text = steps_of(INGEST, ("more", "'ingest'"), STRANGER)
+    assert problem_of(text) == (
+        "recipe.toml [step.s]: several steps could be its dataset: data, more",
+        'Name one: dataset = "more"',
+    )
+
+
+def test_a_scorer_that_steps_lead_to_is_asked_about_the_data_behind_it():
+    found = inputs_of(
+        INGEST,
+        ("more", "'ingest'"),
+        ("mf", "'encode'; dataset = 'data'; encoder = 'mf'"),
+        ("s", "'score'; scorer = 'mf'"),
+    )
+    assert found["s"] == {"scorer": ("mf",)}
+
+
+TRAINED = ("global", "'train-global'; traces = 'none'; keywords = 'none'")
+ASKED = ("s", "'score'; scorer = 'global'; user = 'u1'")
+
+
+def test_what_a_scorer_was_not_made_from_comes_from_the_recipe():
+    explain = "'explain'; scorer = 'global'; "
+    found = inputs_of(
+        INGEST,
+        ("reasons", "'synthesize'"),
+        ("mf", "'encode'; encoder = 'mf'"),
+        TRAINED,
+        ("five", explain + "sample = 5"),
+        ("one", explain + "user = 'u1'; item = 'i1'"),
+        ASKED,
+        ("rows", "'score'; scorer = 'global'"),
+        ("by-mf", "'score'; scorer = 'mf'; user = 'u1'"),
+    )
+    assert found["five"] == {"scorer": ("global",), "traces": ("reasons",)}
+    assert found["s"] == {"scorer": ("global",), "encoder": ("mf",)}
+    # Where it is of no use, or the scorer itself is one, nothing is added.
+    assert found["one"] == found["rows"] == {"scorer": ("global",)}
+    assert found["by-mf"] == {"scorer": ("mf",)}
+    encoders = [(name, f"'encode'; encoder = '{name}'") for name in ("bias", "mf")]
+    problem, hint = problem_of(steps_of(INGEST, *encoders, TRAINED, ASKED))
+    assert "several steps could be its encoder: bias, mf" in problem
+    assert 'or "none"' in hint
+
+
+def test_what_a_scorer_was_made_from_goes_before_what_the_recipe_makes_besides():
+    found = inputs_of(
+        INGEST,
+        ("reasons", "'synthesize'"),
+        ("more", "'synthesize'; artifact = 'more'"),
+        ("bias", "'encode'; encoder = 'bias'"),
+        ("mf", "'encode'; encoder = 'mf'"),
+        ("global", "'train-global'; traces = 'reasons'; prior = 'bias'"),
+        ("five", "'explain'; scorer = 'global'; sample = 5"),
+        ASKED,
+    )
+    assert found["five"] == found["s"] == {"scorer": ("global",)}
+
+
+def test_what_was_made_from_other_data_is_not_taken_unasked():
+    found = inputs_of(
+        INGEST,
+        ("films", "'ingest'"),
+        ("mf", "'encode'; dataset = 'films'; encoder = 'mf'"),
+        ("bias", "'encode'; dataset = 'data'; encoder = 'bias'"),
+        ("global", TRAINED[1] + "; dataset = 'data'"),
+        ASKED,
+        ("abroad", ASKED[1] + "; dataset = 'films'"),
+    )
+    assert found["s"]["encoder"] == ("bias",)
+    assert found["abroad"]["encoder"] == ("mf",)
+
+
+def test_experts_are_fused_with_the_encoder_and_the_data_they_are_of():
+    found = inputs_of(
+        INGEST, ("mf", "'encode'; encoder = 'mf'"), ("fused", "'fuse'; experts = 'experts/old'")
+    )
+    assert found["fused"] == {"adapter": ("none",), "experts": ("experts/old",)}
+
+
+def test_scores_of_a_file_need_no_encoder():
+    encoders = [(name, f"'encode'; encoder = '{name}'") for name in ("bias", "mf")]
+    found = inputs_of(INGEST, *encoders, ("s", "'score'; given = 'scores.csv'"))
+    assert found["s"] == {"dataset": ("data",), "keywords": ("none",)}
+
+
+def test_another_data_set_than_the_scorer_s_is_not_passed_over(folder, context):
+    own = steps_of(
+        ("data", "'ingest'; source = 'table'; interactions = 'ratings.csv'; artifact = 'films'"),
+        ("bias", "'encode'; encoder = 'bias'; artifact = 'bias'"),
+    )
+    list(run_recipe(context, read(own)))
+    (folder / "more.csv").write_text((folder / "ratings.csv").read_text() + "u1,i1,5,1100000000\n")
+
+    def asked(file: str):
+        data = f"'ingest'; source = 'table'; interactions = '{file}'; artifact = 'other'"
+        return run_recipe(context, read(steps_of(("data", data), STRANGER)), until=["s"])
+
+    *_, scores = [done.outcome.artifact for done in asked("ratings.csv")]
+    (home,) = scores.manifest.inputs["dataset"]
+    assert (
+        context.store.resolve("dataset/other@1").object_id == home
+    )  # the same data by another name
+    with pytest.raises(MismatchError, match=r"encoder/bias@1 knows .* not of dataset/other@2"):
+        list(asked("more.csv"))
+
+
+def test_an_evaluation_takes_no_rankings_unasked():
+    scored = [
+        ("mf", "'encode'; encoder = 'mf'"),
+        ("rows", "'score'; scorer = 'mf'"),
+        ("one", "'score'; scorer = 'mf'; user = 'u1'"),
+        ("several", "'score'; scorer = 'mf'; users = 'users.csv'"),
+        ("new", "'score'; scorer = 'mf'; history = 'history.csv'"),
+    ]
+    table = ("table", "'eval'")
+    assert inputs_of(INGEST, *scored, table)["table"]["scores"] == ("rows",)
+    named = ("table", "'eval'; scores = ['rows', 'one']")
+    assert inputs_of(INGEST, *scored, named)["table"]["scores"] == ("rows", "one")
+    del scored[1]
+    problem, _ = problem_of(steps_of(INGEST, *scored, table))
+    assert "no earlier step makes scores with labels" in problem
+    assert "one, several, new" in problem
+
+
+def test_whether_pairs_of_a_file_are_measured_beside_a_split_has_to_be_said():
+    mf, table = ("mf", "'encode'; encoder = 'mf'"), ("table", "'eval'")
+    pairs = ("pairs", "'score'; scorer = 'mf'; pairs = 'pairs.csv'")
+    rows = ("rows", "'score'; scorer = 'mf'")
+    problem, hint = problem_of(steps_of(INGEST, mf, pairs, rows, table))
+    assert "[step.table]: it is open whether pairs, of a file of pairs, can be measured" in problem
+    assert hint == 'Name what to measure: scores = ["rows"].'
+    assert inputs_of(INGEST, mf, pairs, table)["table"]["scores"] == ("pairs",)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +518,31 @@ def test_a_recipe_saved_with_a_byte_order_mark_is_read(folder):
 def test_a_change_that_changes_nothing_is_refused(folder, change):
     with pytest.raises(RecipeError):
         load_recipe(folder / "recipe.toml", [change])
+
+
+@pytest.mark.parametrize(
+    ("changes", "idle"),
+    [
+        (["scores.sample-seed=3"], ["scores.sample-seed"]),
+        (["scores.sample_seed=3", "scores.limit=5"], []),
+        (["settings.sample_seed=3", "*.sample_seed=3"], ["*.sample_seed", "settings.sample_seed"]),
+        (["*.dim=8"], []),
+        (["counts.dim=8", "factors.dim=8", "counts.artifact=c"], ["counts.dim"]),
+        (["scores.device=cpu", "scores.scorer=counts"], []),
+        (["scores.limit=0", "scores.frozen_history=false"], []),
+    ],
+)
+def test_changes_without_effect_are_found(folder, changes, idle):
+    # Whatever the file itself has is not told.
+    text = steps_of(
+        ("data", "'ingest'; source = 'table'; interactions = 'ratings.csv'"),
+        ("counts", "'encode'; encoder = 'bias'; epochs = 3"),
+        ("factors", "'encode'; encoder = 'mf'"),
+        ("scores", "'score'; scorer = 'factors'; seen = true"),
+    )
+    (folder / "recipe.toml").write_text(text)
+    steps = load_recipe(folder / "recipe.toml", changes).steps
+    assert idle_changes(changes, steps) == idle
 
 
 def test_a_change_to_steps_without_names_leaves_it_to_the_reader_to_refuse_them(folder):

@@ -66,6 +66,9 @@ against = "mf-scores"
 bootstrap_samples = 40
 """
 SEEDS = (1, 2, 4)
+WITHOUT_SEED = RECIPE[: RECIPE.index("[step.mf]")]
+OWN_SEED = "[step.mf]\ncommand = 'encode'\nencoder = 'mf'\nseed = 3\n"
+EVALUATION = "[step.e]\ncommand = 'eval'\n"
 
 
 def recipe(text: str = RECIPE) -> Recipe:
@@ -106,7 +109,11 @@ def test_one_seed_takes_the_place_of_the_recipes_own():
     ("text", "seeds", "kind", "problem"),
     [
         (RECIPE, [1, 2, 1], RecipeError, "seed 1 is given twice"),
-        (RECIPE[: RECIPE.index("[step.mf]")], [1, 2], RecipeError, "no step depends on a seed"),
+        (WITHOUT_SEED, [1, 2], RecipeError, "no step depends on a seed"),
+        (WITHOUT_SEED, [1], RecipeError, "no step depends on a seed"),
+        # An evaluation keeps the recipe's.
+        (f"{WITHOUT_SEED}[step.s]\ncommand = 'score'\n{EVALUATION}", [1], RecipeError, "no step"),
+        (f"{WITHOUT_SEED}{OWN_SEED}", [1], RecipeError, "--seed changes no step: mf set their own"),
         (RECIPE, [1, -2], ConfigError, "seed = -2 is below 0"),
     ],
 )
