@@ -167,6 +167,8 @@ def test_an_array_that_is_not_one_of_objects(tmp_path: Path, text: str, place: s
         (("u", "i", "five", "4"), "column 'rating': 'five' is not a number"),
         (("u", "i", "", "4"), "column 'rating': no value"),
         (("u", "i", "nan", "4"), "column 'rating': 'nan' is not a number"),
+        (("u", "i", "1_5", "4"), "column 'rating': '1_5' is not a number"),
+        (("u", "i", "4", "1_000_000_000"), "column 'time': '1_000_000_000' is not a time"),
         (("u", "i", "4,5", "4"), "the number of values is not the number of columns"),
         (("u", "i", "4", "yesterday"), "column 'time': 'yesterday' is not a time"),
         (("u", "i", "4", ""), "column 'time': no value"),

@@ -13,9 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.config.ingest import IngestConfig
+from core.config.ingest import IngestConfig, implied_rules
 from core.data.dataset import Dataset
-from core.errors import ConfigError, DuplicateRowError, EmptySplitError, MissingColumnError
+from core.errors import (
+    BadValueError,
+    ConfigError,
+    DuplicateRowError,
+    EmptySplitError,
+    MissingColumnError,
+)
 from core.stages.kinds import DATASET
 from tests.core.data.ingesting import as_csv, ratings, run, table
 
@@ -172,7 +178,7 @@ def test_titles_are_put_together_from_columns(tmp_path: Path) -> None:
         IngestConfig(source="ml-1m", path="x", title_format="{city}")
 
 
-@pytest.mark.parametrize("text", ["city", "", "in {city", "in city}", "{city} {", "{}", "{{city}}"])
+@pytest.mark.parametrize("text", ["city", "in {city", "in city}", "{city} {", "{}", "{{city}}"])
 def test_a_title_format_has_columns_in_braces_and_no_other_brace(text: str) -> None:
     with pytest.raises(ConfigError, match="no text with columns in braces") as told:
         IngestConfig(source="table", interactions="x", title_format=text)
@@ -634,6 +640,33 @@ def test_lists_of_categories_are_read_as_they_are_written(
     assert result.items[0]["categories"] == found
 
 
+def test_blank_rows_of_an_item_do_not_hide_what_others_tell(tmp_path: Path) -> None:
+    header = "user,item,rating,time,title,genres,year,summary"
+    seen: set[str] = set()
+    rows = []
+    for row in ROWS:
+        told = (f"Film {row[1]}", "Drama|War", "1999", "A film.") if row[1] in seen else ("",) * 4
+        rows.append((*row, *told))
+        seen.add(row[1])
+    result = table(tmp_path, as_csv(rows, header=header))
+    for item in result.items:
+        assert item["title"] == f"Film {item['item']}"
+        assert (item["year"], item["description"]) == (1999, "A film.")
+        assert item["categories"] == ["Drama", "War"]
+    assert result.report["left_out_of_items"] == []
+    assert result.report["item_titles"] == {"own": len(result.items)}
+
+
+def test_headlines_that_most_rows_leave_blank_are_not_titles_either(tmp_path: Path) -> None:
+    """Two of each item's rows have one: that they differ is seen, though the other items tell nothing."""
+    rows = [(*row, f"Loved it {row[3]}" if row[0] in ("u0", "u1") else "") for row in ROWS]
+    more = [(f"v{n}", f"j{n % 200}", "4", str(1_000_000_000 + n), "") for n in range(400)]
+    header = "user,item,rating,time,title"
+    result = table(tmp_path, as_csv([*rows, *more], header=header))
+    assert result.report["item_titles"] == {"id": len(result.items)}
+    assert result.report["left_out_of_items"] == ["title"]
+
+
 def test_categories_beside_the_interactions_need_no_title(tmp_path: Path) -> None:
     rows = [(*row, "Drama;Crime") for row in ROWS]
     text = as_csv(rows, header="user,item,rating,time,kind")
@@ -658,11 +691,45 @@ def test_listed_descriptions_are_one_text(tmp_path: Path) -> None:
         assert (second["description"], third["description"]) == ("[sic] plain", "")
 
 
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        (["First.", "Second."], "First. Second."),
+        (["It's one", 'and "two"'], 'It\'s one and "two"'),
+        (["Line\nbreak", "hard\xa0blank", "a \\ stays"], "Line break hard blank a \\ stays"),
+        (["First.", None, "[sic], third"], "First. [sic], third"),
+        ([], ""),
+    ],
+)
+def test_descriptions_listed_as_python_writes_it_are_one_text(
+    tmp_path: Path, parts: list[str | None], found: str
+) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"item": "i0", "title": "T", "description": str(parts)}) + "\n")
+    assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["description"] == found
+
+
+@pytest.mark.parametrize("text", ["[sic] plain", "[sic]", "[a, b]", "['quoted'] first", "['open"])
+def test_a_description_that_only_begins_like_a_list_stays_as_it_is(
+    tmp_path: Path, text: str
+) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"item": "i0", "title": "T", "description": text}) + "\n")
+    assert table(tmp_path, as_csv(ROWS), items=str(items)).items[0]["description"] == text
+
+
 def test_line_breaks_in_a_title_are_blanks_and_leave_its_year(tmp_path: Path) -> None:
     items = tmp_path / "items.csv"
     items.write_text('item,title\ni0,"A  long\nfilm (1999)"\n')
     (first, *_) = table(tmp_path, as_csv(ROWS), items=str(items)).items
     assert (first["title"], first["year"]) == ("A long film", 1999)
+
+
+def test_a_year_with_underscores_is_none(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item,title,year\ni0,Heat,1_995\ni1,Ran,1985\n")
+    years = [row["year"] for row in table(tmp_path, as_csv(ROWS), items=str(items)).items[:2]]
+    assert years == [None, 1985]
 
 
 def test_items_may_call_their_id_otherwise_than_the_interactions(tmp_path: Path) -> None:
@@ -738,3 +805,110 @@ def test_a_table_without_names_of_columns_is_told_so(tmp_path):
 def test_one_column_cannot_be_two_things(tmp_path):
     with pytest.raises(MissingColumnError, match="cannot be user and item at once"):
         table(tmp_path, as_csv(ROWS), user_column="item")
+
+
+def _told_late(form: str, first: dict[str, object], then: dict[str, object]) -> str:
+    """Objects as an exporter writes them that leaves out what is empty: what `then` has first occurs in the 121st."""
+    names = [f"j{n}" for n in range(120)] + [f"i{n}" for n in range(7)]
+    objects = [{"item": n} | first | (then if n.startswith("i") else {}) for n in names]
+    return (
+        json.dumps(objects)
+        if form == "json"
+        else "".join(json.dumps(one) + "\n" for one in objects)
+    )
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_objects_far_down_a_file_of_items_may_tell_more(tmp_path: Path, form: str) -> None:
+    items = tmp_path / f"items.{form}"
+    then = {"genres": ["Drama", "War"], "release_year": 1999, "overview": "A film.", "name": "Heat"}
+    items.write_text(_told_late(form, {"x": 1}, then))
+    first, *_ = table(tmp_path, as_csv(ROWS), items=str(items)).items
+    assert (first["title"], first["year"], first["description"]) == ("Heat", 1999, "A film.")
+    assert first["categories"] == ["Drama", "War"]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_named_column_may_first_occur_far_down(tmp_path: Path, form: str) -> None:
+    items = tmp_path / f"items.{form}"
+    then = {"Arten/é": "Drama|War", "headline": "Heat", "place": "LA", "other": "kinds"}
+    items.write_text(_told_late(form, {"title": "T"}, then))
+    named = {"items": str(items), "categories_column": "Arten/é"}
+    first, *_ = table(tmp_path, as_csv(ROWS), title_column="headline", **named).items
+    assert (first["title"], first["categories"]) == ("Heat", ["Drama", "War"])
+    first, *_ = table(tmp_path, as_csv(ROWS), title_format="{headline} in {place}", **named).items
+    assert first["title"] == "Heat in LA"
+    with pytest.raises(MissingColumnError, match=r"no column 'kinds' .*columns are: item, title$"):
+        table(tmp_path, as_csv(ROWS), items=str(items), categories_column="kinds")
+
+
+def _rows_told_late(**then: str) -> str:
+    """120 ratings of another user and then ROWS, which alone have what `then` says."""
+    names = ("user", "item", "rating", "time")
+    before = [("w", f"j{n}", "4", str(900_000_000 + n)) for n in range(120)]
+    objects = [dict(zip(names, row, strict=True)) for row in before]
+    objects += [dict(zip(names, row, strict=True)) | then for row in ROWS]
+    return "".join(json.dumps(one) + "\n" for one in objects)
+
+
+def test_titles_beside_json_interactions_may_first_occur_far_down(tmp_path: Path) -> None:
+    result = table(tmp_path, _rows_told_late(title="Heat", genres="Drama"), name="r.jsonl")
+    rows, titles = result.interactions, {item["item"]: item["title"] for item in result.items}
+    assert (titles["i0"], titles["j0"]) == ("Heat", "j0")
+    assert {tuple(i["categories"]) for i in result.items if i["title"] == "Heat"} == {("Drama",)}
+    nothing = table(tmp_path, _rows_told_late(), name="r.jsonl")
+    assert nothing.report["items_with_facts"] is None
+    assert nothing.report["files"] == ["r.jsonl"]
+    assert nothing.interactions == rows
+
+
+def test_a_split_that_is_first_said_far_down_is_a_split(tmp_path: Path) -> None:
+    text = _rows_told_late(fold="train") + json.dumps(
+        {"user": "u", "item": "i", "rating": 1, "time": 5, "fold": "test"}
+    )
+    result = table(tmp_path, text, name="r.jsonl", split_by="fold", bad_rows="reject")
+    assert result.report["rows"]["rejected_by_reason"] == {"split is not train, valid or test": 120}
+    with pytest.raises(BadValueError, match="line 1: column 'fold': no value"):
+        table(tmp_path, text, name="r.jsonl", split_by="fold")
+
+
+@pytest.mark.parametrize("settings", [{}, {"rating_column": "stars"}])
+def test_what_is_needed_and_first_occurs_far_down_is_missing_before(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    text = "".join(
+        json.dumps({"user": f"u{n}", "item": "i", "time": n} | ({"stars": 4} if n > 110 else {}))
+        + "\n"
+        for n in range(140)
+    )
+    with pytest.raises(BadValueError, match="line 1: column 'stars': no value"):
+        table(tmp_path, text, name="r.jsonl", **settings)
+    report = table(tmp_path, text, name="r.jsonl", bad_rows="reject", **settings).report
+    assert report["rows"]["kept"] == 29
+
+
+@pytest.mark.parametrize("shares", [{"train_fraction": 0.5}, {"valid_fraction": 0.2}])
+def test_shares_beside_a_column_that_says_the_split_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="by shares or as the column 'fold' says") as told:
+        IngestConfig(source="table", interactions="x", split_by="fold", **shares)  # type: ignore[arg-type]
+    assert "--train-fraction" in told.value.hint
+
+
+def test_a_split_by_column_is_typed_again_without_shares() -> None:
+    config = IngestConfig(source="yelp", path="x", split_by="fold")
+    assert {"train_fraction", "valid_fraction"} <= implied_rules(config.parameters())
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("name", "value"), [("delimiter", ";"), ("quote", "none")])
+def test_settings_of_text_tables_are_refused_where_there_is_none(
+    tmp_path: Path, form: str, name: str, value: str
+) -> None:
+    path = _write(tmp_path, form)
+    with pytest.raises(ConfigError, match=rf"{path.name}: {name} means nothing to JSON") as told:
+        run(tmp_path, source="table", interactions=str(path), **{name: value})
+    assert f"--{name}" in told.value.hint
+    items = tmp_path / "items.csv"
+    items.write_text("item;title\ni0;T\n")
+    both = run(tmp_path, source="table", interactions=str(path), items=str(items), delimiter=";")
+    assert both.items[0]["title"] == "T"

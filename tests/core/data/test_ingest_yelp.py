@@ -211,3 +211,12 @@ def test_order_of_the_input_moves_no_row_to_another_half(tmp_path: Path) -> None
         found.append({(row["user"], row["split"]) for row in result.interactions})
         rng.shuffle(rows)
     assert found[0] == found[1]
+
+
+def test_a_title_that_is_named_may_first_occur_far_down(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "yelp")
+    before = [{"business_id": f"x{n}", "name": "X"} for n in range(120)]
+    businesses = _lines([*before, BUSINESSES[0] | {"sign": "B & N"}])
+    (folder / "yelp_academic_dataset_business.json").write_bytes(businesses)
+    result = run(tmp_path, source="yelp", path=str(folder), title_column="sign", **SMALL)
+    assert {row["item"]: row["title"] for row in result.items}["b1"] == "B & N"

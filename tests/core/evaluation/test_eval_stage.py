@@ -384,4 +384,4 @@ def test_items_picked_for_somebody_are_not_measured_unasked(
 ) -> None:
     manifest = SimpleNamespace(parameters=parameters, resources=resources)
     scores = SimpleNamespace(manifest=manifest, summary={"labelled": labelled})
-    assert STAGE.inputs["scores"].fits(cast(Artifact, scores)) is expected
+    assert STAGE.inputs["scores"].fits(cast("Artifact", scores)) is expected
