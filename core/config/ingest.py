@@ -199,6 +199,11 @@ class IngestConfig(Config):
         )
         shares = (self.train_fraction, self.valid_fraction)
         self.check(
+            shares == (None, None) or split_column(rules["split_by"]) is None,
+            f"the splits are cut by shares or as the column '{rules['split_by']}' says, and both were given",
+            hint="Leave out --train-fraction and --valid-fraction, or --split-by.",
+        )
+        self.check(
             shares == (None, None) or (self.valid_from is None and self.test_from is None),
             "the splits are cut by shares or by dates, and both were given",
             hint="Leave out --train-fraction and --valid-fraction, or --valid-from and --test-from.",
@@ -291,6 +296,11 @@ class IngestConfig(Config):
         return super().parameters() | self.rules()
 
 
+def split_column(split_by: str | None) -> str | None:
+    """Return the column that says the split, if `split_by` names one."""
+    return None if split_by in (None, "time", "user-time") else split_by
+
+
 def _has_columns(title_format: str) -> bool:
     """Return whether a text holds a {column}, and no brace besides."""
     rest = re.sub(r"\{[^{}]+\}", "", title_format)
@@ -302,7 +312,9 @@ def implied_rules(parameters: Mapping[str, Any]) -> set[str]:
     preset = PRESETS.get(parameters.get("source", ""), {})
     usual = {name: preset.get(name, _GENERAL.get(name)) for name in _PRESET_FIELDS}
     implied = {name for name in _PRESET_FIELDS if parameters.get(name) == usual[name]}
-    if usual["valid_from"] is not None and parameters.get("valid_from") is None:
+    if split_column(parameters.get("split_by")) is not None:
+        implied |= {"train_fraction", "valid_fraction"}  # which are refused beside a column
+    elif usual["valid_from"] is not None and parameters.get("valid_from") is None:
         implied -= {"train_fraction"}  # it is what put the source's own dates away
     return implied
 

@@ -39,11 +39,12 @@ def ingest(
     source = _readable(source, scratch)
     with progress.bar("ingest", _STEPS, "steps") as bar, _connect(config, scratch) as connection:
         loaded = load(connection, source, config, rule)
+        source = loaded.source
         bar.advance(1, rows=loaded.read)
         facts, of_rows = load_items(connection, source, config)
         list_unrated(connection, source, wanted=rules["unrated_items"])
         bar.advance()
-        filtered, line = fold_and_filter(connection, loaded.source, config, rule)
+        filtered, line = fold_and_filter(connection, source, config, rule)
         bar.advance()
         rows = RowColumns(
             split=split_expression(line, rule),

@@ -1,14 +1,31 @@
 """Items of a data set: titles, years, categories and descriptions, one row per id."""
 
+from collections.abc import Collection
 from typing import Any
 
 from core.config.ingest import IngestConfig
 from core.data.ingest_load import broken_lines, reading, value_at
 from core.data.readers.source import ItemSource, Source
+from core.data.sql import number
 from core.errors import BadValueError, EmptyFileError, MismatchError
 
 _MOST_DIFFERENT = 0.1
-"""Share of the items with several rows among which a column may differ and still be the item's: slips happen."""
+"""Share of the items with several values among which a column may differ and still be the item's: slips happen."""
+_VALUES = {
+    "title": "title",
+    "year": "year",
+    "categories": "nullif(categories::VARCHAR, '[]')",
+    "description": "nullif(description, '')",
+}
+"""Role -> SQL over `all_facts` that is NULL where a row tells nothing."""
+_BLANKS = {
+    "title": ("title", "NULL::VARCHAR"),
+    "title_from": ("title", "NULL::VARCHAR"),
+    "year": ("year", "NULL::INTEGER"),
+    "categories": ("categories", "[]::VARCHAR[]"),
+    "description": ("description", "''"),
+}
+"""Column of `facts` -> its role, and what it holds where nothing is told."""
 # "Toy Story (1995)" is the title Toy Story and the year 1995.
 _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
 
@@ -18,7 +35,8 @@ def load_items(
 ) -> tuple[dict[str, int], list[str]]:
     """Fill the table `facts` (item, title, title_from, year, categories, description), one row per id.
 
-    Of several rows with one id the first counts.
+    Of several rows with one id the first counts, and beside the interactions the first that has a value, for each
+    column: what is told once of an item is told of it in all rows.
     Returns: rows read, repeated ids, rows without an id, broken lines of a text table, for the report; what was left
         out of the interactions (title, ...) because it describes their rows, not items.
     Raises: EncodingError, BadValueError, EmptyFileError.
@@ -43,11 +61,18 @@ def load_items(
             "SELECT min(rowid) FROM all_facts WHERE item IS NULL OR trim(item) = ''"
         ).fetchone()
         raise _no_id(connection, items, row)
-    of_rows = _leave_out_of_rows(connection, items, config) if beside else []
-    connection.execute(
-        "CREATE TABLE facts AS SELECT * FROM all_facts WHERE item IS NOT NULL AND trim(item) <> '' "
-        "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
-    )
+    of_rows: list[str] = []
+    with_id = "FROM all_facts WHERE item IS NOT NULL AND trim(item) <> ''"
+    if beside:
+        left_out, of_rows = _told_of_rows(connection, config)
+        connection.execute(
+            f"CREATE TABLE facts AS SELECT item, {_first_values(left_out)} {with_id} GROUP BY item"
+        )
+    else:
+        connection.execute(
+            f"CREATE TABLE facts AS SELECT * {with_id} "
+            "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
+        )
     (kept,) = connection.execute("SELECT count(*) FROM facts").fetchone()
     connection.execute("DROP TABLE all_facts")
     counts = {
@@ -75,41 +100,45 @@ def list_unrated(connection: Any, source: Source, *, wanted: bool) -> None:
         )
 
 
-def _leave_out_of_rows(connection: Any, items: ItemSource, config: IngestConfig) -> list[str]:
-    """Empty the guessed columns of `all_facts` that differ between rows of one item; return their roles.
+def _told_of_rows(connection: Any, config: IngestConfig) -> tuple[list[str], list[str]]:
+    """Return the guessed columns of `all_facts` that are not the items', and those of them that hold anything.
 
     A review has a headline of its own, often in a column called title: as the item's title it would tell every prompt
-    what somebody thought of the item, and sometimes the very answer. A column that the user names is taken at its word.
+    what somebody thought of the item, and sometimes the very answer. So what differs between rows of one item is the
+    rows'. A column that the user names is taken at its word.
     """
-    empty = {"title": "NULL", "year": "NULL", "categories": "[]", "description": "''"}
-    named = {role for role in empty if getattr(config, f"{role}_column") is not None}
-    guessed = [role for role in empty if role not in named]
+    guessed = [role for role in _VALUES if getattr(config, f"{role}_column") is None]
     if config.title_format is not None:
         guessed.remove("title")
     if not guessed:
-        return []
+        return [], []
     differs = ", ".join(
-        f"avg((min_{role} IS DISTINCT FROM max_{role})::INTEGER)" for role in guessed
-    )
-    ends = ", ".join(
-        f"min({role}::VARCHAR) AS min_{role}, max({role}::VARCHAR) AS max_{role}"
+        f"avg((min_{role} <> max_{role})::INTEGER) FILTER (rows_{role} > 1), coalesce(sum(rows_{role}), 0)"
         for role in guessed
     )
-    shares = connection.execute(
-        f"SELECT {differs} FROM (SELECT {ends} FROM all_facts GROUP BY item HAVING count(*) > 1)"
+    ends = ", ".join(
+        f"min({_VALUES[role]}) AS min_{role}, max({_VALUES[role]}) AS max_{role}, "
+        f"count({_VALUES[role]}) AS rows_{role}"
+        for role in guessed
+    )
+    found = connection.execute(
+        f"SELECT {differs} FROM (SELECT {ends} FROM all_facts GROUP BY item)"
     ).fetchone()
-    found = [
-        role
-        for role, share in zip(guessed, shares, strict=True)
-        if share is not None and share > _MOST_DIFFERENT
-    ]
+    shares = dict(zip(guessed, found[::2], strict=True))
+    filled = dict(zip(guessed, found[1::2], strict=True))
+    differing = [role for role in guessed if (shares[role] or 0) > _MOST_DIFFERENT]
     # What stands beside a headline is the review's, too.
-    emptied = guessed if "title" in found else found
-    if emptied:
-        changes = ", ".join(f"{role} = {empty[role]}" for role in emptied)
-        connection.execute(f"UPDATE all_facts SET {changes}")
-    without_column = {role for role in empty if getattr(items, role) == getattr(ItemSource, role)}
-    return [role for role in emptied if role in found or role not in without_column]
+    left_out = guessed if "title" in differing else differing
+    return left_out, [role for role in left_out if filled[role]]
+
+
+def _first_values(left_out: Collection[str]) -> str:
+    """Return SQL for each column's first value among the rows of one item, blank for those that are left out."""
+    columns = []
+    for name, (role, blank) in _BLANKS.items():
+        first = f"arg_min({name}, rowid) FILTER ({_VALUES[role]} IS NOT NULL)"
+        columns.append(f"{blank if role in left_out else f'coalesce({first}, {blank})'} AS {name}")
+    return ", ".join(columns)
 
 
 def count_matched(connection: Any, source: Source) -> int | None:
@@ -161,7 +190,7 @@ def _statement(items: ItemSource, relation: str) -> str:
         CREATE TABLE all_facts AS SELECT item,
             CASE WHEN regexp_matches(title, {pattern}) THEN regexp_extract(title, {pattern}, 1) ELSE title END AS title,
             title_from,
-            coalesce(try_cast(year AS INTEGER), try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
+            coalesce({number("year", "INTEGER")}, try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
             coalesce(list_filter(list_transform(categories, lambda word: trim(word)),
                 lambda word: word <> ''), []) AS categories,
             coalesce(trim(description), '') AS description

@@ -12,7 +12,7 @@ from core.data.readers.files import BROKEN_LINES, TableFile, first_broken_json, 
 from core.data.readers.source import Source
 from core.data.readers.streams import check_encoding, wrong_encoding
 from core.data.split import SplitRule, column_code
-from core.data.sql import identifier
+from core.data.sql import identifier, number
 from core.errors import (
     BadValueError,
     ConfigError,
@@ -55,14 +55,14 @@ class Loaded:
     """What the first pass counted; the rows are in the table `raw`, `reason` is null for good ones."""
 
     source: Source
-    """What was read; it knows which lines hold no row."""
+    """What was read; it knows which lines hold no row, and has items only if anything is told of them."""
     read: int
     rejected: dict[str, int] = field(default_factory=dict)
     """Reason -> rows."""
 
 
 def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule) -> Loaded:
-    """Read interactions into the table `raw` ("user", item, rating, time, split, reason), rows in file order.
+    """Read interactions into the table `raw` ("user", item, rating, time, split, reason, maybe told), in file order.
 
     Raises: EmptyFileError, EncodingError, MissingColumnError, BadValueError, TimeUnitError.
     """
@@ -80,6 +80,8 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     lines = broken_lines(connection, file) if reject else {}
     broken = Counter(lines.values())
     source = replace(source, interactions=replace(file, skipped=frozenset(lines)))
+    if source.items_if is not None and not _any_told(connection):
+        source = replace(source, items=None)
     if reject and file.by_line:
         _mark_broken_objects(connection, file)
     found = connection.execute(
@@ -212,6 +214,11 @@ def _mark_broken_objects(connection: Any, file: TableFile) -> None:
         check_encoding(file.path, file.encoding)
 
 
+def _any_told(connection: Any) -> bool:
+    """Return whether any row of `raw` tells of its item."""
+    return bool(connection.execute("SELECT bool_or(told) FROM raw").fetchone()[0])
+
+
 def _types(connection: Any, source: Source) -> dict[str, str]:
     """Return column -> DuckDB's name of its type."""
     described = connection.execute(f"DESCRIBE SELECT * FROM {source.interactions.relation()}")
@@ -228,10 +235,11 @@ def _load_statement(
     )
     # A rating of 2.2 in 32 bits is 2.2, not 2.200000047683716: it is compared with a threshold.
     shortest = "::VARCHAR" if types[source.rating] == "FLOAT" else ""
-    rating = f"try_cast({identifier(source.rating)}{shortest} AS DOUBLE)"
+    rating = _number(identifier(source.rating) + shortest, types[source.rating])
     text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
     split = column_code(text) if text else "NULL::TINYINT"
     no_split = "split IS NULL" if text else "false"
+    told = f", {source.items_if} AS told" if source.items_if is not None else ""
     return f"""
         CREATE TABLE raw AS SELECT *, (CASE
             WHEN {_blank('"user"', types[source.user])} THEN 1
@@ -244,7 +252,7 @@ def _load_statement(
             WHEN {rule.outside("time")} THEN 6
             END)::UTINYINT AS reason
         FROM (SELECT {user} AS "user", {item} AS item,
-            {rating} AS rating, {time} AS time, {split} AS split FROM {relation})"""
+            {rating} AS rating, {time} AS time, {split} AS split{told} FROM {relation})"""
 
 
 def _blank(text: str, kind: str) -> str:
@@ -267,8 +275,13 @@ def _time_expression(source: Source, kind: str, config: IngestConfig) -> str:
     if kind in _WHOLE and divisor == 1:
         return f"try_cast({name} AS BIGINT)"
     scaled = f" / {divisor}" if divisor > 1 else ""
-    number = f"try_cast(floor(try_cast({name} AS DOUBLE){scaled}) AS BIGINT)"
-    return f"coalesce({number}, {iso})" if config.time_unit == "auto" else number
+    whole = f"try_cast(floor(({_number(name, kind)}){scaled}) AS BIGINT)"
+    return f"coalesce({whole}, {iso})" if config.time_unit == "auto" else whole
+
+
+def _number(name: str, kind: str) -> str:
+    """Return SQL for a column, of a DuckDB type, as a number."""
+    return number(name, "DOUBLE") if kind == "VARCHAR" else f"try_cast({name} AS DOUBLE)"
 
 
 def _compact_date(text: str) -> str:

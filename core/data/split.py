@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
-from core.config.ingest import HALF, IngestConfig, seconds
+from core.config.ingest import HALF, IngestConfig, seconds, split_column
 
 _SLICES = 4096
 """Slices of time that rows are counted in to find the row of a rank."""
@@ -55,7 +55,7 @@ class SplitRule:
     @property
     def column(self) -> str | None:
         """The column that says the split, if one does."""
-        return None if self.by in ("time", "user-time") else self.by
+        return split_column(self.by)
 
     @property
     def words(self) -> str:

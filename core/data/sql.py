@@ -23,6 +23,11 @@ def listed(text: str, otherwise: str) -> str:
     return f"CASE WHEN {text} LIKE '[%' AND json_valid({text}) THEN {texts} ELSE {otherwise} END"
 
 
+def number(text: str, kind: str) -> str:
+    """Return SQL for a number that a text spells, NULL where it spells none: to DuckDB 1_5 would be 15."""
+    return f"CASE WHEN NOT contains({text}, '_') THEN try_cast({text} AS {kind}) END"
+
+
 def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -> str:
     """Spell the reading of files whose paths mean nothing but themselves.
 

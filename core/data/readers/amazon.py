@@ -44,7 +44,7 @@ def files(config: IngestConfig) -> dict[str, Path]:
 
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """Describe the files. Raises: MissingColumnError, EmptyFileError, BadValueError."""
-    reviews = _reviews(found["interactions"])
+    reviews = guesses.with_interactions(_reviews(found["interactions"]), config)
     columns = {role: guesses.required(reviews, config, role) for role in INTERACTION_ROLES}
     items = _items(config, any_file(found["items"])) if "items" in found else None
     return Source(interactions=reviews, items=items, **columns)
@@ -64,7 +64,8 @@ def _names_columns(path: Path) -> bool:
 
 def _items(config: IngestConfig, file: TableFile) -> ItemSource:
     item = guesses.required(file, config, "item")
-    file = with_columns(file, _PRODUCT)  # a key may be missing from the first lines
+    # A key may be missing from the first lines.
+    file = guesses.with_named(with_columns(file, _PRODUCT), config, ("title",))
     own = whole(identifier(guesses.optional(file, config, "title") or "title"))
     categories = _texts("category")
     # An author's name stands in a link to the author's page.

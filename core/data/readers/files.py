@@ -63,6 +63,9 @@ class TableFile:
     """Where the rows are read from, in UTF-8, if not from the path itself."""
     absent: tuple[str, ...] | None = None
     """Columns that a reader of JSON asks for and another file lacks: NULL. All others then come as text, too."""
+    later: tuple[tuple[str, ...], ...] = ()
+    """Names of JSON that no object of its beginning has. Those of one group mean the same and are the column that the
+    first of them names: what the first that an object has says."""
 
     @property
     def by_line(self) -> bool:
@@ -77,6 +80,12 @@ class TableFile:
                 JSON lines are rows of NULLs.
         """
         found = self._scan(lenient=lenient)
+        if self.later:
+            either = (
+                f"coalesce({', '.join(map(identifier, names))}) AS {identifier(names[0])}"
+                for names in self.later
+            )
+            return f"(SELECT * REPLACE ({', '.join(either)}) FROM {found})"
         if self.absent is None:
             return found
         values = {
@@ -90,7 +99,8 @@ class TableFile:
         file = self.copy or self.path
         if self.form == "parquet":
             return scan("read_parquet", file)
-        types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.columns)
+        names = dict.fromkeys((*self.columns, *(name for names in self.later for name in names)))
+        types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
         columns = f"columns = {{{types}}}"
         if self.form == "json":
             # The format is not left to be guessed: guessing reads the file twice.
@@ -210,10 +220,54 @@ def with_columns(file: TableFile, columns: tuple[str, ...]) -> TableFile:
     A file of another format gets them, too, and can be read like one of JSON.
     """
     there = {name.lower() for name in file.columns}
-    more = tuple(name for name in columns if name not in there)
+    more: list[str] = []
+    for name in columns:
+        if name.lower() not in there:
+            more.append(name)
+            there.add(name.lower())
     if file.form == "json":
-        return replace(file, columns=file.columns + more)
-    return replace(file, absent=more)
+        return replace(file, columns=(*file.columns, *more))
+    return replace(file, absent=tuple(more))
+
+
+def with_occurring(file: TableFile, names: Iterable[str]) -> TableFile:
+    """Add those of the names that occur in a JSON file beyond its first objects, which is read for it where need be.
+
+    Raises: MissingFileError, BadValueError, EncodingError.
+    """
+    wanted = set(names) - set(file.columns)
+    if file.form != "json" or not wanted:
+        return file
+    return with_columns(file, tuple(sorted(_occurring(file, wanted))))
+
+
+def _occurring(file: TableFile, wanted: set[str]) -> set[str]:
+    """Return those of the names that an object of a JSON file has. Raises: BadValueError, EncodingError."""
+    if not file.by_line:
+        return wanted & {name for record in _array(file.path, "utf-8") for name in record}
+    # Only lines that hold a name in quotes are parsed: the others of millions are passed over.
+    spelled = {json.dumps(name, ensure_ascii=way) for name in wanted for way in (True, False)}
+    found: set[str] = set()
+    with open_text(file.path, "utf-8") as stream:
+        for line in stream:
+            if any(name in line for name in spelled):
+                with suppress(json.JSONDecodeError):
+                    record = json.loads(line)
+                    found |= wanted & record.keys() if isinstance(record, dict) else set()
+                if found == wanted:
+                    break
+    return found
+
+
+def with_later(file: TableFile, groups: Iterable[tuple[str, ...]]) -> TableFile:
+    """Add columns that a JSON file may have beyond those of its first objects, each called by any of several names.
+
+    Args:
+        groups: the names of each column, none of them among the columns yet.
+    """
+    later = tuple(groups)
+    columns = (*file.columns, *(names[0] for names in later))
+    return replace(file, columns=columns, later=later) if file.form == "json" else file
 
 
 def readable(file: TableFile, copy: Path) -> TableFile:
@@ -415,21 +469,23 @@ def missing_column(
     Args:
         words: what the option takes besides a column.
     """
-    known = {name.lower(): name for name in (*file.columns, *words)}
+    supposed = {names[0] for names in file.later}
+    columns = [name for name in file.columns if name not in supposed]
+    known = {name.lower(): name for name in (*columns, *words)}
     near = get_close_matches(wanted.lower(), known, n=1, cutoff=_LIKE)
-    if all(is_number(name) for name in file.columns):
+    if all(is_number(name) for name in columns):
         hint = _NO_NAMES
     elif near and option == "--title-format":
         hint = f"Did you mean '{{{known[near[0]]}}}' in {option}?"
     elif near:
         hint = f"Did you mean {option} '{known[near[0]]}'?"
     elif option == "--title-format":
-        hint = f"Write columns of the file in braces: {option} '{{{file.columns[0]}}}'."
+        hint = f"Write columns of the file in braces: {option} '{{{columns[0]}}}'."
     else:
         hint = f"Name the column with {option} NAME."
         if option == "--time-column":
             hint += " Without times add a column that counts the rows, oldest first."
-    listed = ", ".join(file.columns[:20])
+    listed = ", ".join(columns[:20])
     return MissingColumnError(
         f"{file.path}: no column '{wanted}' for {what}; columns are: {listed}", hint=hint
     )

@@ -1,7 +1,15 @@
 """Which column of a stranger's table means what: by the user's word, else by common names."""
 
-from core.config.ingest import IngestConfig
-from core.data.readers.files import TableFile, column, missing_column
+from collections.abc import Iterable, Iterator
+
+from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig, split_column
+from core.data.readers.files import (
+    TableFile,
+    column,
+    missing_column,
+    with_later,
+    with_occurring,
+)
 from core.data.sql import identifier
 
 _WHAT = {
@@ -48,6 +56,42 @@ def required(file: TableFile, config: IngestConfig, role: str) -> str:
     if found is None:
         raise missing_column(file, _NAMES[role][0], what=_WHAT[role], option=f"--{role}-column")
     return found
+
+
+def with_named(
+    file: TableFile, config: IngestConfig, roles: Iterable[str], others: Iterable[str] = ()
+) -> TableFile:
+    """Add columns that the user names and that a JSON file has beyond its first objects.
+
+    Args:
+        roles: what the columns may be named for.
+        others: more names.
+    """
+    named = (getattr(config, f"{role}_column") for role in roles)
+    return with_occurring(file, [*(name for name in named if name is not None), *others])
+
+
+def with_interactions(file: TableFile, config: IngestConfig) -> TableFile:
+    """Add columns of interactions that a JSON file has beyond its first objects: named, or needed and not found yet."""
+    split = split_column(config.split_by)
+    file = with_named(file, config, INTERACTION_ROLES, [split] if split is not None else [])
+    return with_occurring(file, _needed(file, config))
+
+
+def _needed(file: TableFile, config: IngestConfig) -> Iterator[str]:
+    """Yield the common names of what interactions must have where the file has none of them."""
+    for role in INTERACTION_ROLES:
+        if getattr(config, f"{role}_column") is None and by_common_name(file, role) is None:
+            yield from _NAMES[role]
+
+
+def with_item_facts(file: TableFile, config: IngestConfig) -> TableFile:
+    """Let a JSON file tell of items beyond its first objects what those do not tell, by any of the common names.
+
+    Raises: MissingColumnError if the user named a column that is not there.
+    """
+    missing = [role for role in ITEM_ROLES if optional(file, config, role) is None]
+    return with_later(file, [_NAMES[role] for role in missing])
 
 
 def item_of(file: TableFile, config: IngestConfig) -> str:

@@ -34,6 +34,8 @@ class Source:
     rating: str
     time: str
     items: ItemSource | None = None
+    items_if: str | None = None
+    """SQL over the interactions; where it is false in all of them, they tell nothing of items."""
 
     @property
     def items_beside(self) -> bool:

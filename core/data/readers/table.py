@@ -1,7 +1,7 @@
 """Any CSV, TSV, JSON lines or Parquet table, its columns named by the user or guessed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
@@ -9,28 +9,44 @@ from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
 from core.data.sql import identifier, listed, literal
-from core.errors import MissingColumnError
+from core.errors import ConfigError, MissingColumnError
 
 
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """Describe the files; without a file of items, titles are looked for beside the interactions.
 
-    Raises: MissingColumnError, EmptyFileError, EncodingError, BadValueError.
+    Raises: MissingColumnError, EmptyFileError, EncodingError, BadValueError, ConfigError.
     """
-    interactions = _file(config, found["interactions"])
+    files = {role: _file(config, path) for role, path in found.items()}
+    _require_text(config, files.values())
+    interactions = guesses.with_interactions(files["interactions"], config)
     columns = {role: guesses.required(interactions, config, role) for role in INTERACTION_ROLES}
     _require_different(interactions, columns)
-    if "items" in found:
-        items = _items(config, _file(config, found["items"]))
-    elif config.title_format or any(
-        guesses.optional(interactions, config, role) is not None
-        for role in ITEM_ROLES
-        if role == "title" or getattr(config, f"{role}_column") is not None
-    ):
-        items = _items(config, interactions)
-    else:
-        items = None
-    return Source(interactions=interactions, items=items, **columns)
+    if "items" in files:
+        items = _items(config, files["items"])
+        return Source(interactions=interactions, items=items, **columns)
+    items = _items(config, interactions)
+    named = config.title_format or any(getattr(config, f"{role}_column") for role in ITEM_ROLES)
+    if named or guesses.optional(interactions, config, "title") is not None:
+        return Source(interactions=items.file, items=items, **columns)
+    title = guesses.optional(items.file, config, "title")
+    if title is None:
+        return Source(interactions=interactions, items=None, **columns)
+    told = f"{identifier(title)} IS NOT NULL"
+    return Source(interactions=items.file, items=items, items_if=told, **columns)
+
+
+def _require_text(config: IngestConfig, files: Collection[TableFile]) -> None:
+    """Raises: ConfigError for a setting of text tables where there is none."""
+    if any(file.form == "delimited" for file in files):
+        return
+    usual = {"delimiter": (None,), "quote": ('"',), "encoding": (None, "utf-8")}
+    for name, values in usual.items():
+        if getattr(config, name) not in values:
+            raise ConfigError(
+                f"{', '.join(str(file.path) for file in files)}: {name} means nothing to JSON and Parquet",
+                hint=f"Leave --{name} out: it is for text tables.",
+            )
 
 
 def _require_different(file: TableFile, columns: Mapping[str, str]) -> None:
@@ -51,6 +67,8 @@ def _file(config: IngestConfig, path: Path) -> TableFile:
 
 
 def _items(config: IngestConfig, file: TableFile) -> ItemSource:
+    file = guesses.with_named(file, config, ITEM_ROLES, _columns_in(config.title_format or ""))
+    file = guesses.with_item_facts(file, config)
     return ItemSource(
         file=file,
         item=guesses.item_of(file, config),
@@ -61,6 +79,10 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
         ),
         description=_description(file, guesses.optional(file, config, "description")),
     )
+
+
+def _columns_in(title_format: str) -> list[str]:
+    return re.findall(r"\{([^{}]+)\}", title_format)
 
 
 def _title(file: TableFile, config: IngestConfig) -> str:
@@ -84,7 +106,17 @@ def _description(file: TableFile, name: str | None) -> str:
         return "NULL"
     value = f"to_json({identifier(name)})" if name in file.lists else identifier(name)
     text = f"({value})::VARCHAR"
-    return f"array_to_string({listed(text, f'[{text}]')}, ' ')"
+    written = f"coalesce({_texts_of_python(text)}, [{text}])"
+    return f"array_to_string({listed(text, written)}, ' ')"
+
+
+def _texts_of_python(text: str) -> str:
+    """Return SQL for the texts of a list as Python writes it, NULL where a text is none, as "[sic]" is."""
+    # What Python escapes, quotes and backslashes aside, is white space or cannot be seen.
+    escapes = r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
+    texts = f"try_cast(regexp_replace({text}, '{escapes}', ' ', 'g') AS VARCHAR[])"
+    some = f"list_filter({texts}, lambda part: part <> 'None')"
+    return f"CASE WHEN regexp_matches({text}, '^\\[\\s*[''\"]') THEN {some} END"
 
 
 def _categories(file: TableFile, name: str | None, separator: str | None) -> str:

@@ -38,12 +38,13 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
 
     Raises: MissingColumnError, EmptyFileError, BadValueError.
     """
-    reviews = any_file(found["interactions"])
+    reviews = guesses.with_interactions(any_file(found["interactions"]), config)
     items = None
     if "items" in found:
         file = any_file(found["items"])
         item = guesses.required(file, config, "item")
-        file = with_columns(file, _BUSINESS)  # a key may be missing from the first lines
+        # A key may be missing from the first lines.
+        file = guesses.with_named(with_columns(file, _BUSINESS), config, ("title",))
         title = guesses.optional(file, config, "title")
         items = ItemSource(
             file=file,
