@@ -7,13 +7,11 @@ from pathlib import Path
 import torch
 
 from core.llm.decoder import Decoder
-from core.llm.device import has_tiles
 
 _SHARE_OF_FREE = 0.25
 """Of the memory free now; the rest is for attention, for other programs, and for what is not known."""
-_MOST_ON_CPU, _MOST_WITH_TILES, _MOST_ON_GPU, _LEAST = 4096, 8192, 65_536, 512
-"""A CPU gains nothing from more (its matrix products are at their best from a thousand rows on); a GPU does, and so
-does a CPU with tiles, where calls cost more beside its products."""
+_MOST_ON_CPU, _MOST_ON_GPU, _LEAST = 4096, 65_536, 512
+"""A CPU gains nothing from more (its matrix products are at their best from a thousand rows on); a GPU does."""
 
 
 def token_budget(decoder: Decoder, free_bytes: int | None = None) -> int:
@@ -25,8 +23,7 @@ def token_budget(decoder: Decoder, free_bytes: int | None = None) -> int:
     """
     if free_bytes is None:
         free_bytes = _free_bytes(decoder.device)
-    most_on_cpu = _MOST_WITH_TILES if has_tiles() else _MOST_ON_CPU
-    most = _MOST_ON_GPU if decoder.device.type == "cuda" else most_on_cpu
+    most = _MOST_ON_GPU if decoder.device.type == "cuda" else _MOST_ON_CPU
     fits = int(free_bytes * _SHARE_OF_FREE / _bytes_per_token(decoder))
     return max(_LEAST, min(most, fits))
 
