@@ -232,7 +232,7 @@ class _Norm:
     def __call__(self, x: Tensor) -> Tensor:
         """Return (n, width) in the number format of the weight."""
         weight, wide = self._weight, x.float()
-        # torch's rms_norm on a CPU is these steps and more of them, each over all of x: it takes twice the time.
+        # torch's rms_norm on a CPU is these steps and more of them, each over all of x.
         mean_square = vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
         scaled: Tensor = wide * mean_square.add_(self._epsilon).rsqrt_()
         return scaled.mul_(weight.float()).to(weight.dtype)

@@ -11,6 +11,9 @@ from core.data.readers.source import ItemSource, Source
 from core.data.sql import identifier, listed, literal
 from core.errors import ConfigError, MissingColumnError
 
+_IN_BRACES = re.compile(r"\{([^{}]+)\}")
+"""A column in a title format."""
+
 
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """Describe the files; without a file of items, titles are looked for beside the interactions.
@@ -67,7 +70,9 @@ def _file(config: IngestConfig, path: Path) -> TableFile:
 
 
 def _items(config: IngestConfig, file: TableFile) -> ItemSource:
-    file = guesses.with_named(file, config, ITEM_ROLES, _columns_in(config.title_format or ""))
+    file = guesses.with_named(
+        file, config, ITEM_ROLES, _IN_BRACES.findall(config.title_format or "")
+    )
     file = guesses.with_item_facts(file, config)
     return ItemSource(
         file=file,
@@ -81,16 +86,12 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
     )
 
 
-def _columns_in(title_format: str) -> list[str]:
-    return re.findall(r"\{([^{}]+)\}", title_format)
-
-
 def _title(file: TableFile, config: IngestConfig) -> str:
     """Return SQL for the title: a column, or text with columns in braces; without a value there is no title."""
     if config.title_format is None:
         return guesses.expression(file, config, "title")
     parts = []
-    for number, part in enumerate(re.split(r"\{([^{}]*)\}", config.title_format)):
+    for number, part in enumerate(_IN_BRACES.split(config.title_format)):
         if not number % 2:
             parts.append(literal(part))
         elif part in file.columns:
