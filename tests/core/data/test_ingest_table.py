@@ -868,7 +868,7 @@ def test_a_split_that_is_first_said_far_down_is_a_split(tmp_path: Path) -> None:
     )
     result = table(tmp_path, text, name="r.jsonl", split_by="fold", bad_rows="reject")
     assert result.report["rows"]["rejected_by_reason"] == {"split is not train, valid or test": 120}
-    with pytest.raises(BadValueError, match="line 1: column 'fold': no value"):
+    with pytest.raises(BadValueError, match=r"line \d+: column 'fold': no value"):
         table(tmp_path, text, name="r.jsonl", split_by="fold")
 
 
