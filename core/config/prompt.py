@@ -19,6 +19,12 @@ class PromptConfig(Config):
     target_keywords: int = option(10, "Keywords shown of the item asked about; 0 shows none.")
     history_dislikes: bool = option(True, "Show items that were not liked, too.")
 
+    prior_offset: bool = option(
+        False,
+        "With --prior: add the log odds of its chance to the logit of Yes, so that the model learns what the counts do "
+        "not say.",
+        before=False,
+    )
     soft_tokens: int = option(
         0,
         "Input embeddings at the start of the question that are trained with the LoRA, as a soft prompt.",

@@ -105,6 +105,7 @@ class Scorer:
             out[rows] = logits
         if self._offsets is not None and columns is not None:
             out[:, 0] += columns @ self._offsets
+        out[:, 0] += [prompt.offset for prompt in prompts]
         return AnswerLogits(yes=out[:, 0], no=out[:, 1])
 
     def embed_prompt(self, ids: Sequence[int], slots: Sequence[Slot]) -> Tensor:

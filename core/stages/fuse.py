@@ -243,6 +243,12 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
             f"{model.reference} puts a soft prompt before its questions, which a plain adapter cannot hold",
             hint="Train without it: thinkrec train-global --soft-tokens 0",
         )
+    if contract.prompt_config().prior_offset:
+        raise ConfigError(
+            f"{model.reference} adds log odds by counts to the logit of Yes, each row's own, which a plain adapter "
+            "cannot hold",
+            hint="Train without them: thinkrec train-global --no-prior-offset",
+        )
     output_folder(folder, empty=True)
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns[index]

@@ -236,9 +236,18 @@ def _open_injector(
 
 
 def _examples(artifact: Artifact, contract: Contract, opening: Opening) -> "Examples":
-    """Add the chance by counts if training had it; on another data set it is left out."""
+    """Add the chance by counts if training had it; on another data set it is left out.
+
+    Raises: MismatchError on another data set for a model whose score is that chance, corrected.
+    """
     prior = prior_of(opening.store, contract)
     if prior is None or opening.is_among_strangers(artifact):
+        if contract.prompt_config().prior_offset:
+            raise MismatchError(
+                f"{artifact.reference} corrects the counts of its own data set, and there are none of "
+                f"{opening.dataset.reference}",
+                hint="Say --same-users if equal ids are the same users and items, else train without --prior-offset.",
+            )
         return opening.examples
     return tell_prior(opening.examples, prior)
 

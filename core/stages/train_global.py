@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from core.config.prompt import PromptConfig
 from core.config.training import TrainGlobalConfig
+from core.errors import ConfigError
 from core.stages.base import Input, Stage, Work
 from core.stages.language import (
     Contract,
@@ -35,6 +36,11 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     config = work.config
     _tell_of_counts(work)
     prior = work.optional("prior")
+    if config.prior_offset and prior is None:
+        raise ConfigError(
+            "--prior-offset needs the encoder whose log odds it adds, and none was given",
+            hint="Name it: --prior encoder/NAME, made by thinkrec encode --encoder bias",
+        )
     examples = open_examples(work.input("dataset"), prior)
     keywords = work.optional("keywords")
     base = load_base(config.base, dtype=config.dtype, device=config.device, progress=work.progress)
@@ -101,8 +107,6 @@ def _tell_of_counts(work: Work[TrainGlobalConfig]) -> None:
 def _chosen(work: Work[TrainGlobalConfig], dataset: "Dataset") -> "npt.NDArray[np.bool_] | None":
     """Return (U,) whose rows are trained on, None for all. Raises: ConfigError for a group that is not there."""
     import numpy as np
-
-    from core.errors import ConfigError
 
     groups, only = work.optional("groups"), work.config.only_groups
     if groups is None:

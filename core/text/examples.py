@@ -28,8 +28,13 @@ class Example:
     evidence: Evidence
     """Counts of many examples, of which this is the one at `position`."""
     position: int
-    prior: float | None = None
-    """Chance of a like by counts alone, where an encoder of counts was given."""
+    prior_logit: float | None = None
+    """Log odds of a like by counts alone, where an encoder of counts was given."""
+
+    @property
+    def prior(self) -> float | None:
+        """Chance of a like by counts alone."""
+        return None if self.prior_logit is None else float(1 / (1 + np.exp(-self.prior_logit)))
 
 
 class Prior(Protocol):
@@ -121,7 +126,7 @@ class Examples:
                 labels=all_labels[shown],
                 evidence=evidence,
                 position=position,
-                prior=_chance(prior, position),
+                prior_logit=None if prior is None else float(prior[position]),
             )
             for position, item in enumerate(items)
         ]
@@ -147,11 +152,7 @@ class Examples:
                 labels=liked[n, first[n] :],
                 evidence=evidence,
                 position=n,
-                prior=_chance(prior, n),
+                prior_logit=None if prior is None else float(prior[n]),
             )
             for n, (user, item) in enumerate(pairs)
         ]
-
-
-def _chance(logits: npt.NDArray[np.float64] | None, position: int) -> float | None:
-    return None if logits is None else float(1 / (1 + np.exp(-logits[position])))

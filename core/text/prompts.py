@@ -52,6 +52,8 @@ class Prompt:
     prefix: int
     """The first `prefix` ids say nothing about the item asked for."""
     slots: tuple[Slot, ...] = ()
+    offset: float = 0.0
+    """What is added to the logit of Yes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,8 @@ class PromptBuilder:
         if example.prior is not None:
             ids += self._sentences.encode_whole(prior_sentence(example.prior))
         ids += self._tail
-        return Prompt(ids=ids, prefix=prefix, slots=tuple(slots))
+        offset = (example.prior_logit or 0.0) if self.config.prior_offset else 0.0
+        return Prompt(ids=ids, prefix=prefix, slots=tuple(slots), offset=offset)
 
     def answer(self, label: int, reason: str | None = None) -> list[int]:
         """Return the ids of the answer: one token, or with a reason "Yes. <reason>" and the end of the turn."""

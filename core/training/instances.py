@@ -22,6 +22,8 @@ class Instance:
     label: int
     user: int
     reasoning: bool
+    offset: float = 0.0
+    """See Prompt."""
 
     @property
     def tokens(self) -> int:
@@ -69,6 +71,7 @@ def _instances(
                 label=label,
                 user=int(dataset.user[rows[n]]),
                 reasoning=reasons is not None,
+                offset=prompt.offset,
             )
         )
     return made

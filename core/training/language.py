@@ -125,7 +125,13 @@ class LanguageLoss:
         )
         # The answers once more in float32, as scoring has them: their margin is less than a step of bfloat16.
         answered = self.decoder.logits(hidden[first], yes_no)
-        return joint_loss(self.decoder.logits(hidden), answered, targets, self.config)
+        said = self.decoder.logits(hidden)
+        if any(one.offset for one in chosen):
+            # What the model begins to say is what it scores: both see the logit of Yes as scoring has it.
+            own = torch.tensor([one.offset for one in chosen], device=device)
+            answered = torch.stack([answered[:, 0] + own, answered[:, 1]], 1)
+            said = said.index_put((first, yes_no[:1]), own.to(said), accumulate=True)
+        return joint_loss(said, answered, targets, self.config)
 
 
 def _answer_positions(layout: Layout, chosen: Sequence[Instance]) -> Tensor:
