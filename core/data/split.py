@@ -94,12 +94,16 @@ class SplitRule:
 
 
 def column_code(text: str) -> str:
-    """Return SQL: 0 train, 1 valid, 2 test, else NULL, of a text expression."""
+    """Return SQL: 0 train, 1 valid, 2 test, else NULL, of a text expression.
+
+    One comparison per word: a list of five words after IN is a join, and joins lose the order of the file.
+    """
     cases = " ".join(
-        f"WHEN lower(trim({text})) IN ({', '.join(repr(word) for word in words)}) THEN {code}"
+        f"WHEN {word!r} THEN {code}"
         for code, words in enumerate(_SPLIT_WORDS.values())
+        for word in words
     )
-    return f"(CASE {cases} END)::TINYINT"
+    return f"(CASE lower(trim({text})) {cases} END)::TINYINT"
 
 
 @dataclass(frozen=True, kw_only=True)
