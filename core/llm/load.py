@@ -11,7 +11,7 @@ from core.llm.decoder import require_stock_logits
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
 from core.llm.quiet import first_line, quiet_transformers
-from core.memory import keep_freed_memory
+from core.memory import keep_few_kernels, keep_freed_memory
 from core.progress import Progress
 
 
@@ -47,6 +47,7 @@ def load_base(
     Raises: ModelFolderError, ResourceFetchError, ChecksumError, DiskFullError, ConfigError.
     """
     keep_freed_memory()
+    keep_few_kernels()
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     folder = base_folder(spec, progress)

@@ -17,7 +17,7 @@ from core.errors import ConfigError, ModelFolderError
 from core.llm.device import describe_machine, pick_device, pick_dtype
 from core.llm.identity import _HUB_FILES, _TWICE, base_folder
 from core.llm.load import base_digest, load_base
-from core.memory import keep_freed_memory
+from core.memory import keep_few_kernels, keep_freed_memory
 from tests.core.llm.tiny import tiny_folder, write_tiny_model
 
 __all__ = ["tiny_folder"]
@@ -264,6 +264,18 @@ def test_freed_memory_is_kept_as_far_as_the_c_library_lets(
     monkeypatch.setattr("ctypes.CDLL", lambda _: library)
     keep_freed_memory()
     assert settings == kept
+
+
+def test_few_kernels_are_kept_but_where_the_user_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    for said, kept in ((None, "64"), ("500", "500")):
+        monkeypatch.delenv(name, raising=False)
+        if said:
+            monkeypatch.setenv(name, said)
+        keep_few_kernels()
+        assert os.environ[name] == kept
 
 
 def test_machine_is_described_in_one_line() -> None:
