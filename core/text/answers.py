@@ -32,7 +32,7 @@ def answer_tokens(tokenizer: Any, ending: str, lead: str = "") -> AnswerTokens:
             _first_token(tokenizer, ending, lead + tail)
             for tail in (word, f"{word}.", f"{word}. A b")
         }
-        whole = _ids(tokenizer, lead + word)
+        whole = _ids(tokenizer, ending + lead + word)[len(_ids(tokenizer, ending)) :]
         if len(firsts) != 1 or None in firsts or len(whole) != 1:
             raise AnswerTokenError(
                 f"the tokenizer does not write the answer '{word}' as one token (it gives {whole})",

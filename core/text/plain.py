@@ -6,10 +6,30 @@ words survive and the control does not.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 LONGEST_TITLE = 120
 """Characters of a title that prompts and reasons show."""
+
+
+def inner_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
+    """Return what gives the ids of a text as they are where another stands before it, control tokens included.
+
+    SentencePiece puts a blank before whatever it encodes. Pieces that are joined as ids would then have one at every
+    seam, so they are encoded behind a line end, whose ids are dropped. Other tokenizers give the same ids without.
+    """
+
+    def plain(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    before = plain("\n")
+
+    def behind(text: str) -> list[int]:
+        ids = plain("\n" + text)
+        return ids[len(before) :] if ids[: len(before)] == before else plain(text)
+
+    return plain if behind("Heat") == plain("Heat") else behind
 
 
 class PlainEncoder:
@@ -17,7 +37,7 @@ class PlainEncoder:
 
     def __init__(self, tokenizer: Any) -> None:
         """Take a fast tokenizer of transformers."""
-        self._tokenizer = tokenizer
+        self._encode = inner_encoder(tokenizer)
         added = tokenizer.get_added_vocab()
         self._control_ids = set(added.values()) | set(tokenizer.all_special_ids)
         contents = sorted((c for c in added if c), key=len, reverse=True)
@@ -27,7 +47,7 @@ class PlainEncoder:
         """Return the ids of a text, none of which is an added or special token."""
         ids: list[int] = []
         for piece in self._pieces(printable(text)):
-            ids += self._tokenizer.encode(piece, add_special_tokens=False)
+            ids += self._encode(piece)
         # An added token can also be matched through normalisation; what is left of it is dropped, never sent.
         return [i for i in ids if i not in self._control_ids]
 

@@ -28,7 +28,7 @@ from core.text.answers import NO, YES, AnswerTokens, answer_tokens
 from core.text.evidence import item_parts, prior_sentence, user_parts
 from core.text.examples import Example
 from core.text.frame import Frame, frame_of
-from core.text.plain import LONGEST_TITLE, PlainEncoder
+from core.text.plain import LONGEST_TITLE, PlainEncoder, inner_encoder
 from core.text.sentences import SentenceEncoder
 
 SlotKind = Literal["user", "item", "soft"]
@@ -96,6 +96,7 @@ class PromptBuilder:
         self._keywords = keywords
         self._collaborative = collaborative
         self._plain = PlainEncoder(tokenizer)
+        self._trusted = inner_encoder(tokenizer)
         self.frame = frame or frame_of(tokenizer)
         self.answers: AnswerTokens = answer_tokens(tokenizer, self.frame.tail, self.frame.lead)
         # Any ordinary id serves as placeholder: its embedding is replaced by position.
@@ -175,8 +176,8 @@ class PromptBuilder:
         """Return the ids before the history, and the slots of the soft prompt, which stands right before the text."""
         count = self.config.soft_tokens
         if not count:
-            return [*self.frame.begin, *self._trusted(self.frame.head + text)], ()
-        head = [*self.frame.begin, *self._trusted(self.frame.head)]
+            return [*self.frame.begin, *self._first(self.frame.head + text)], ()
+        head = [*self.frame.begin, *self._first(self.frame.head)]
         soft = tuple(Slot(len(head) + n, "soft", n) for n in range(count))
         return [*head, *[self._placeholder] * count, *self._trusted(text)], soft
 
@@ -208,5 +209,6 @@ class PromptBuilder:
         words = self._keywords[item][:count] if self._keywords is not None else ()
         return self._plain.encode(f" ({', '.join(words)})") if len(words) else []
 
-    def _trusted(self, text: str) -> list[int]:
+    def _first(self, text: str) -> list[int]:
+        """Return the ids of what nothing stands before."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))

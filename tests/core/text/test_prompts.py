@@ -154,6 +154,45 @@ def test_answers_start_with_one_token_each(tokenizer):
     assert found.yes != found.no
 
 
+def _sentencepiece(way: str):
+    """A BPE over letters that puts a blank before whatever it encodes, as tokenizers of Llama 2 or Phi-3 do."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    made.decoder = decoders.Metaspace()
+    letters = [*map(chr, range(33, 127)), "\n", "▁"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, special_tokens=["<unk>", "</s>"], initial_alphabet=letters
+    )
+    made.train_from_iterator(["Yes No Heat drama", "Answer: Yes", "Answer: No"] * 9, trainer)
+    if way == "Prepend":
+        made = Tokenizer(made.model)
+        made.decoder = decoders.Metaspace()
+        made.normalizer = normalizers.Sequence(
+            [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", eos_token="</s>")
+
+
+@pytest.mark.parametrize("way", ["Prepend", "Metaspace"])
+def test_a_tokenizer_that_begins_every_text_with_a_blank_puts_none_between_pieces(way, dataset):
+    tokenizer = _sentencepiece(way)
+    assert tokenizer.decode(tokenizer.encode("Heat") + tokenizer.encode("Heat")) == "Heat Heat"
+    keywords = [["crime", "drama"]] * len(dataset.items)
+    examples = Examples(_with_titles(dataset, ["Heat", "Ronin"]))
+    builder = PromptBuilder(tokenizer, examples.dataset, PromptConfig(), keywords=keywords)
+    example = examples.of_rows(np.array([len(dataset) - 1]), 3)[0]
+    text = builder.decode(builder.build(example).ids)
+    # Nothing but what the tokenizer would have made of the whole.
+    assert text == builder.decode(tokenizer.encode(text, add_special_tokens=False))
+    assert "  " not in text
+    assert "\n- Heat: " in text or "\n- Ronin: " in text
+    assert " (crime, drama)\n" in text
+    assert builder.decode(builder.answer(1, "They like Heat.")) == "Yes. They like Heat.</s>"
+
+
 def test_a_tokenizer_that_spells_answers_is_refused():
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
