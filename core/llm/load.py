@@ -37,6 +37,7 @@ def load_base(
     dtype: DtypeName = "auto",
     device: str = "auto",
     progress: Progress | None = None,
+    by_layers: bool = True,
 ) -> Base:
     """Load a language model and its tokenizer.
 
@@ -44,6 +45,7 @@ def load_base(
         spec: name of a resource (smollm2-135m-instruct), a model folder, or a hub id.
         dtype: number format of the weights; auto is bfloat16 where the machine has it.
         device: auto, cpu, cuda or cuda:N.
+        by_layers: whether its layers will be run one by one, which not every build lets; else as transformers has it.
     Raises: ModelFolderError, ResourceFetchError, ChecksumError, DiskFullError, ConfigError.
     """
     keep_freed_memory()
@@ -54,7 +56,8 @@ def load_base(
     tokenizer, model = _open(folder, number_format)
     named = folder.resolve() == Path(spec).expanduser().resolve()
     model = model.requires_grad_(False).to(place).eval()
-    require_stock_logits(model)
+    if by_layers:
+        require_stock_logits(model)
     return Base(
         model=model,
         tokenizer=tokenizer,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 
 class Projector(nn.Module):
@@ -20,13 +20,19 @@ class Projector(nn.Module):
     def _make(dim: int, width: int) -> nn.Sequential:
         return nn.Sequential(nn.Linear(dim, 10 * dim), nn.ReLU(), nn.Linear(10 * dim, width))
 
-    def match_scale(self, embeddings: Tensor) -> None:
+    def match_scale(self, embed: nn.Embedding) -> None:
         """Scale the last layers by the standard deviation of the model's embeddings, so that vectors start small."""
         with torch.no_grad():
+            # Some models scale what stands in their table.
+            row = embed.weight[1:2].float().norm()
+            shown = (
+                embed(torch.ones(1, dtype=torch.long, device=embed.weight.device)).float().norm()
+            )
+            spread = float(embed.weight.float().std() * (shown / row))
             for part in (self.user, self.item):
                 last = part[2]
                 assert isinstance(last, nn.Linear)
-                last.weight.mul_(float(embeddings.float().std()))
+                last.weight.mul_(spread)
                 last.bias.zero_()
 
     def save(self, path: Path) -> None:

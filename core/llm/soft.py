@@ -19,11 +19,14 @@ class SoftPrompt(nn.Module):
         self.weight = nn.Parameter(weight.detach().clone().float())
 
     @classmethod
-    def drawn(cls, count: int, embeddings: Tensor, seed: int) -> "SoftPrompt":
-        """Start from the embeddings of `count` words drawn by seed: their size is what the model is used to."""
+    def drawn(cls, count: int, embed: nn.Embedding, seed: int) -> "SoftPrompt":
+        """Start from the embeddings of `count` words drawn by seed: their size is what the model is used to.
+
+        Some models scale what stands in their table, so it is asked for as the layers get it.
+        """
         generator = torch.Generator().manual_seed(seed)
-        words = torch.randint(len(embeddings), (count,), generator=generator)
-        return cls(embeddings[words.to(embeddings.device)])
+        words = torch.randint(len(embed.weight), (count,), generator=generator)
+        return cls(embed(words.to(embed.weight.device)))
 
     def forward(self, index: Tensor) -> Tensor:
         """Return (n, width) embeddings at (n,) positions of the soft prompt."""

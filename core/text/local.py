@@ -148,12 +148,31 @@ class LocalChat:
         if not getattr(tokenizer, "chat_template", None):
             text = "\n\n".join(turn["content"] for turn in turns) + "\n\nAnswer:"
             return list(tokenizer.encode(text))
-        if turns[0]["role"] == "system" and "system" not in tokenizer.chat_template:
-            # Templates that know no system turn get it at the head of the first question.
-            first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-            turns = [first, *turns[2:]]
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        text = self._rendered(turns)
         return list(tokenizer.encode(text, add_special_tokens=False))
+
+    def _rendered(self, turns: list[dict[str, str]]) -> str:
+        """Write a chat as the template has it; without system turns there, the first question begins with it."""
+
+        from jinja2 import TemplateError
+
+        def render(turns: list[dict[str, str]]) -> str:
+            text: str = self._speaker.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+            return text
+
+        if turns[0]["role"] != "system":
+            return render(turns)
+        first = {"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+        merged = [first, *turns[2:]]
+        # Some leave the turn out without a word, others refuse it.
+        if "system" not in self._speaker.tokenizer.chat_template:
+            return render(merged)
+        try:
+            return render(turns)
+        except TemplateError:
+            return render(merged)
 
     def _disarmed(self, text: str) -> str:
         """Break up what the tokenizer takes for control tokens: titles are words of others."""

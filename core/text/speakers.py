@@ -77,7 +77,7 @@ def hold_locally(
     from core.llm.load import load_base
     from core.text.local import LocalChat
 
-    base = load_base(model)
+    base = load_base(model, by_layers=False)
     identity = {
         "teacher": "local",
         "model": base.digest,

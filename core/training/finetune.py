@@ -43,8 +43,8 @@ def new_soft(base: Base, config: TrainGlobalConfig) -> SoftPrompt | None:
     """Return a fresh soft prompt, None if the settings want none."""
     if not config.soft_tokens:
         return None
-    embeddings = base.model.get_input_embeddings().weight
-    return SoftPrompt.drawn(config.soft_tokens, embeddings, config.seed).to(embeddings.device)
+    embed = base.model.get_input_embeddings()
+    return SoftPrompt.drawn(config.soft_tokens, embed, config.seed).to(base.device)
 
 
 @dataclass(kw_only=True)

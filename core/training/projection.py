@@ -64,7 +64,7 @@ class Projection:
         """The projector, started from the seed."""
         torch.manual_seed(self.optim.seed)
         made = Projector(self.vectors[0].shape[1], self.decoder.width)
-        made.match_scale(self.base.model.get_input_embeddings().weight)
+        made.match_scale(self.base.model.get_input_embeddings())
         return made.to(self.base.device)
 
     @cached_property

@@ -6,7 +6,11 @@ import transformers
 
 from core.errors import ConfigError, MismatchError, ModelFolderError
 from core.llm.decoder import Decoder, require_stock_logits
+from core.llm.load import load_base
+from core.llm.projector import Projector
 from core.llm.ragged import Layout, Trunk
+from core.llm.soft import SoftPrompt
+from tests.core.llm.tiny import tiny_tokenizer
 
 SMALL = {
     "vocab_size": 300,
@@ -85,6 +89,34 @@ def test_other_builds_are_refused_in_one_line(name, settings, why):
     with pytest.raises(ModelFolderError, match=why) as refused:
         require_stock_logits(_model(name, **settings))
     assert "\n" not in str(refused.value)
+
+
+def test_vectors_beside_the_vocabulary_are_as_large_as_the_layers_get_its_own():
+    """Gemma multiplies what stands in its table by the root of its width."""
+    sizes = {}
+    for name in ("Gemma", "Llama"):
+        embed = _model(name, **({"head_dim": 12} if name == "Gemma" else {})).get_input_embeddings()
+        words = embed(torch.arange(len(embed.weight)))
+        soft = SoftPrompt.drawn(3, embed, seed=0).weight
+        assert all((words == row).all(1).any() for row in soft.detach())
+        torch.manual_seed(0)
+        projector = Projector(4, embed.weight.shape[1])
+        before = projector.user[2].weight.detach().clone()
+        projector.match_scale(embed)
+        grown = (projector.user[2].weight / before).detach()
+        torch.testing.assert_close(grown, words.std().expand_as(grown), rtol=1e-4, atol=0)
+        sizes[name] = float(words.norm() / embed.weight.norm())
+    assert sizes["Gemma"] > 2
+    assert sizes["Llama"] == 1
+
+
+def test_who_only_writes_may_be_of_any_build(tmp_path):
+    _model("Gemma2", head_dim=12, sliding_window=4096, vocab_size=700).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelFolderError, match="cannot be run one by one"):
+        load_base(str(tmp_path), device="cpu")
+    base = load_base(str(tmp_path), device="cpu", by_layers=False)
+    assert base.model.generate(torch.tensor([[5, 6]]), max_new_tokens=2).shape[1] > 2
 
 
 def test_a_model_that_does_more_than_its_layers_say_is_refused():

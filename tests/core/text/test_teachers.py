@@ -344,3 +344,25 @@ def test_control_tokens_in_a_title_reach_the_local_model_as_plain_text(base, tmp
     control = set(base.tokenizer.get_added_vocab().values())
     assert sum(i in control for i in nasty) == sum(i in control for i in clean) > 0
     assert len(nasty) > len(clean)
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
+        "",
+    ],
+)
+def test_a_template_without_system_turns_gets_what_they_say_in_the_first_question(
+    tmp_path, refuses
+):
+    base = _Base(write_tiny_model(tmp_path / "model"))
+    base.tokenizer.chat_template = (
+        refuses
+        + "{% for m in messages %}{{ '<|im_start|>' + m['role'] + ': ' + m['content'] }}{% endfor %}"
+    )
+    asked = (Message(role="system", content="Be brief."), Message(role="user", content="Film?"))
+    with Journal(tmp_path / "j", {}) as journal:
+        chat = LocalChat(base, journal, batch_size=1, temperature=None, seed=0)
+        text = base.tokenizer.decode(chat._prompt(asked))
+    assert text == "<|im_start|>user: Be brief.\n\nFilm?"
