@@ -54,6 +54,11 @@ class OptimConfig(Config):
             f"lr_final = {self.lr_final} is above lr_peak = {self.lr_peak}: the rate would grow",
             hint="Lower --lr-final, or raise --lr-peak.",
         )
+        self.check(
+            self.lr_start <= self.lr_peak,
+            f"lr_start = {self.lr_start} is above lr_peak = {self.lr_peak}: the warm-up would fall",
+            hint="Lower --lr-start, or raise --lr-peak.",
+        )
         for name in ("batch_size", "eval_steps", "checkpoint_steps"):
             self.check(getattr(self, name) > 0, f"{name} is not positive", hint="Use 1 or more.")
         self.check(self.epochs > 0, "epochs is not positive", hint="Use more than 0.")

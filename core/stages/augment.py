@@ -133,6 +133,13 @@ def _resources(config: AugmentConfig) -> Mapping[str, str]:
     return {"model": base_digest(config.model)}
 
 
+def _require_answered(config: AugmentConfig, found: Artifact) -> None:
+    """Hold keywords made before to --max-unanswered, which they do not depend on."""
+    from core.stages.language import require_answered
+
+    require_answered(found, config.max_unanswered)
+
+
 STAGE = Stage(
     command="augment",
     kind="keywords",
@@ -141,4 +148,5 @@ STAGE = Stage(
     name=_name,
     resources=_resources,
     make=make,
+    require=_require_answered,
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact
 from core.config.fuse import FuseConfig
+from core.errors import ConfigError, MismatchError
 from core.stages.ancestry import dataset_of, require_descent
 from core.stages.base import Context, Input, Stage, Work
 from core.stages.encode import has_vectors
@@ -47,6 +48,7 @@ def make(work: Work[FuseConfig]) -> None:
     from core.data.dataset import Dataset
 
     config = work.config
+    _check_without_experts(work)
     dataset = Dataset.open(work.input("dataset").folder)
     routing = _route(work, dataset.users)
     _write_weights(work.draft.folder / "weights.parquet", dataset.users, routing)
@@ -67,10 +69,29 @@ def make(work: Work[FuseConfig]) -> None:
     work.draft.summary |= {**facts, "seed": config.seed}
 
 
+_GATE = ("fusion", "tau", "concentrated_base", "concentrated_slope", "averaged_share", "centre")
+
+
+def _check_without_experts(work: Work[FuseConfig]) -> None:
+    """Look at what only experts use. Raises: MismatchError for an encoder that a projector cannot read."""
+    config = work.config
+    if _source(work).kind == "experts":
+        return
+    usual = FuseConfig()
+    idle = [name for name in _GATE if getattr(config, name) != getattr(usual, name)]
+    if idle:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        work.progress.say(f"without effect here: {options}: without experts there is no gate")
+    encoder = work.input("encoder")
+    if config.projector != "off" and not has_vectors(encoder):
+        raise MismatchError(
+            f"{encoder.reference} has no vectors for a projector to read",
+            hint="Name an encoder with vectors: thinkrec encode --encoder sasrec; or add --projector off.",
+        )
+
+
 def _source(work: Work[FuseConfig]) -> Artifact:
     """Return the experts, or the adapter that takes their place. Raises: ConfigError for both."""
-    from core.errors import ConfigError
-
     experts, adapter = work.optional("experts"), work.optional("adapter")
     if experts is not None and adapter is not None:
         raise ConfigError(
@@ -180,6 +201,12 @@ def _train_projector(
         progress=work.progress,
     )
     without = projection.valid_without() if config.projector == "auto" else None
+    if without is not None and len(set(without.label.tolist())) < 2:
+        work.progress.say(
+            "without a valid AUC the projector cannot be found better than none, so there is none; --projector on "
+            "trains it all the same"
+        )
+        return {"kept": False}
     run = projection.run()
     write_training_tables(work.draft.folder, [run])
     facts = training_summary(run) | {"kept": True}
@@ -218,7 +245,6 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     import dataclasses
 
     from core.data.dataset import Dataset
-    from core.errors import ConfigError
     from core.fusion.adapters import write_combined
 
     dataset = dataset_of(context.store, model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from artifacts.store import Artifact, Store
 from core.config.prompt import PromptConfig
-from core.errors import MismatchError
+from core.errors import MismatchError, TeacherError
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -134,6 +134,16 @@ def tell_prior(examples: "Examples", prior: Artifact) -> "Examples":
 def prior_of(store: Store, contract: Contract) -> Artifact | None:
     """Return the bias encoder an adapter was trained with."""
     return store.by_object(contract.prior) if contract.prior else None
+
+
+def require_answered(found: Artifact, most: int) -> None:
+    """Raises: TeacherError if an endpoint left more questions unanswered when an artifact was made."""
+    unanswered = int(found.manifest.summary.get("requests_unanswered", 0))
+    if unanswered > most:
+        raise TeacherError(
+            f"{found.reference} was made before, and the endpoint left {unanswered} of its questions unanswered",
+            hint=f"--force asks all anew; --max-unanswered {unanswered} takes it as it is.",
+        )
 
 
 def read_reasons(artifact: Artifact | None, split: str) -> dict[int, str]:

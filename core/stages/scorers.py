@@ -257,10 +257,16 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
 
     What comes from the scorer's lineage belongs to items of the data set at home, some of which share their ids.
 
-    Raises: MismatchError for other keywords than those of the training, on its own data set.
+    Raises: MismatchError for keywords that would not be shown: other ones than those of the training on its own data
+        set, those of a third data set, and any if training had none.
     """
     trained, given = keywords_of(opening.store, contract), opening.keywords
     if trained is None:
+        if given:
+            raise MismatchError(
+                f"{artifact.reference} was trained without keywords, so it is shown none of {given.reference}",
+                hint="Leave --keywords out; to show some, train with them: thinkrec train-global --keywords REF",
+            )
         return None
     if not opening.is_abroad(artifact):
         if given and given.object_id != trained.object_id:
@@ -269,8 +275,13 @@ def _keywords(artifact: Artifact, contract: Contract, opening: Opening) -> Artif
                 hint="Leave --keywords out; to show others, train with them: thinkrec train-global --keywords REF",
             )
         return trained
-    if given and is_made_from(opening.store, given, opening.dataset):
-        return given
+    if given and given.object_id != trained.object_id:
+        if is_made_from(opening.store, given, opening.dataset):
+            return given
+        raise MismatchError(
+            f"{given.reference} has keywords of other items than those of {opening.dataset.reference}",
+            hint=f"Make some: thinkrec augment --dataset {opening.dataset.reference}; or leave --keywords out.",
+        )
     return trained if opening.same_users else None
 
 

@@ -155,11 +155,13 @@ def _require_enough(counts: Mapping[str, int], config: SynthesizeConfig, from_be
 
 def _require_enough_of(config: SynthesizeConfig, found: "Artifact") -> None:
     """Hold traces made before to --min-ok, which they do not depend on."""
+    from core.stages.language import require_answered
     from core.text.traces import STATUSES
 
     summary = found.manifest.summary
     counts: dict[str, int] = {status: int(summary[status]) for status in STATUSES}
     _require_enough(counts, config, f"{found.reference} was made before")
+    require_answered(found, config.max_unanswered)
 
 
 def _write(work: Work[SynthesizeConfig], traces: "Sequence[Trace]") -> None:

@@ -34,7 +34,7 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     from core.training.finetune import FineTune, new_lora, new_soft
 
     config = work.config
-    _tell_of_counts(work)
+    _tell_of_unread(work)
     prior = work.optional("prior")
     if config.prior_offset and prior is None:
         raise ConfigError(
@@ -91,16 +91,29 @@ def make(work: Work[TrainGlobalConfig]) -> None:
     }
 
 
-def _tell_of_counts(work: Work[TrainGlobalConfig]) -> None:
-    """Tell that the reasons use counts which the prompts do not tell."""
-    traces = work.optional("traces")
-    if traces is None or work.config.style != "paper" or not work.config.reason_share:
+def _tell_of_unread(work: Work[TrainGlobalConfig]) -> None:
+    """Tell that the reasons say what the prompts do not: a model learns from them to invent such things."""
+    traces, config = work.optional("traces"), work.config
+    if traces is None or not config.reason_share:
         return
+    told = traces.manifest.parameters
+    unread = []
     # Keys of grounded reasons leave the setting out where counts are used.
-    if traces.manifest.parameters.get("show_counts", True):
+    if config.style == "paper" and told.get("show_counts", True):
+        unread.append(("counts", "--no-show-counts"))
+    if told.get("history_length", 0) > config.history_length:
+        unread.append(
+            (
+                f"the last {told['history_length']} items",
+                f"--history-length {config.history_length}",
+            )
+        )
+    if not config.history_dislikes:
+        unread.append(("what was not liked", ""))
+    for what, remedy in unread:
         work.progress.say(
-            f"the reasons of {traces.reference} use counts, which prompts of the style paper do not tell: "
-            "the model learns to invent them; thinkrec synthesize --no-show-counts writes others"
+            f"the reasons of {traces.reference} may name {what}, which these prompts do not show: the model learns to "
+            f"invent them{f'; thinkrec synthesize {remedy} writes others' if remedy else ''}"
         )
 
 

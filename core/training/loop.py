@@ -8,7 +8,7 @@ that was stopped at any checkpoint goes on bit for bit like one that was not.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,10 @@ class StepRecord:
     gradient_norm: float
     tokens: int
     seconds: float
+
+
+_STEP_FIGURES = tuple(field.name for field in fields(StepRecord) if field.name != "stage")
+"""Checkpoints have them as numbers: as text they would take longer than the steps between two of a long training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,12 @@ def train(run: TrainingRun) -> None:
             run.progress.say(f"train {run.stage}: resumed at step {run.step} of {total}")
         if run.look_first and not run.step:
             _look(run, counts=run.keep_start)
+            if run.keep_start and math.isinf(run.best_auc):
+                run.progress.say(
+                    f"train {run.stage}: without a valid AUC no step can be found better, so it stays as it starts; "
+                    "--no-keep-start trains it all the same"
+                )
+                return
         while run.step < total and not _patience_is_over(run):
             _one_step(run, optimiser, bar)
             at_end = run.step == total
@@ -216,6 +226,10 @@ def _patience_is_over(run: TrainingRun) -> bool:
 def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     tensors: dict[str, Tensor] = {f"parameter.{name}": p for name, p in run.parameters.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
+    tensors |= {
+        f"steps.{name}": torch.tensor([getattr(r, name) for r in run.steps], dtype=torch.float64)
+        for name in _STEP_FIGURES
+    }
     state = optimiser.state_dict()["state"]
     for name, moments in zip(run.parameters, state.values(), strict=True):
         tensors |= {
@@ -229,7 +243,6 @@ def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
             "step": run.step,
             "best_auc": None if math.isinf(run.best_auc) else run.best_auc,
             "waited": run.waited,
-            "steps": [asdict(record) for record in run.steps],
             "validations": [asdict(record) for record in run.validations],
         },
     )
@@ -237,7 +250,7 @@ def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
 
 def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     found = load_checkpoint(run.folder)
-    if found is None:
+    if found is None or "steps" in found.state:  # an earlier version wrote it so
         return
     tensors, state = found.tensors, found.state
     moments: dict[int, dict[str, Any]] = {}
@@ -256,5 +269,14 @@ def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     }
     run.step, run.waited = state["step"], state["waited"]
     run.best_auc = -math.inf if state["best_auc"] is None else state["best_auc"]
-    run.steps = [StepRecord(**record) for record in state["steps"]]
+    columns = (tensors[f"steps.{name}"].tolist() for name in _STEP_FIGURES)
+    run.steps = [
+        StepRecord(
+            stage=run.stage,
+            **{**figures, "step": int(figures["step"]), "tokens": int(figures["tokens"])},
+        )
+        for figures in (
+            dict(zip(_STEP_FIGURES, row, strict=True)) for row in zip(*columns, strict=True)
+        )
+    ]
     run.validations = [ValidationRecord(**record) for record in state["validations"]]

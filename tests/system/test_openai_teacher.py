@@ -289,6 +289,9 @@ def test_a_request_that_never_gets_an_answer_can_be_gone_on_without(store):
                 explain(store, server.url, request_retries=0)
         assert "--max-unanswered 1" in caught.value.hint
         artifact = explain(store, server.url, request_retries=0, max_unanswered=1).artifact
+        with pytest.raises(TeacherError, match="left 1 of its questions unanswered") as caught:
+            explain(store, server.url, request_retries=0)
+    assert "--max-unanswered 1 takes it" in caught.value.hint
     assert artifact.summary["requests_unanswered"] == 1
     assert Counter(row["status"] for row in traces(artifact)) == {"ok": 23, "gave_up": 1}
 

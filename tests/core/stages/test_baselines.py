@@ -104,6 +104,46 @@ def test_a_model_without_experts_scores_like_its_adapter(made):
     }
 
 
+def test_without_experts_a_gate_is_idle_and_a_projector_needs_vectors(made):
+    heard = Heard()
+    context = Context(store=made.store, progress=heard)
+    given = {"adapter": [made["plain"].reference]}
+    config = FuseConfig(projector="off", tau=0.3, centre=False)
+    run_stage(context, fuse.STAGE, config, references=given)
+    assert any("--tau, --centre" in line and "no gate" in line for line in heard.lines)
+    bias = run_stage(
+        made.context,
+        encode.STAGE,
+        EncodeConfig(encoder="bias"),
+        references={"dataset": [made["dataset"].reference]},
+        name="counts",
+    ).artifact
+    for projector in ("auto", "on"):
+        config = FuseConfig(projector=projector, dtype="float32", **PROJECTOR)
+        with pytest.raises(MismatchError, match="no vectors for a projector") as caught:
+            run_stage(
+                made.context,
+                fuse.STAGE,
+                config,
+                references={**given, "encoder": [bias.reference]},
+            )
+        assert "encode --encoder sasrec" in caught.value.hint
+
+
+def test_a_projector_that_nothing_can_judge_is_not_trained(made):
+    heard = Heard()
+    config = FuseConfig(dtype="float32", **{**PROJECTOR, "valid_rows": 1})
+    model = run_stage(
+        Context(store=made.store, progress=heard),
+        fuse.STAGE,
+        config,
+        references={"adapter": [made["plain"].reference]},
+        name="unjudged",
+    ).artifact
+    assert model.summary["projector"] == {"kept": False}
+    assert any("--projector on" in line for line in heard.lines)
+
+
 def test_a_projector_on_an_adapter_alone_is_trained_and_read(made):
     model = _fused(made, "plain", projector="on", **PROJECTOR)
     assert model.summary["projector"]["kept"]
@@ -301,22 +341,34 @@ def test_other_keywords_than_those_of_the_training_are_refused(made):
 
 
 @pytest.mark.parametrize(
-    ("style", "show_counts", "told"),
-    [("paper", True, True), ("paper", False, False), ("evidence", True, False)],
+    ("settings", "show_counts", "told"),
+    [
+        ({"style": "paper"}, True, ["counts"]),
+        ({"style": "paper"}, False, []),
+        ({"style": "evidence"}, True, []),
+        ({"style": "evidence", "history_length": 4}, True, ["the last 10 items"]),
+        (
+            {"style": "paper", "history_length": 4, "history_dislikes": False},
+            False,
+            ["the last 10 items", "what was not liked"],
+        ),
+        ({"style": "paper", "history_length": 4, "reason_share": 0.0}, True, []),
+    ],
 )
-def test_reasons_with_counts_that_the_prompts_do_not_tell_are_told(made, style, show_counts, told):
+def test_reasons_that_name_what_the_prompts_do_not_show_are_told(made, settings, show_counts, told):
     reasons = SynthesizeConfig(rows=20, held_out=0, show_counts=show_counts)
     traces = run_stage(made.context, synthesize.STAGE, reasons).artifact
     heard = Heard()
     run_stage(
         Context(store=made.store, progress=heard),
         train_global.STAGE,
-        TrainGlobalConfig(base=made.base, style=style, max_steps=1, **SHORT),
+        TrainGlobalConfig(base=made.base, max_steps=1, **settings, **SHORT),
         references={"traces": [traces.reference]},
     )
-    said = [line for line in heard.lines if "use counts" in line]
-    assert len(said) == told
-    assert all(traces.reference in line and "--no-show-counts" in line for line in said)
+    said = [line for line in heard.lines if "learns to invent them" in line]
+    assert len(said) == len(told)
+    for line, what in zip(said, told, strict=True):
+        assert f"may name {what}, which" in line
 
 
 def test_keywords_of_the_data_set_at_home_are_not_shown_abroad(made):

@@ -701,8 +701,18 @@ def test_influences_on_a_cpu_are_differences_of_float32(
     assert opened_with == [numbers]
 
 
+def _adapter_that_shows_keywords(made):
+    data = {"dataset": [made["dataset"].reference]}
+    words = run_stage(made.context, augment.STAGE, AugmentConfig(), references=data, name="home")
+    config = TrainGlobalConfig(base=made.base, history_length=4, max_steps=1, **SHORT)
+    given = {**data, "keywords": [words.artifact.reference]}
+    return run_stage(
+        made.context, train_global.STAGE, config, references=given, name="shows"
+    ).artifact
+
+
 def test_an_explanation_says_with_what_another_data_set_was_asked(made):
-    later = _publish_later_state(made)
+    later, adapter = _publish_later_state(made), _adapter_that_shows_keywords(made)
     words = run_stage(
         made.context, augment.STAGE, AugmentConfig(), references={"dataset": [later.reference]}
     ).artifact
@@ -713,7 +723,7 @@ def test_an_explanation_says_with_what_another_data_set_was_asked(made):
     )
 
     def asked(**references):
-        references |= {"scorer": [made["adapter"].reference]}
+        references |= {"scorer": [adapter.reference]}
         found = run_stage(made.context, explain.STAGE, config, references=references).artifact
         content = json.loads(found.file("explanation.json").read_text())
         return {name: content[name] for name in facts if name in content}
@@ -920,6 +930,28 @@ def test_a_split_without_rows_is_told_before_anything_is_scored(made):
     without = dataclasses.replace(data, split=np.zeros_like(data.split))
     with pytest.raises(EmptySplitError, match="no valid rows"):
         of_split(ScoreConfig(split="valid"), without)
+
+
+def test_keywords_that_would_not_be_shown_are_refused(made):
+    later, plain, shows = (
+        _publish_later_state(made), made["adapter"], _adapter_that_shows_keywords(made),
+    )  # fmt: skip
+    few = run_stage(
+        made.context,
+        augment.STAGE,
+        AugmentConfig(limit=2),
+        references={"dataset": [made["dataset"].reference]},
+        name="few",
+    ).artifact
+    for scorer, dataset, problem in (
+        (plain, made["dataset"], "was trained without keywords"),
+        (plain, later, "was trained without keywords"),
+        (shows, later, "keywords of other items"),
+        (shows, made["dataset"], "was trained with keywords/home@1, not with"),
+    ):
+        opening = dataclasses.replace(opening_of(made), dataset=dataset, keywords=few)
+        with pytest.raises(MismatchError, match=problem):
+            open_scorer(scorer, opening)
 
 
 def test_users_of_another_data_set_are_strangers(made, tmp_path):

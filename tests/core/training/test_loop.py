@@ -9,9 +9,10 @@ from core.progress import Silent
 from core.training.loop import TrainingRun, train
 from core.training.losses import Losses
 from core.training.schedule import plan_batches
+from tests.conftest import Heard
 
 
-def _run(folder, aucs, *, keep_start=True, **changes):
+def _run(folder, aucs, *, keep_start=True, progress=None, **changes):
     """Train one number towards 5 for three steps, with these valid AUCs; four of them begin before the first step."""
     weight = torch.nn.Parameter(torch.zeros(1))
     found = iter(aucs)
@@ -31,7 +32,7 @@ def _run(folder, aucs, *, keep_start=True, **changes):
         },
         config=OptimConfig(eval_steps=1, batch_size=1, warmup_steps=0, lr_peak=0.1, **changes),
         folder=folder,
-        progress=Silent(),
+        progress=progress or Silent(),
         look_first=len(aucs) == 4,
         keep_start=keep_start,
     )
@@ -70,11 +71,13 @@ def test_a_start_that_is_seen_but_not_to_be_kept_is_no_candidate(tmp_path):
     assert run.best["weight"].item() > 0
 
 
-def test_where_nothing_can_be_chosen_the_start_stays_if_it_may_be_kept(tmp_path):
-    nothing = [math.nan] * 4
-    kept = _run(tmp_path / "kept", nothing)
-    assert kept.best["weight"].item() == 0
-    assert [v.step for v in kept.validations if v.best] == [0]
+def test_where_nothing_can_be_chosen_the_start_stays_if_it_may_be_kept_and_nothing_trains(tmp_path):
+    nothing, heard = [math.nan] * 4, Heard()
+    kept = _run(tmp_path / "kept", nothing, progress=heard)
+    assert kept.best["weight"].item() == kept.parameters["weight"].item() == 0
+    assert [(v.step, v.best) for v in kept.validations] == [(0, True)]
+    assert kept.steps == []
+    assert any("--no-keep-start" in line for line in heard.lines)
     last = _run(tmp_path / "last", nothing, keep_start=False)
     assert last.best["weight"].item() == last.parameters["weight"].item() > 0
     assert [v.step for v in last.validations if v.best] == [1, 2, 3]
