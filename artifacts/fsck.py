@@ -1,11 +1,12 @@
 """Keeping house: find what is damaged, remove what nobody needs."""
 
+import errno
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from artifacts import files, locks
@@ -61,7 +62,7 @@ def verify(
     problems = []
     if chosen is None:
         problems = [Problem(damaged.reference, "", damaged.problem) for damaged in index.damaged]
-    seen = set()
+    seen: dict[Path, list[Problem]] = {}
     for artifact in index.artifacts if chosen is None else chosen:
         for object_id in artifact.manifest.objects_used():
             if object_id not in index.by_object:
@@ -69,8 +70,8 @@ def verify(
                     Problem(artifact.reference, "", f"its input, object {object_id}, is missing")
                 )
         if artifact.folder not in seen:  # one object may have several names
-            seen.add(artifact.folder)
-            problems += _verify_files(artifact, on_file)
+            seen[artifact.folder] = [*_verify_files(artifact, on_file)]
+        problems += (replace(p, reference=artifact.reference) for p in seen[artifact.folder])
     return problems
 
 
@@ -121,9 +122,21 @@ def collect(
     Raises: CorruptArtifact if a commit cannot be read, or the folder of a kind's commits is missing: nobody knows
         then which objects are needed.
     """
-    with locks.held(layout.lock("gc")):
+    with _alone(layout, may_look=dry_run):
         found = [*_garbage(layout, unfinished_days, on_kept)]
         return found if dry_run else [removal for removal in found if _remove(removal)]
+
+
+@contextmanager
+def _alone(layout: Layout, *, may_look: bool) -> Iterator[None]:
+    """Let publishers wait. Who only looks may do so where nobody can write, as in a store that is read-only."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.held(layout.lock("gc")))
+        except OSError as problem:
+            if not may_look or problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+        yield
 
 
 def _remove(removal: Removal) -> bool:

@@ -134,7 +134,7 @@ def name_again(layout: Layout, artifact: Artifact, name: str) -> Artifact:
         digest = hashlib.sha256(content).hexdigest()
         files.make_folder(names)
         with locks.held(layout.lock("commit")) as clock:
-            same = [path for path in sorted(names.glob("*.json")) if _names_object(path, object_id)]
+            same = [path for path in sorted(names.glob("*.json")) if _named(path) == object_id]
             what = (kind, name, object_id, digest)
             version = int(same[-1].stem) if same else _link(layout, private, clock, what)
         files.sync(names)
@@ -177,10 +177,16 @@ def _is_committed(layout: Layout, kind: str, object_id: str) -> bool:
 
 
 def _names_object(commit_path: Path, object_id: str) -> bool:
+    # Nobody knows what a damaged commit named: leave alone whatever it may be.
+    return _named(commit_path) in (object_id, None)
+
+
+def _named(commit_path: Path) -> str | None:
+    """Return the object that a commit names, None if it cannot be read."""
     try:
-        return bool(json.loads(commit_path.read_bytes())["object"] == object_id)
+        return str(json.loads(commit_path.read_bytes())["object"])
     except (ValueError, KeyError, TypeError):
-        return True  # nobody knows what a damaged commit named: leave alone whatever it may be
+        return None
 
 
 def _link(layout: Layout, private: Path, clock: int, what: tuple[str, str, str, str]) -> int:

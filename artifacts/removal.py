@@ -57,10 +57,16 @@ def plan(index: Index, references: Sequence[str]) -> Plan:
         if all(same.reference in leaving for same in index.by_object[artifact.object_id])
     }
     _require_unused(index, references, nameless.union(*(_perhaps(index, r) for r in lost)))
-    departures = [
-        _departure(artifact, is_last=artifact.object_id in nameless)
-        for artifact in _children_first(leaving.values())
-    ]
+    departures, counted = [], set[str]()
+    for artifact in _children_first(leaving.values()):
+        departures.append(
+            _departure(
+                artifact,
+                is_last=artifact.object_id in nameless,
+                is_first=artifact.object_id not in counted,
+            )
+        )
+        counted.add(artifact.object_id)
     unread = [Departure(r, 0, "cannot be read; gc removes its files") for r in lost]
     return Plan([*departures, *unread], nameless)
 
@@ -86,9 +92,12 @@ def remove(layout: Layout, index: Index, references: Sequence[str]) -> list[Depa
     return planned.departures
 
 
-def _departure(artifact: Artifact, *, is_last: bool) -> Departure:
+def _departure(artifact: Artifact, *, is_last: bool, is_first: bool) -> Departure:
+    """Say what becomes of a version; of several names of an object that goes, the first has its files."""
     if not is_last:
         return Departure(artifact.reference, 0, "another name keeps its files")
+    if not is_first:
+        return Departure(artifact.reference, 0, "another name of the same files")
     held = sum(int(entry["bytes"]) for entry in artifact.manifest.files.values())
     return Departure(artifact.reference, held, "with its files")
 

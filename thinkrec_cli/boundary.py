@@ -175,7 +175,7 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
         where = f": {problem.filename}" if problem.filename else ""
         friendly = MissingFileError(
             f"{problem.strerror}{where}",
-            hint="Name another place (--store DIR), or give yourself the right to use this one."
+            hint="Give yourself the right to use it; --store DIR names another store."
             if problem.errno in _RIGHTS
             else "See to that, then run the same again: nothing done is lost. --verbose shows what asked for it.",
         )

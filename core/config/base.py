@@ -12,6 +12,9 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from core.errors import ConfigError, UnknownKeyError
 
+_LARGEST = 10**18
+"""What libraries hold of a whole number, in round figures."""
+
 
 def option(  # noqa: PLR0913 - each is one property of a setting
     default: Any,
@@ -103,9 +106,14 @@ class Config:
                 hint="Give a value, or leave the setting out.",
             )
 
-    def _check_number(self, field: dataclasses.Field[Any], value: float) -> None:
+    def _check_number(self, field: dataclasses.Field[Any], value: int | float) -> None:
         least, above, most = (field.metadata.get(name) for name in ("least", "above", "most"))
         shown = f"{field.name} = {value}"
+        self.check(
+            isinstance(value, float) or abs(value) < _LARGEST,
+            f"{field.name} is a number of more than 18 digits",
+            hint="Give a smaller number.",
+        )
         self.check(math.isfinite(value), f"{shown} is no finite number", hint="Give a number.")
         self.check(
             least is None or value >= least,
@@ -221,7 +229,8 @@ def _coerce(value: Any, annotation: Any, where: str) -> Any:
     if literal_choices(annotation):
         return value
     if float in types and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        # What is too large for it stays as it is, and is refused as a setting.
+        return float(value) if abs(value) < _LARGEST else value
     origins = tuple(get_origin(t) or t for t in types)
     if tuple in origins:
         entry = get_args(types[origins.index(tuple)])[0]

@@ -325,4 +325,8 @@ def seconds(date: str) -> int:
         moment = datetime.fromisoformat(date)
     except ValueError:
         raise ConfigError(f"'{date}' is not a date", hint="Write it like 2001-06-01.") from None
+    if not 1 < moment.year < 9999:  # those at the ends may leave the calendar with their zone
+        raise ConfigError(
+            f"'{date}' lies outside the years 2 to 9998", hint="Write it like 2001-06-01."
+        )
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

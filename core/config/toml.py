@@ -33,3 +33,8 @@ def read_toml(
         raise broken(
             f"{path} is not TOML: {problem}", hint="Correct that line; strings need quotes."
         ) from problem
+    except (ValueError, RecursionError) as problem:  # what Python has no room for
+        what = (
+            "is nested too deep" if isinstance(problem, RecursionError) else "has a number too long"
+        )
+        raise broken(f"{path} {what}", hint="Correct that line.") from problem

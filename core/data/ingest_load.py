@@ -123,6 +123,13 @@ def reading(file: TableFile) -> Iterator[None]:
         duckdb.ConversionException,
     ) as problem:
         raise _file_error(file, str(problem)) from problem
+    except duckdb.Error as problem:
+        if type(problem) is not duckdb.Error:  # those of a class of its own are ours
+            raise
+        raise BadValueError(
+            f"{file.path} cannot be read: {str(problem).splitlines()[0]}",
+            hint="Copy or fetch the file again.",
+        ) from problem
 
 
 def out_of_memory(problem: Exception) -> ThinkRecError:
@@ -146,7 +153,7 @@ def _file_error(file: TableFile, text: str) -> ThinkRecError:
     found = re.search(r"CSV Error on Line: (\d+)", text)
     line = file.line_of(int(found.group(1))) if found else None
     if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
-        return wrong_encoding(file.path, file.encoding)
+        return wrong_encoding(file.path, file.encoding, is_json=file.form == "json")
     if file.form == "json":
         return first_broken_json(file, text)
     where = f"{file.path}: line {line}" if line else str(file.path)
@@ -211,7 +218,7 @@ def _mark_broken_objects(connection: Any, file: TableFile) -> None:
     ).fetchone()
     if count:
         # DuckDB passes over what is not UTF-8 like over any broken line; the whole file may be in another encoding.
-        check_encoding(file.path, file.encoding)
+        check_encoding(file.path, file.encoding, is_json=True)
 
 
 def _any_told(connection: Any) -> bool:

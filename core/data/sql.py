@@ -31,7 +31,8 @@ def number(text: str, kind: str) -> str:
 def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -> str:
     """Spell the reading of files whose paths mean nothing but themselves.
 
-    DuckDB takes *, ? and [ in a path for patterns, and a folder `user=anna` on the way for a column `user`.
+    DuckDB takes *, ? and [ in a path for patterns, a ~ before it for a home, and a folder `user=anna` on the way for a
+    column `user`.
 
     Args:
         reader: read_parquet, read_csv or read_json.
@@ -39,5 +40,5 @@ def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -
         options: more arguments of the reader.
     """
     paths = [files] if isinstance(files, (Path, str)) else files
-    listed = ", ".join(literal(_PATTERN.sub(r"[\1]", str(path))) for path in paths)
+    listed = ", ".join(literal(_PATTERN.sub(r"[\1]", str(Path(path).absolute()))) for path in paths)
     return f"{reader}({', '.join([f'[{listed}]', *options, 'hive_partitioning = false'])})"

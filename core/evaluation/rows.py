@@ -44,7 +44,11 @@ class ScoredRows:
             probability: (n,) 0..1.
         Raises: BadValueError.
         """
-        _, codes = np.unique(np.asarray(user), return_inverse=True)
+        if isinstance(user, np.ndarray):
+            _, codes = np.unique(user, return_inverse=True)
+        else:  # texts as long as the longest, which numpy would make of ids, can be long
+            place = {name: code for code, name in enumerate(sorted(set(user)))}
+            codes = np.array([place[name] for name in user], dtype=np.int64)
         made = cls(
             user=codes.astype(np.int64),
             label=np.asarray(label).astype(np.int64),

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from artifacts.errors import ArtifactNotFound
+from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.store import Artifact, Draft, Store
 from core.config.base import Config
-from core.errors import ConfigError
+from core.errors import ConfigError, ThinkRecError
 from core.progress import Progress, Silent
 from core.stages.ancestry import ancestor, dataset_of, is_made_from, require_same_dataset
 from core.stages.names import fitting_name
@@ -205,7 +205,7 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
     """Return the artifact of a plan, computing it if no artifact of that key is there.
 
     Raises: CorruptArtifact if a file of an input, or of the artifact found, is missing or cut short; what the stage's
-        `require` raises.
+        `require` raises, and what `make` does.
     """
     store, stage = context.store, plan.stage
     if outcome := _made_before(context, plan):
@@ -224,19 +224,37 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
             inputs={k: [a.object_id for a in v] for k, v in plan.inputs.items()},
             resources=plan.resources,
         ) as draft:
-            stage.make(
-                Work(
-                    config=plan.config,
-                    inputs=plan.inputs,
-                    draft=draft,
-                    run_folder=run_folder,
-                    context=context,
-                )
+            work = Work(
+                config=plan.config,
+                inputs=plan.inputs,
+                draft=draft,
+                run_folder=run_folder,
+                context=context,
             )
+            try:
+                stage.make(work)
+            except (ThinkRecError, StoreError):
+                raise
+            except Exception as problem:
+                _blame_damage(store, plan, problem)
+                raise
         store.discard_run_folder(run_folder)
     artifact = draft.artifact
     assert artifact is not None  # publish() sets it or raises
     return Outcome(artifact=artifact, hit=False)
+
+
+def _blame_damage(store: Store, plan: Plan, problem: Exception) -> None:
+    """Look for a damaged input behind an error that nobody foresaw. Raises: CorruptArtifact."""
+    if getattr(problem, "errno", None):  # the machine says what is wrong
+        return
+    inputs = [artifact.reference for given in plan.inputs.values() for artifact in given]
+    for damage in store.verify(inputs) if inputs else ():
+        raise CorruptArtifact(
+            str(damage),
+            hint=f"See what else is wrong with: thinkrec verify {damage.reference}; "
+            "then make it again with --force.",
+        ) from problem
 
 
 def _made_before(context: Context, plan: Plan) -> Outcome | None:

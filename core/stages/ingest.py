@@ -172,7 +172,7 @@ def _one_label(report: Mapping[str, Any], threshold: float) -> str:
     )
     if least == greatest:
         return f"{all_alike}, so no threshold can part them; give ratings of likes and dislikes"
-    middle = (least + greatest) / 2
+    middle = least / 2 + greatest / 2  # the sum may be too large
     whole = math.floor(middle)
     return f"{all_alike}; part them, for instance with --threshold {whole if whole >= least else middle:g}"
 

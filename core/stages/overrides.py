@@ -85,7 +85,7 @@ def _require_effect(tables: Mapping[str, Any], key: str, override: str) -> None:
 def _put(table: dict[str, Any], key: str, raw: str, *, is_text: bool) -> None:
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOML's own error among them
         value = raw.strip()  # a bare word
     if is_text and not isinstance(value, (str, list)):  # an input may be several
         value = raw.strip()  # an id or a date, which the shell took out of its quotes

@@ -1,5 +1,6 @@
 """Damage is found, garbage is removed, what is needed stays."""
 
+import errno
 import json
 import os
 import time
@@ -360,3 +361,40 @@ def test_usage_counts_the_bytes_of_all_files(store: Store) -> None:
     payload = sum(entry["bytes"] for entry in artifact.manifest.files.values())
     assert store.usage() >= before + payload
     assert json.loads((artifact.folder / "manifest.json").read_text())["files"]
+
+
+def test_all_names_of_a_damaged_object_are_told(store: Store) -> None:
+    artifact = publish_note(store, "first", 1)
+    store.name_object(artifact, "second")
+    (artifact.folder / "note.json").unlink()
+    found = open_store(store.root).verify()
+    assert [(p.reference, p.path) for p in found] == [
+        ("note/first@1", "note.json"),
+        ("note/second@1", "note.json"),
+    ]
+
+
+def test_the_bytes_of_an_object_with_two_names_go_once(store: Store) -> None:
+    artifact = publish_note(store, "first", 1)
+    store.name_object(artifact, "second")
+    held = sum(int(entry["bytes"]) for entry in artifact.manifest.files.values())
+    gone = store.remove("note/first", "note/second")
+    assert sorted(departure.bytes for departure in gone) == [0, held]
+
+
+@pytest.mark.parametrize("why", [errno.EROFS, errno.EACCES])
+def test_gc_lists_what_it_would_remove_where_it_may_not_write(
+    store: Store, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    """The refusal is made up: tests may run with every right."""
+    publish_note(store, "a", 1)
+    orphan = store.root / "objects/note" / ("1" * 64)
+    orphan.mkdir()
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(why, os.strerror(why), str(path))
+
+    monkeypatch.setattr("artifacts.locks.held", refuse)
+    assert [removal.path for removal in store.gc(dry_run=True)] == [orphan]
+    with pytest.raises(OSError, match=os.strerror(why)):
+        store.gc()

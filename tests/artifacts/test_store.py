@@ -414,3 +414,13 @@ def test_a_store_that_another_process_made_meanwhile_is_taken_as_it_is(store: St
 
     layout._make(layout.Layout(store.root))
     assert open_store(store.root).resolve("note/a@1").version == 1
+
+
+def test_a_damaged_commit_under_a_name_does_not_count_as_the_name(store: Store) -> None:
+    artifact = publish_note(store, "a", 1)
+    publish_note(store, "b", 2)
+    torn = store.root / "refs/note/b/00000001.json"
+    torn.chmod(0o644)
+    torn.write_text('{"torn')
+    again = open_store(store.root).name_object(artifact, "b")
+    assert (again.reference, again.object_id) == ("note/b@2", artifact.object_id)

@@ -248,11 +248,11 @@ def _occurring(file: TableFile, wanted: set[str]) -> set[str]:
     # Only lines that hold a name in quotes are parsed: the others of millions are passed over.
     spelled = {json.dumps(name, ensure_ascii=way) for name in wanted for way in (True, False)}
     found: set[str] = set()
-    with open_text(file.path, "utf-8") as stream:
+    with open_text(file.path, "utf-8", is_json=True) as stream:
         for line in stream:
             if any(name in line for name in spelled):
                 with suppress(json.JSONDecodeError):
-                    record = json.loads(line)
+                    record = _parsed(line)
                     found |= wanted & record.keys() if isinstance(record, dict) else set()
                 if found == wanted:
                     break
@@ -349,9 +349,9 @@ def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
 
 def _array(path: Path, encoding: str) -> list[dict[str, object]]:
     """Return the objects of a JSON array. Raises: BadValueError if it is cut short or holds anything else."""
-    with open_text(path, encoding) as stream:
+    with open_text(path, encoding, is_json=True) as stream:
         try:
-            records = json.load(stream)
+            records = _parsed(stream.read())
         except json.JSONDecodeError as problem:
             raise BadValueError(
                 f"{path}: line {problem.lineno}: broken JSON ({problem.msg})",
@@ -366,17 +366,28 @@ def _array(path: Path, encoding: str) -> list[dict[str, object]]:
     return list(records)
 
 
+def _parsed(text: str, **how: Any) -> Any:
+    """Read JSON. Raises: JSONDecodeError, also for what Python has no room for."""
+    try:
+        return json.loads(text, **how)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as problem:
+        what = "nested too deep" if isinstance(problem, RecursionError) else "a number too long"
+        raise json.JSONDecodeError(what, text, 0) from problem
+
+
 def _first_objects(path: Path, encoding: str) -> list[dict[str, object]]:
     """Return the first objects of JSON lines. Raises: BadValueError if there are only lines that are no objects."""
     records: list[dict[str, object]] = []
     broken: BadValueError | None = None
-    with open_text(path, encoding) as stream:
+    with open_text(path, encoding, is_json=True) as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
             # Reading the file later stops at a broken line or leaves it out, as the user wants it.
             try:
-                record = json.loads(line)
+                record = _parsed(line)
             except json.JSONDecodeError as problem:
                 broken = broken or broken_json(path, number, problem.msg)
                 continue
@@ -406,7 +417,7 @@ def first_broken_json(file: TableFile, said: str) -> BadValueError:
         said: DuckDB's words, told where no line is found; it counts lines otherwise.
     """
     if file.by_line:
-        with open_text(file.path, "utf-8") as stream:
+        with open_text(file.path, "utf-8", is_json=True) as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip() and (what := _wrong_with(line)):
                     return broken_json(file.path, number, what)
@@ -417,11 +428,11 @@ def first_broken_json(file: TableFile, said: str) -> BadValueError:
 def _wrong_with(line: str) -> str:
     """Say why a line is no object that DuckDB reads, or nothing: it is stricter than Python."""
     try:
-        record = json.loads(line)
+        record = _parsed(line)
         if not isinstance(record, dict):
             return _NO_OBJECT
         json.dumps(record, ensure_ascii=False).encode()
-        names = Counter(name for name, _ in json.loads(line, object_pairs_hook=list))
+        names = Counter(name for name, _ in _parsed(line, object_pairs_hook=list))
     except json.JSONDecodeError as problem:
         return problem.msg
     except UnicodeEncodeError:

@@ -80,14 +80,19 @@ def known_suffix(path: Path) -> str:
 
 
 @contextmanager
-def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """Open a text file, gzipped or not. Raises: MissingFileError, BadValueError, EncodingError with the line."""
+def open_text(path: Path, encoding: str, *, is_json: bool = False) -> Iterator[IO[str]]:
+    """Open a text file, gzipped or not.
+
+    Args:
+        is_json: it can be in no other encoding, so that an error names none.
+    Raises: MissingFileError, BadValueError, EncodingError with the line.
+    """
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     try:
         with _open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as stream:
             yield stream
     except UnicodeError:  # UTF-16 without a mark is no UnicodeDecodeError
-        raise wrong_encoding(path, encoding) from None
+        raise wrong_encoding(path, encoding, is_json=is_json) from None
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def _open_bytes(path: Path) -> Iterator[IO[bytes]]:
         ) from problem
 
 
-def wrong_encoding(path: Path, encoding: str) -> EncodingError:
+def wrong_encoding(path: Path, encoding: str, *, is_json: bool = False) -> EncodingError:
     """Build the error for a file that is not in the encoding it was read with; finds the line."""
     with _open_bytes(path) as stream:
         begin = stream.read(2)
@@ -130,13 +135,15 @@ def wrong_encoding(path: Path, encoding: str) -> EncodingError:
     where = str(path) if encoding == "utf-16" else f"{path}: line {line or 1}"
     return EncodingError(
         f"{where}: not {encoding} text" + (" with a mark" if encoding == "utf-16" else ""),
-        hint=f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",
+        hint=f"JSON is always utf-8: convert the file, which may be {other}."
+        if is_json
+        else f"If it is {other}, add --encoding {other}; else convert the file to utf-8.",
     )
 
 
-def check_encoding(path: Path, encoding: str) -> None:
+def check_encoding(path: Path, encoding: str, *, is_json: bool = False) -> None:
     """Read a file to its end. Raises: EncodingError with the first line that is not in its encoding."""
-    with open_text(path, encoding) as stream:
+    with open_text(path, encoding, is_json=is_json) as stream:
         for _ in stream:
             pass
 
@@ -162,7 +169,10 @@ def first_line(path: Path, encoding: str) -> str:
 def first_character(path: Path) -> str:
     """Return the first character that is not blank, or an empty string. Raises: MissingFileError, BadValueError."""
     with _open_bytes(path) as stream:
-        return stream.read(64).removeprefix(_MARK).decode("latin-1").lstrip()[:1]
+        read = stream.read(64).removeprefix(_MARK)
+        while read and not read.strip():
+            read = stream.read(4096)
+        return read.decode("latin-1").lstrip()[:1]
 
 
 def has_mark(path: Path) -> bool:

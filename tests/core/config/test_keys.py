@@ -1,6 +1,7 @@
 """Which settings belong to a key: those that change the result, each in one spelling."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from core.config.encode import EncodeConfig
 from core.config.eval import EvalConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
-from core.config.ingest import IngestConfig
+from core.config.ingest import IngestConfig, seconds
 from core.config.score import ScoreConfig
 from core.config.synthesize import SynthesizeConfig
+from core.config.toml import read_toml
 from core.config.training import TrainGlobalConfig
 from core.errors import ConfigError
 
@@ -132,3 +134,25 @@ def test_an_empty_text_is_refused_and_not_taken_for_nothing_said(name):
     with pytest.raises(ConfigError, match=f"{name} is an empty text"):
         ScoreConfig(**{name: ""})
     assert IngestConfig(source="table", interactions="x", quote="").quote == ""  # which means none
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "1" + "0" * 19])
+def test_a_number_that_no_library_holds_is_refused(value: str) -> None:
+    for name, config in (("threshold", IngestConfig), ("min_user_rows", IngestConfig)):
+        given = {"source": "ml-100k", name: int(value)}
+        with pytest.raises(ConfigError, match="more than 18 digits"):
+            config.from_mapping(given, where="step.data")
+
+
+@pytest.mark.parametrize("text", ["a = " + "1" * 5000, "a = " + "[" * 5000 + "]" * 5000])
+def test_a_file_that_python_has_no_room_for_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"too (long|deep)"):
+        read_toml(path, what="recipe", missing="", broken=ConfigError)
+
+
+def test_dates_at_the_ends_of_the_calendar_are_refused() -> None:
+    for date in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"):
+        with pytest.raises(ConfigError, match="outside the years"):
+            seconds(date)

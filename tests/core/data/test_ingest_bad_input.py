@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.data import ingest
@@ -589,3 +591,62 @@ def test_gzip_without_its_suffix_is_told(tmp_path: Path) -> None:
     with pytest.raises(EncodingError, match=r"r\.csv: packed with gzip") as told:
         run(tmp_path, source="table", interactions=str(tmp_path / "r.csv"))
     assert "in .gz" in told.value.hint
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.json"])
+def test_json_in_another_encoding_is_not_to_be_read_with_an_option_it_does_not_take(
+    tmp_path: Path, name: str
+) -> None:
+    records = [dict(zip(("user", "item", "rating", "time"), row, strict=True)) for row in ROWS]
+    records[0]["user"] = "Zoë"
+    text = (
+        json.dumps(records, ensure_ascii=False)
+        if name == "r.json"
+        else "\n".join(json.dumps(one, ensure_ascii=False) for one in records)
+    )
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(EncodingError, match="line 1: not utf-8") as caught:
+        run(tmp_path, source="table", interactions=str(tmp_path / name))
+    assert "convert the file" in caught.value.hint
+    assert "--encoding" not in caught.value.hint
+
+
+@pytest.mark.parametrize(("value", "what"), [("9" * 5000, "too long"), ("[" * 20_000, "too deep")])
+def test_what_python_has_no_room_for_is_broken_json(tmp_path: Path, value: str, what: str) -> None:
+    problem, _ = refused(BadValueError, tmp_path, f'{{"user": {value}', name="r.jsonl")
+    assert "line 1: broken JSON" in problem
+    assert what in problem
+
+
+def test_a_json_array_after_many_blanks_is_one(tmp_path: Path) -> None:
+    records = [dict(zip(("user", "item", "rating", "time"), row, strict=True)) for row in ROWS]
+    result = table(tmp_path, " " * 5000 + json.dumps(records), name="r.json")
+    assert len(result.interactions) == len(ROWS)
+
+
+def test_a_damaged_parquet_file_is_told(tmp_path: Path) -> None:
+    columns = zip(*ratings(2000, users=50, items=40), strict=True)
+    made = dict(zip(("user", "item", "rating", "time"), map(list, columns), strict=True))
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table(made), path, compression="gzip")
+    whole, told = path.read_bytes(), []
+    for place in range(40, len(whole) - 400, 97):
+        path.write_bytes(whole[:place] + b"\0" * 30 + whole[place + 30 :])
+        try:  # some damages are seen by nobody
+            run(tmp_path, source="table", interactions=str(path))
+        except ThinkRecError as problem:
+            told.append(str(problem))
+    assert told
+    assert not any("\n" in text for text in told)
+
+
+def test_a_path_means_nothing_but_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder, rows in ((home, ROWS[:20]), (here / "~", ROWS)):
+        folder.mkdir(parents=True)
+        (folder / "a.csv").write_text(as_csv(rows))
+    (here / "~b.csv").write_text(as_csv(ROWS))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    for name in ("~/a.csv", "~b.csv"):
+        assert len(run(tmp_path, source="table", interactions=name).interactions) == len(ROWS)

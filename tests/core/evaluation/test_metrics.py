@@ -196,3 +196,8 @@ def test_calibration_curve_accounts_for_every_row() -> None:
     assert (low.rows, low.probability, low.like_rate) == (1, 0.05, 0.0)
     assert (high.rows, high.like_rate) == (3, 1.0)
     assert high.probability == pytest.approx(0.95)
+
+
+def test_ids_that_numpy_would_take_for_one_are_two_users() -> None:
+    rows = ScoredRows.of(["u", "u\0", "u", "a"], [1, 0, 1, 0], [0.0] * 4, [0.5] * 4)
+    assert rows.user.tolist() == [1, 2, 1, 0]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from artifacts.errors import ArtifactNotFound
+from artifacts.errors import ArtifactNotFound, CorruptArtifact
 from artifacts.keys import check_name
 from artifacts.kinds import Kind, Kinds
 from artifacts.store import Artifact, Store
@@ -13,7 +13,14 @@ from core.data.tables import write_table
 from core.errors import ConfigError
 from core.stages import score, synthesize
 from core.stages.ancestry import dataset_of
-from core.stages.base import Context, Input, Unnamed, plan_stage, resolve_inputs
+from core.stages.base import (
+    Context,
+    Input,
+    Unnamed,
+    plan_stage,
+    resolve_inputs,
+    run_stage,
+)
 from core.stages.commands import load_stage
 from core.stages.kinds import KEYWORDS, KINDS
 from core.stages.names import fitting_name, slug
@@ -151,3 +158,17 @@ def test_names_made_of_others_fit_the_store_and_stay_apart():
     assert [check_name(name) for name in names] == names
     assert len(set(names)) == 2
     assert fitting_name("thinkrec-42-17") == "thinkrec-42-17"
+
+
+def test_a_damaged_input_is_to_blame_for_what_nobody_foresaw(store):
+    dataset = published(store, "dataset", "films", {})
+    path = dataset.folder / "interactions.parquet"
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    half = len(whole) // 2
+    path.write_bytes(whole[:4] + b"\0" * (half - 4) + whole[half:])
+    config = SynthesizeConfig(rows=5, held_out=0)
+    given = {"dataset": [dataset.reference]}
+    with pytest.raises(CorruptArtifact, match=r"dataset/films@1: interactions\.parquet") as caught:
+        run_stage(Context(store=store), synthesize.STAGE, config, references=given)
+    assert "thinkrec verify dataset/films@1" in caught.value.hint
