@@ -1,9 +1,7 @@
 """Table files of any format: how DuckDB reads them, their columns, and where a row of them stands."""
 
 import csv
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,6 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from core.data.readers.json_text import (
+    array,
+    broken_json,
+    first_objects,
+    occurring,
+    wrong_with,
+)
 from core.data.readers.streams import (
     check_whole,
     copy_as_utf8,
@@ -34,7 +39,6 @@ Form = Literal["delimited", "json", "parquet"]
 _DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
 _LIKE = 0.7  # how alike two names are, of 1, for one to be meant by the other
-_NO_OBJECT = "not an object with named values"
 _NO_NAMES = "The first line has to name the columns, for instance: user,item,rating,time."
 BROKEN_LINES = {
     "Expected Number of Columns": "the number of values is not the number of columns",
@@ -238,25 +242,7 @@ def with_occurring(file: TableFile, names: Iterable[str]) -> TableFile:
     wanted = set(names) - set(file.columns)
     if file.form != "json" or not wanted:
         return file
-    return with_columns(file, tuple(sorted(_occurring(file, wanted))))
-
-
-def _occurring(file: TableFile, wanted: set[str]) -> set[str]:
-    """Return those of the names that an object of a JSON file has. Raises: BadValueError, EncodingError."""
-    if not file.by_line:
-        return wanted & {name for record in _array(file.path, "utf-8") for name in record}
-    # Only lines that hold a name in quotes are parsed: the others of millions are passed over.
-    spelled = {json.dumps(name, ensure_ascii=way) for name in wanted for way in (True, False)}
-    found: set[str] = set()
-    with open_text(file.path, "utf-8", is_json=True) as stream:
-        for line in stream:
-            if any(name in line for name in spelled):
-                with suppress(json.JSONDecodeError):
-                    record = _parsed(line)
-                    found |= wanted & record.keys() if isinstance(record, dict) else set()
-                if found == wanted:
-                    break
-    return found
+    return with_columns(file, tuple(sorted(occurring(file.path, wanted, by_line=file.by_line))))
 
 
 def with_later(file: TableFile, groups: Iterable[tuple[str, ...]]) -> TableFile:
@@ -339,75 +325,12 @@ def _json_columns(path: Path, encoding: str) -> tuple[str, ...]:
     if encoding != "utf-8":
         raise EncodingError(f"{path}: JSON is always utf-8", hint="Leave --encoding out.")
     names: dict[str, None] = {}
-    read = _array if first_character(path) == "[" else _first_objects
-    for record in read(path, encoding)[:100]:
+    read = array if first_character(path) == "[" else first_objects
+    for record in read(path)[:100]:
         names |= dict.fromkeys(name for name in record if name)
     if not names:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")
     return distinct(path, tuple(names))
-
-
-def _array(path: Path, encoding: str) -> list[dict[str, object]]:
-    """Return the objects of a JSON array. Raises: BadValueError if it is cut short or holds anything else."""
-    with open_text(path, encoding, is_json=True) as stream:
-        try:
-            records = _parsed(stream.read())
-        except json.JSONDecodeError as problem:
-            raise BadValueError(
-                f"{path}: line {problem.lineno}: broken JSON ({problem.msg})",
-                hint="Correct the file, or fetch it again if it was cut short.",
-            ) from None
-    for row, record in enumerate(records, start=1):
-        if not isinstance(record, dict):
-            raise BadValueError(
-                f"{path}: row {row}: {_NO_OBJECT}",
-                hint="Give an array of objects, one for each row.",
-            )
-    return list(records)
-
-
-def _parsed(text: str, **how: Any) -> Any:
-    """Read JSON. Raises: JSONDecodeError, also for what Python has no room for."""
-    try:
-        return json.loads(text, **how)
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as problem:
-        what = "nested too deep" if isinstance(problem, RecursionError) else "a number too long"
-        raise json.JSONDecodeError(what, text, 0) from problem
-
-
-def _first_objects(path: Path, encoding: str) -> list[dict[str, object]]:
-    """Return the first objects of JSON lines. Raises: BadValueError if there are only lines that are no objects."""
-    records: list[dict[str, object]] = []
-    broken: BadValueError | None = None
-    with open_text(path, encoding, is_json=True) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            # Reading the file later stops at a broken line or leaves it out, as the user wants it.
-            try:
-                record = _parsed(line)
-            except json.JSONDecodeError as problem:
-                broken = broken or broken_json(path, number, problem.msg)
-                continue
-            if isinstance(record, dict):
-                records.append(record)
-            else:
-                broken = broken or broken_json(path, number, _NO_OBJECT)
-            if len(records) == 100:
-                break
-    if broken and not records:
-        raise broken
-    return records
-
-
-def broken_json(path: Path, line: int, what: str) -> BadValueError:
-    """Build the error for a line that is not a JSON object."""
-    return BadValueError(
-        f"{path}: line {line}: broken JSON ({what})",
-        hint="Correct the line, one object is wanted on each; ingest leaves such rows out with --bad-rows reject.",
-    )
 
 
 def first_broken_json(file: TableFile, said: str) -> BadValueError:
@@ -419,25 +342,10 @@ def first_broken_json(file: TableFile, said: str) -> BadValueError:
     if file.by_line:
         with open_text(file.path, "utf-8", is_json=True) as stream:
             for number, line in enumerate(stream, start=1):
-                if line.strip() and (what := _wrong_with(line)):
+                if line.strip() and (what := wrong_with(line)):
                     return broken_json(file.path, number, what)
     what = re.sub(r".* in (line|record/value) \d+: ", "", said.splitlines()[0]).rstrip(". ")
     return BadValueError(f"{file.path}: broken JSON ({what})", hint="Correct the file.")
-
-
-def _wrong_with(line: str) -> str:
-    """Say why a line is no object that DuckDB reads, or nothing: it is stricter than Python."""
-    try:
-        record = _parsed(line)
-        if not isinstance(record, dict):
-            return _NO_OBJECT
-        json.dumps(record, ensure_ascii=False).encode()
-        names = Counter(name for name, _ in _parsed(line, object_pairs_hook=list))
-    except json.JSONDecodeError as problem:
-        return problem.msg
-    except UnicodeEncodeError:
-        return "half of a surrogate pair"
-    return next((f"'{name}' occurs twice" for name, times in names.items() if times > 1), "")
 
 
 def _parquet_file(path: Path) -> TableFile:
