@@ -71,6 +71,8 @@ class Work(Generic[C]):
     run_folder: Path
     """Mutable folder of this very piece of work: checkpoints and journals live here until it is published."""
     context: Context
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """What the stage's `resources` gave for the key."""
 
     @property
     def progress(self) -> Progress:
@@ -230,6 +232,7 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
                 draft=draft,
                 run_folder=run_folder,
                 context=context,
+                resources=plan.resources,
             )
             try:
                 stage.make(work)

@@ -22,6 +22,7 @@ def make(work: Work[ExplainConfig]) -> None:
 
     from core.data.dataset import Dataset
     from core.llm.device import describe_machine
+    from core.stages.files import require_unchanged
     from core.stages.scorers import Opening, open_language_scorer
     from core.text.examples import Examples
 
@@ -30,6 +31,8 @@ def make(work: Work[ExplainConfig]) -> None:
     examples = Examples(Dataset.open(dataset_artifact.folder))
     # Wrong ids are told before a model is loaded for them.
     asked = _asked(work, examples)
+    for name, file in _files(config).items():
+        require_unchanged(name, file, work.resources)
     scorer = open_language_scorer(
         scorer_artifact,
         Opening(
@@ -236,8 +239,12 @@ def _write_tables(work: Work[ExplainConfig], found: Sequence[dict[str, Any]]) ->
 def _resources(config: ExplainConfig) -> dict[str, str]:
     from core.stages.files import file_digest
 
-    files = {"history": config.history, "pairs": config.pairs}
-    return {name: file_digest(path) for name, path in files.items() if path}
+    return {name: file_digest(path) for name, path in _files(config).items() if path}
+
+
+def _files(config: ExplainConfig) -> dict[str, str | None]:
+    """Return the files of the user, by setting."""
+    return {"history": config.history, "pairs": config.pairs}
 
 
 STAGE = Stage(

@@ -1,10 +1,11 @@
 """Files and folders that users name: digests of what is read, folders to write to."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.data.readers.streams import existing_file
-from core.errors import ConfigError, MissingFileError
+from core.errors import ConfigError, MismatchError, MissingFileError
 from core.files import file_sha256
 
 
@@ -21,6 +22,21 @@ def folder_files_digest(path: str) -> str:
     files = sorted(one for one in folder.iterdir() if one.is_file())
     lines = "\n".join(f"{one.name} {file_digest(str(one))}" for one in files)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def require_unchanged(name: str, path: str | None, before: Mapping[str, str]) -> None:
+    """Raises: MismatchError if a file that was just read is not what its digest, part of the key, was taken of.
+
+    Args:
+        name: of the setting.
+        path: of the file, None if none was given.
+        before: digests by name.
+    """
+    if path and file_digest(path) != before[name]:
+        raise MismatchError(
+            f"{path} has changed while it was read",
+            hint="Run the same again when nothing writes to that file any more.",
+        )
 
 
 def output_folder(folder: Path, *, empty: bool = False) -> Path:

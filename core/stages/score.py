@@ -26,11 +26,14 @@ def make(work: Work[ScoreConfig]) -> None:
     from core.llm.device import describe_machine
     from core.scoring.blocks import BLOCK, QUICK_BLOCK, join_blocks, score_blocks
     from core.scoring.language import HistoryScorer, LanguageScorer
+    from core.stages.files import require_unchanged
     from core.stages.kinds import SCORES
 
     config = work.config
     dataset = Dataset.open(work.input("dataset").folder)
     scorer, asked = _given(work, dataset) if config.given else _open(work, dataset)
+    for name, file in _files(config).items():
+        require_unchanged(name, file, work.resources)
     quick = config.given or work.input("scorer").kind == "encoder"
     started = time.perf_counter()
     columns = SCORES.payload("scores.parquet").columns
@@ -189,13 +192,12 @@ def _first_pass(work: Work[ScoreConfig], opening: "Opening") -> "FirstPass | Non
 def _resources(config: ScoreConfig) -> dict[str, str]:
     from core.stages.files import file_digest
 
-    files = {
-        "pairs": config.pairs,
-        "users": config.users,
-        "given": config.given,
-        "history": config.history,
-    }
-    return {name: file_digest(path) for name, path in files.items() if path}
+    return {name: file_digest(path) for name, path in _files(config).items() if path}
+
+
+def _files(config: ScoreConfig) -> dict[str, str | None]:
+    """Return the files of the user, by setting."""
+    return {name: getattr(config, name) for name in ("pairs", "users", "given", "history")}
 
 
 STAGE = Stage(

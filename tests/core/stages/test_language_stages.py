@@ -1067,6 +1067,27 @@ def test_a_later_state_of_the_data_has_the_same_users_where_that_is_said(made, k
         assert any(abs(strangers[row][1] - value) > 1e-3 for row, (_, value) in home.items())
 
 
+def test_a_file_that_changes_between_its_digest_and_its_reading_is_not_taken_for_what_it_was(
+    made, tmp_path, monkeypatch
+):
+    pairs = tmp_path / "pairs.csv"
+    reading = Dataset.open
+
+    def written_to_meanwhile(folder):
+        pairs.write_text("user,item\nu1,i1\nu2,i2\n")
+        return reading(folder)
+
+    monkeypatch.setattr(Dataset, "open", written_to_meanwhile)
+    for stage, config, scorer in (
+        (score.STAGE, ScoreConfig(pairs=str(pairs)), "encoder"),
+        (explain.STAGE, ExplainConfig(pairs=str(pairs), dtype="float32"), "model"),
+    ):
+        pairs.write_text("user,item\nu1,i1\n")
+        given = {"scorer": [made[scorer].reference]}
+        with pytest.raises(MismatchError, match=r"pairs\.csv has changed while it was read"):
+            run_stage(made.context, stage, config, references=given)
+
+
 def test_items_are_ranked_for_somebody_who_is_not_in_the_data(made, tmp_path):
     history = tmp_path / "mine.csv"
     history.write_text("item,label\ni1,yes\ni2,no\n")
