@@ -237,7 +237,7 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     """Write one user's fused weights as a plain PEFT adapter whose logits equal the fused ones.
 
     What the model adds to the logit of Yes to centre its experts is the `yes_offset` of contract.json: the same for
-    all items of the user.
+    all items of the user. Where it corrects the chance by counts (`prior_offset` there), each row's log odds come on top.
 
     Raises: UnknownUserError; ConfigError if the folder is not empty, or the model's scores cannot be had by an
         adapter alone (cross terms of peft-linear, projected vectors or a soft prompt).
@@ -269,18 +269,18 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
             f"{model.reference} puts a soft prompt before its questions, which a plain adapter cannot hold",
             hint="Train without it: thinkrec train-global --soft-tokens 0",
         )
-    if contract.prompt_config().prior_offset:
-        raise ConfigError(
-            f"{model.reference} adds log odds by counts to the logit of Yes, each row's own, which a plain adapter "
-            "cannot hold",
-            hint="Train without them: thinkrec train-global --no-prior-offset",
-        )
     output_folder(folder, empty=True)
     adapters = open_adapters(context.store, model)
     columns = read_routing(model, opened.users).columns[index]
     write_combined(folder, adapters, columns.tolist(), contract.base)
     offset = float(columns @ column_offsets(facts))
     dataclasses.replace(contract, yes_offset=offset).write(folder / "contract.json")
+    if contract.prompt_config().prior_offset:
+        prior = prior_of(context.store, contract)
+        context.progress.say(
+            "this adapter corrects what counts say: to its logit of Yes come the log odds of each row, the scores of "
+            f"{prior.reference if prior else 'its prior'}"
+        )
     return folder
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 
 from artifacts.store import Store
 from core.config.cluster import ClusterConfig
@@ -23,6 +24,8 @@ from core.stages.kinds import KINDS
 from core.stages.scorers import open_language_scorer
 from core.training.instances import reasoning_instances, recommendation_instances
 from core.training.language import LanguageLoss
+from tests.conftest import Heard
+from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 from tests.core.stages.making import PROJECTOR, SHORT, Made, opened, opening_of, publish_dataset
 
@@ -96,7 +99,7 @@ def test_both_losses_see_the_logit_of_yes_as_scoring_has_it(made, relevance):
         assert float(found.think) == pytest.approx(-float(chances.mean()), abs=1e-4)
 
 
-def test_experts_and_fused_models_correct_the_same_counts(made):
+def test_experts_and_fused_models_correct_the_same_counts(made, tmp_path):
     experts = made.run(
         train_experts.STAGE, TrainExpertsConfig(layers=2, lr_peak=2e-2, lr_final=1e-2, **SHORT)
     )
@@ -114,9 +117,21 @@ def test_experts_and_fused_models_correct_the_same_counts(made):
     plain = run_stage(
         made.context, fuse.STAGE, FuseConfig(projector="off", dtype="float32"), references=given
     ).artifact
-    with pytest.raises(ConfigError, match="each row's own") as caught:
-        fuse.export_user(made.context, plain, "u4", made.store.root / "exported")
-    assert "--no-prior-offset" in caught.value.hint
+    heard = Heard()
+    context = dataclasses.replace(made.context, progress=heard)
+    folder = fuse.export_user(context, plain, "u4", tmp_path / "exported")
+    assert any("scores of encoder/bias@1" in line for line in heard.lines)
+    assert json.loads((folder / "contract.json").read_text())["prompt"]["prior_offset"] is True
+    fused = opened(made, plain)
+    dataset = fused.examples.dataset
+    row = dataset.rows("test")[dataset.user[dataset.rows("test")] == dataset.user_index("u4")][:1]
+    (prompt,) = [fused.builder.build(example) for example in fused.examples.of_rows(row, 4)]
+    peft = PeftModel.from_pretrained(open_tiny(made.base), folder).eval()
+    with torch.inference_mode():
+        logits = peft(torch.tensor([prompt.ids])).logits[0, -1]
+    offset = json.loads((folder / "contract.json").read_text())["yes_offset"] + prompt.offset
+    yes = float(logits[fused.builder.answers.yes]) + offset
+    assert fused.score_rows(row).yes[0] == pytest.approx(yes, abs=1e-4)
 
 
 @pytest.mark.parametrize("item", ["i7", "i1"])
