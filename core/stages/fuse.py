@@ -237,7 +237,8 @@ def export_user(context: Context, model: Artifact, user: str, folder: Path) -> P
     """Write one user's fused weights as a plain PEFT adapter whose logits equal the fused ones.
 
     What the model adds to the logit of Yes to centre its experts is the `yes_offset` of contract.json: the same for
-    all items of the user. Where it corrects the chance by counts (`prior_offset` there), each row's log odds come on top.
+    all items of the user. Where it corrects the chance by counts (`prior_offset` there), each row's log odds come on
+    top.
 
     Raises: UnknownUserError; ConfigError if the folder is not empty, or the model's scores cannot be had by an
         adapter alone (cross terms of peft-linear, projected vectors or a soft prompt).
