@@ -18,7 +18,7 @@ class ArtifactNotFound(StoreError):
 
 
 class AmbiguousReference(StoreError):
-    """A key prefix that matches more than one artifact."""
+    """A key prefix or a bare name that matches more than one artifact."""
 
     exit_code = 4
 

@@ -65,7 +65,7 @@ def make(work: Work[ExplainConfig]) -> None:
         json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     _write_tables(work, found)
-    work.draft.summary |= {**facts, "pairs": len(found)}
+    work.draft.summary |= {**facts, "pairs": len(found), "dtype": scorer.number_format}
 
 
 def _number_format(config: ExplainConfig) -> str:

@@ -220,7 +220,10 @@ def _train_projector(
         }
     if facts["kept"]:
         projection.save(work.draft.folder / "projector.safetensors", run.best)
-    work.draft.summary |= {"machine": describe_machine(config.device)}
+    work.draft.summary |= {
+        "machine": describe_machine(config.device),
+        "dtype": str(base.dtype).removeprefix("torch."),
+    }
     return facts
 
 

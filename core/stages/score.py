@@ -60,6 +60,7 @@ def make(work: Work[ScoreConfig]) -> None:
             "tokens": cost.tokens,
             "prompt_tokens": cost.prompt_tokens,
             "batches": cost.batches,
+            "dtype": scorer.number_format,
         }
     (work.draft.folder / "scoring.json").write_text(
         json.dumps(facts, indent=2, sort_keys=True) + "\n"

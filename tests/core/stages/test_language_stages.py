@@ -89,6 +89,7 @@ def test_scores_of_a_split_equal_each_users_exported_adapter(made, tmp_path):
         score.STAGE, ScoreConfig(split="test", dtype="float32"), references=made.by_model
     )
     rows = read_rows(scores.file("scores.parquet"))
+    assert scores.summary["dtype"] == "float32"
     scorer = opened(made, made["model"])
     dataset = scorer.examples.dataset
     assert [row["row"] for row in rows] == dataset.rows("test").tolist()
