@@ -62,6 +62,8 @@ def _cautions(store: Store, artifact: Artifact, method: str) -> list[str]:
         cautions.append("ours is told counts (style evidence)")
     elif adapter and adapter.manifest.inputs.get("prior"):
         cautions.append("ours is told a chance by another model (prior)")
+    if told.get("prior_offset"):
+        cautions.append("ours starts from the chance by counts (prior offset)")
     if told.get("train_rows"):
         cautions.append(f"ours was trained on a sample of {told['train_rows']:,} rows")
     if told.get("only_groups"):

@@ -91,16 +91,19 @@ def test_a_model_that_is_more_than_the_papers_is_said_to_be(shop: Showroom) -> N
     shop.as_papers("ml-1m")
     kept = {"kept": True}
     shop.fused("thinkrec", style="evidence", projector=kept)
+    shop.fused("corrects", style="evidence", prior_offset=True, projector=kept)
     shop.fused("thinkrec-paper", projector=kept)
     shop.fused("thinkrec-centred", centred=True, projector=kept)
     shop.fused("of-one", experts=1, only_groups=[0])
     shop.fused("of-few", projector=kept, train_rows=2000, traces=False)
-    names = ("thinkrec", "thinkrec-paper", "thinkrec-centred", "of-one", "of-few")
+    names = ("thinkrec", "corrects", "thinkrec-paper", "thinkrec-centred", "of-one", "of-few")
     found = shop.evaluate(*(f"scores/{name}" for name in names))
     rows = Page(html_of(found)).tables["paper"][1:]
     notes = {row[0].parts["value"]: row[1].parts["note"] for row in rows}
     assert notes == {
         "model/thinkrec@1": "table 2, ML-1Mours is told counts (style evidence)",
+        "model/corrects@1": "table 2, ML-1Mours is told counts (style evidence); "
+        "ours starts from the chance by counts (prior offset)",
         "model/thinkrec-paper@1": "table 2, ML-1M",
         "model/thinkrec-centred@1": "table 2, ML-1Mours has centred experts",
         "model/of-one@1": "table 2, ML-1Mours was trained on some groups of users only; ours has one expert; "
