@@ -36,6 +36,10 @@ _DISLIKED_NUMBER = re.compile(rf"\b(?:{_DISLIKED}) (?:only |just )?\d")
 _OTHERS = r"\bother people (?:enjoy|like|love)(?:e?d)? (?:only |just )?"
 _OTHERS_BEFORE = re.compile(rf"{_OTHERS}$", re.IGNORECASE)
 _OTHERS_NUMBER = re.compile(rf"{_OTHERS}(\d+)(\D.{{0,14}})?", re.IGNORECASE)
+_PEOPLE = r"people|persons|users|viewers|others"
+_OF_PEOPLE = re.compile(
+    rf"\b(\d+) (?:out )?of (the last )?(\d+) (?:other )?(?:{_PEOPLE})\b", re.IGNORECASE
+)
 _PERCENT = ("%", " %", " percent", " per cent")
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
@@ -93,6 +97,11 @@ class Facts:
         told = {(k, n) for percent, n in self._shares if n for k in _counts_of_share(percent, n)}
         self._shares |= {(_percent(k, n), n) for k, n in self._counted if n}
         self._percents = {percent for percent, _ in self._shares}
+        self._of_people = {
+            (k, int(n))
+            for percent, n in re.findall(r"(\d+)% of (\d+) other people", prompt)
+            for k in _counts_of_share(int(percent), int(n))
+        }
         self._of_others = set(re.findall(rf"{_OTHERS}(\d+)%", prompt))
         self._pairs = told | set(self._counted)
         self._numbers = set(_NUMBER.findall(prompt))
@@ -110,7 +119,7 @@ class Facts:
         - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
           its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
           the prompt counts by that word, as it does by category; "of the last" is another count than "of". What "other
-          people enjoy" is a share, and theirs.
+          people enjoy" is a share, and theirs; counts of people are the item's, not the person's.
         - Titles (in “ ” or " ") have to be those of items shown, or begin like one; where the words beside them say
           that they were liked or not, that has to be so.
         - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
@@ -130,6 +139,9 @@ class Facts:
             told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
             others = _before(_OTHERS_BEFORE, untitled, match)
             found[others + disliked + match[0]] = told and not others
+        for match in _OF_PEOPLE.finditer(untitled):
+            if match[2] or (int(match[1]), int(match[3])) not in self._of_people:
+                found[match[0]] = False
         for match in _SHARE.finditer(untitled):
             percent, disliked = int(match[1]), _before(_DISLIKED_BEFORE, untitled, match)
             told = self._is_share(100 - percent if disliked else percent, match[2])
@@ -234,6 +246,8 @@ class Facts:
     def _may_become_word(self, k: int, n: int, begun: str) -> bool:
         """Return whether a count may go on with a word that begins so."""
         if not self._is_counted(k, n, None):
+            return False
+        if re.fullmatch(_PEOPLE, begun) and (k, n) not in self._of_people:
             return False
         rightly = self._counted.get((k, n), set())
         likely = {word for word in self._by_word if word.startswith(begun)}

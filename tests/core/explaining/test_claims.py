@@ -23,6 +23,7 @@ READ = [
     "Yes. A good match is likely.",
     "Yes. So far they enjoyed 33 of 43 in action and 3 of 6 in crime.",
     "No. It pleased only 29 of 60 other people, and they liked 4 of the last 10.",
+    "No. 29 of 60 people, no more than 29 of 60 others, enjoyed it.",
     "Yes. With 115 of 183 ratings so far positive, they liked “Heat”, also crime.",
     "Yes. It pleased 48 % of 60 others; they enjoy half (50%) of crime and 63 percent of all.",
     "Yes. They liked 2 of 3 in children's before, though “Kids’ World, The” left them cold.",
@@ -51,7 +52,9 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("They enjoyed 33 of 43 in crime.", ["33 of 43 in crime"]),
         ("They enjoyed 3 of the last 6 crime.", ["3 of the last 6 crime"]),
         ("They enjoyed 4 of 10 drama.", ["4 of 10 drama"]),
-        ("It pleased 31 of 60 other people.", ["31 of 60 other"]),
+        ("It pleased 31 of 60 other people.", ["31 of 60 other", "31 of 60 other people"]),
+        ("4 of the last 10 people enjoyed it.", ["4 of the last 10 people"]),
+        ("3 of 6 other people and 33 of 43 others.", ["33 of 43 others", "3 of 6 other people"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
         ("They liked “7 of 9”, 7%.", ["7%", "“7 of 9”"]),
@@ -156,6 +159,9 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("They enjoyed", " it"),
         ("“Star Wars” pleased", " them"),
         ("They were let down by “", "H"),
+        ("In all, 4 of the last 10", " people"),  # they are the person's own
+        ("In all, 33 of 43", " people"),
+        ("In all, 33 of 43 other", " people"),
     ],
 )
 def test_what_cannot_become_true_is_not_begun(before: str, refused: str) -> None:
