@@ -24,11 +24,9 @@ class Projector(nn.Module):
         """Scale the last layers by the standard deviation of the model's embeddings, so that vectors start small."""
         with torch.no_grad():
             # Some models scale what stands in their table.
-            row = embed.weight[1:2].float().norm()
-            shown = (
-                embed(torch.ones(1, dtype=torch.long, device=embed.weight.device)).float().norm()
-            )
-            spread = float(embed.weight.float().std() * (shown / row))
+            words = torch.arange(min(100, len(embed.weight)), device=embed.weight.device)
+            scale = embed(words).float().norm() / embed.weight[words].float().norm()
+            spread = float(embed.weight.float().std() * scale)
             for part in (self.user, self.item):
                 last = part[2]
                 assert isinstance(last, nn.Linear)
