@@ -25,10 +25,9 @@ def damage_of(index: Index, problem: Exception) -> CorruptArtifact | None:
             artifact.file(path)
         except CorruptArtifact as damage:
             return damage
-        return CorruptArtifact(
+        return CorruptArtifact.of(
+            artifact.reference,
             f"{artifact.reference}: {path} cannot be read ({artifact.folder / path}): {line}",
-            hint=f"See what else is wrong with: thinkrec verify {artifact.reference}; "
-            "then make it again with --force.",
         )
     # What the reader of Parquet files finds wrong within the last bytes of one comes without a name.
     if type(problem) is duckdb.Error or _UNREADABLE in text:

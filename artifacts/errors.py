@@ -34,6 +34,14 @@ class CorruptArtifact(StoreError):
 
     exit_code = 6
 
+    @classmethod
+    def of(cls, reference: str, problem: str) -> "CorruptArtifact":
+        """Build the error for an artifact that can be made again."""
+        return cls(
+            problem,
+            hint=f"See what else is wrong with: thinkrec verify {reference}; then make it again with --force.",
+        )
+
 
 class SchemaViolation(StoreError):
     """A payload that does not have the columns, types or files that its kind declares."""

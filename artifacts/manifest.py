@@ -124,10 +124,9 @@ class Artifact:
             intact = found.is_dir() and self.has(path)
         if not intact:
             state = "is damaged" if found.exists() else "is missing"
-            raise CorruptArtifact(
+            raise CorruptArtifact.of(
+                self.reference,
                 f"{self.reference}: {path} {state} ({found})",
-                hint=f"See what else is wrong with: thinkrec verify {self.reference}; "
-                "then make it again with --force.",
             )
         return found
 

@@ -148,10 +148,9 @@ def _require_same(artifact: Artifact, manifest: bytes) -> None:
     except (ValueError, KeyError, TypeError):
         same = False
     if not same:
-        raise CorruptArtifact(
+        raise CorruptArtifact.of(
+            artifact.reference,
             f"{artifact.reference}: {MANIFEST_NAME} is not what was published ({artifact.folder / MANIFEST_NAME})",
-            hint=f"See what else is wrong with: thinkrec verify {artifact.reference}; "
-            "then make it again with --force.",
         )
 
 

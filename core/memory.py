@@ -17,6 +17,12 @@ _NEVER = (1 << 31) - 1
 _KERNELS = 64
 
 
+def settle_memory() -> None:
+    """Have this process hold memory so from now on."""
+    keep_freed_memory()
+    keep_few_kernels()
+
+
 def keep_freed_memory() -> None:
     """Set the allocator of this process so; without effect where the C library is not glibc."""
     with contextlib.suppress(OSError, AttributeError):

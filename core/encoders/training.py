@@ -23,7 +23,7 @@ from core.config.encode import EncodeConfig
 from core.encoders.course import Epoch, Training
 from core.errors import TrainingDivergedError
 from core.files import sync
-from core.memory import keep_few_kernels, keep_freed_memory
+from core.memory import settle_memory
 from core.progress import Bar, Progress
 
 CHECKPOINT = "encoder-checkpoint.safetensors"
@@ -59,8 +59,7 @@ def train(encoder: Trainable, run_folder: Path, progress: Progress) -> Training:
 
     Raises: TrainingDivergedError if a loss is not finite.
     """
-    keep_freed_memory()
-    keep_few_kernels()
+    settle_memory()
     config = encoder.config.resolved()
     epochs = config.epochs or 1
     run = _Run(encoder, config)

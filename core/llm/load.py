@@ -11,7 +11,7 @@ from core.llm.decoder import require_stock_logits
 from core.llm.device import DtypeName, pick_device, pick_dtype
 from core.llm.identity import base_digest, base_folder
 from core.llm.quiet import first_line, quiet_transformers
-from core.memory import keep_few_kernels, keep_freed_memory
+from core.memory import settle_memory
 from core.progress import Progress
 
 
@@ -48,8 +48,7 @@ def load_base(
         by_layers: whether its layers will be run one by one, which not every build lets; else as transformers has it.
     Raises: ModelFolderError, ResourceFetchError, ChecksumError, DiskFullError, ConfigError.
     """
-    keep_freed_memory()
-    keep_few_kernels()
+    settle_memory()
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     folder = base_folder(spec, progress)

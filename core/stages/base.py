@@ -253,10 +253,9 @@ def _blame_damage(store: Store, plan: Plan, problem: Exception) -> None:
         return
     inputs = [artifact.reference for given in plan.inputs.values() for artifact in given]
     for damage in store.verify(inputs) if inputs else ():
-        raise CorruptArtifact(
+        raise CorruptArtifact.of(
+            damage.reference,
             str(damage),
-            hint=f"See what else is wrong with: thinkrec verify {damage.reference}; "
-            "then make it again with --force.",
         ) from problem
 
 

@@ -237,10 +237,9 @@ def told_of(artifact: Artifact) -> "list[Told]":
     try:
         facts = json.loads(file.read_bytes())
     except ValueError as problem:
-        raise CorruptArtifact(
+        raise CorruptArtifact.of(
+            artifact.reference,
             f"{artifact.reference}: explanation.json is damaged ({file}): {problem}",
-            hint=f"See what else is wrong with: thinkrec verify {artifact.reference}; "
-            "then make it again with --force.",
         ) from problem
     pairs = facts.get("explanations", [facts])
     return [Told(reference=artifact.reference, facts=pair) for pair in pairs if "answer" in pair]

@@ -31,8 +31,7 @@ def make(work: Work[ExplainConfig]) -> None:
     examples = Examples(Dataset.open(dataset_artifact.folder))
     # Wrong ids are told before a model is loaded for them.
     asked = _asked(work, examples)
-    for name, file in _files(config).items():
-        require_unchanged(name, file, work.resources)
+    require_unchanged(config, work.resources)
     scorer = open_language_scorer(
         scorer_artifact,
         Opening(
@@ -237,14 +236,9 @@ def _write_tables(work: Work[ExplainConfig], found: Sequence[dict[str, Any]]) ->
 
 
 def _resources(config: ExplainConfig) -> dict[str, str]:
-    from core.stages.files import file_digest
+    from core.stages.files import digests_of
 
-    return {name: file_digest(path) for name, path in _files(config).items() if path}
-
-
-def _files(config: ExplainConfig) -> dict[str, str | None]:
-    """Return the files of the user, by setting."""
-    return {"history": config.history, "pairs": config.pairs}
+    return digests_of(config, ("history", "pairs"))
 
 
 STAGE = Stage(

@@ -1,9 +1,10 @@
 """Files and folders that users name: digests of what is read, folders to write to."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.config.base import Config
 from core.data.readers.streams import existing_file
 from core.errors import ConfigError, MismatchError, MissingFileError
 from core.files import file_sha256
@@ -24,19 +25,19 @@ def folder_files_digest(path: str) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def require_unchanged(name: str, path: str | None, before: Mapping[str, str]) -> None:
-    """Raises: MismatchError if a file that was just read is not what its digest, part of the key, was taken of.
+def digests_of(config: Config, names: Sequence[str]) -> dict[str, str]:
+    """Return setting -> digest of its file, of those that are given. Raises: MissingFileError."""
+    return {name: file_digest(path) for name in names if (path := getattr(config, name))}
 
-    Args:
-        name: of the setting.
-        path: of the file, None if none was given.
-        before: digests by name.
-    """
-    if path and file_digest(path) != before[name]:
-        raise MismatchError(
-            f"{path} has changed while it was read",
-            hint="Run the same again when nothing writes to that file any more.",
-        )
+
+def require_unchanged(config: Config, before: Mapping[str, str]) -> None:
+    """Raises: MismatchError if a file that was just read is not what `digests_of` was taken of, which is in the key."""
+    for name, digest in digests_of(config, list(before)).items():
+        if digest != before[name]:
+            raise MismatchError(
+                f"{getattr(config, name)} has changed while it was read",
+                hint="Run the same again when nothing writes to that file any more.",
+            )
 
 
 def output_folder(folder: Path, *, empty: bool = False) -> Path:

@@ -32,8 +32,7 @@ def make(work: Work[ScoreConfig]) -> None:
     config = work.config
     dataset = Dataset.open(work.input("dataset").folder)
     scorer, asked = _given(work, dataset) if config.given else _open(work, dataset)
-    for name, file in _files(config).items():
-        require_unchanged(name, file, work.resources)
+    require_unchanged(config, work.resources)
     quick = config.given or work.input("scorer").kind == "encoder"
     started = time.perf_counter()
     columns = SCORES.payload("scores.parquet").columns
@@ -191,14 +190,9 @@ def _first_pass(work: Work[ScoreConfig], opening: "Opening") -> "FirstPass | Non
 
 
 def _resources(config: ScoreConfig) -> dict[str, str]:
-    from core.stages.files import file_digest
+    from core.stages.files import digests_of
 
-    return {name: file_digest(path) for name, path in _files(config).items() if path}
-
-
-def _files(config: ScoreConfig) -> dict[str, str | None]:
-    """Return the files of the user, by setting."""
-    return {name: getattr(config, name) for name in ("pairs", "users", "given", "history")}
+    return digests_of(config, ("pairs", "users", "given", "history"))
 
 
 STAGE = Stage(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import AnswerTokenError
+from core.text.plain import ids_behind
 
 YES, NO = "Yes", "No"
 
@@ -28,11 +29,11 @@ def answer_tokens(tokenizer: Any, ending: str, lead: str = "") -> AnswerTokens:
     """
     found = {}
     for word in (YES, NO):
-        firsts = {
-            _first_token(tokenizer, ending, lead + tail)
+        written = [
+            ids_behind(tokenizer, ending, lead + tail)
             for tail in (word, f"{word}.", f"{word}. A b")
-        }
-        whole = _ids(tokenizer, ending + lead + word)[len(_ids(tokenizer, ending)) :]
+        ]
+        whole, firsts = written[0] or [], {ids[0] if ids else None for ids in written}
         if len(firsts) != 1 or None in firsts or len(whole) != 1:
             raise AnswerTokenError(
                 f"the tokenizer does not write the answer '{word}' as one token (it gives {whole})",
@@ -48,15 +49,3 @@ def answer_tokens(tokenizer: Any, ending: str, lead: str = "") -> AnswerTokens:
     assert yes is not None
     assert no is not None
     return AnswerTokens(yes=yes, no=no)
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer.encode(text, add_special_tokens=False))
-
-
-def _first_token(tokenizer: Any, ending: str, answer: str) -> int | None:
-    """Return the id at the place of the answer if the ending's own ids do not change by it, else None."""
-    before, whole = _ids(tokenizer, ending), _ids(tokenizer, ending + answer)
-    if whole[: len(before)] != before or len(whole) == len(before):
-        return None
-    return whole[len(before)]

@@ -13,6 +13,13 @@ LONGEST_TITLE = 120
 """Characters of a title that prompts and reasons show."""
 
 
+def ids_behind(tokenizer: Any, before: str, text: str) -> list[int] | None:
+    """Return the ids of a text where another stands before it, None if that one's own ids change by it."""
+    first = list(tokenizer.encode(before, add_special_tokens=False))
+    whole = list(tokenizer.encode(before + text, add_special_tokens=False))
+    return whole[len(first) :] if whole[: len(first)] == first else None
+
+
 def inner_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
     """Return what gives the ids of a text as they are where another stands before it, control tokens included.
 
@@ -23,11 +30,9 @@ def inner_encoder(tokenizer: Any) -> Callable[[str], list[int]]:
     def plain(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    before = plain("\n")
-
     def behind(text: str) -> list[int]:
-        ids = plain("\n" + text)
-        return ids[len(before) :] if ids[: len(before)] == before else plain(text)
+        ids = ids_behind(tokenizer, "\n", text)
+        return plain(text) if ids is None else ids
 
     return plain if behind("Heat") == plain("Heat") else behind
 

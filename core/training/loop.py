@@ -227,7 +227,7 @@ def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     tensors: dict[str, Tensor] = {f"parameter.{name}": p for name, p in run.parameters.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in run.best.items()}
     tensors |= {
-        f"steps.{name}": torch.tensor([getattr(r, name) for r in run.steps], dtype=torch.float64)
+        f"steps.{name}": torch.from_numpy(np.array([getattr(r, name) for r in run.steps]))
         for name in _STEP_FIGURES
     }
     state = optimiser.state_dict()["state"]
@@ -269,14 +269,9 @@ def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
     }
     run.step, run.waited = state["step"], state["waited"]
     run.best_auc = -math.inf if state["best_auc"] is None else state["best_auc"]
-    columns = (tensors[f"steps.{name}"].tolist() for name in _STEP_FIGURES)
+    columns = [tensors[f"steps.{name}"].tolist() for name in _STEP_FIGURES]
     run.steps = [
-        StepRecord(
-            stage=run.stage,
-            **{**figures, "step": int(figures["step"]), "tokens": int(figures["tokens"])},
-        )
-        for figures in (
-            dict(zip(_STEP_FIGURES, row, strict=True)) for row in zip(*columns, strict=True)
-        )
+        StepRecord(stage=run.stage, **dict(zip(_STEP_FIGURES, figures, strict=True)))
+        for figures in zip(*columns, strict=True)
     ]
     run.validations = [ValidationRecord(**record) for record in state["validations"]]

@@ -3,9 +3,13 @@
 from contextlib import contextmanager
 
 from artifacts.store import Artifact, Store
+from core.config.cluster import ClusterConfig
+from core.config.encode import EncodeConfig
 from core.data.dataset import Dataset
 from core.progress import Silent
+from core.stages import cluster, encode
 from core.stages.base import Context, run_stage
+from core.stages.kinds import KINDS
 from core.stages.scorers import Opening, open_language_scorer
 from core.text.examples import Examples
 from tests.conftest import write_dataset
@@ -66,6 +70,23 @@ class Made:
 
     def __getitem__(self, kind):
         return self.artifacts[kind]
+
+
+def grouped(folder, base) -> Made:
+    """Make a store with the small data set, an encoder of it and two groups of its users."""
+    store = Store.open(folder, KINDS, program_version="test")
+    made = Made(store, str(base))
+    made.artifacts["dataset"] = publish_dataset(store)
+    made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
+    made.run(cluster.STAGE, ClusterConfig(k=2))
+    return made
+
+
+def bias_encoder(made) -> Artifact:
+    """Train the encoder of counts; the encoder of `made` stays the other."""
+    data = {"dataset": [made["dataset"].reference]}
+    config = EncodeConfig(encoder="bias")
+    return run_stage(made.context, encode.STAGE, config, references=data, name="bias").artifact
 
 
 def publish_dataset(store: Store) -> Artifact:

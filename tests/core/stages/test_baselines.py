@@ -8,10 +8,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from artifacts.store import Store
 from core.config.augment import AugmentConfig
-from core.config.cluster import ClusterConfig
-from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.score import ScoreConfig
@@ -22,8 +19,6 @@ from core.errors import ConfigError, MismatchError
 from core.llm.soft import FILE
 from core.stages import (
     augment,
-    cluster,
-    encode,
     explain,
     fuse,
     score,
@@ -32,12 +27,17 @@ from core.stages import (
     train_global,
 )
 from core.stages.base import Context, run_stage
-from core.stages.kinds import KINDS
 from core.stages.recipe import read_recipe
 from tests.conftest import Heard, write_dataset
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-from tests.core.stages.making import PROJECTOR, SHORT, Made, opened, publish_dataset
+from tests.core.stages.making import (
+    PROJECTOR,
+    SHORT,
+    bias_encoder,
+    grouped,
+    opened,
+)
 
 LIKES_ONLY = {
     "style": "paper",
@@ -56,11 +56,7 @@ LIKES_ONLY = {
 @pytest.fixture(scope="module")
 def made(tiny_folder, tmp_path_factory):  # noqa: F811
     """A data set, an encoder with groups, and two adapters: with and without a soft prompt."""
-    store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
-    made = Made(store, str(tiny_folder))
-    made.artifacts["dataset"] = publish_dataset(store)
-    made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
-    made.run(cluster.STAGE, ClusterConfig(k=2))
+    made = grouped(tmp_path_factory.mktemp("store"), tiny_folder)
     plain = TrainGlobalConfig(base=made.base, **LIKES_ONLY, **SHORT)
     made.artifacts["plain"] = made.run(train_global.STAGE, plain, name="plain")
     soft = TrainGlobalConfig(base=made.base, soft_tokens=3, **LIKES_ONLY, **SHORT)
@@ -111,13 +107,7 @@ def test_without_experts_a_gate_is_idle_and_a_projector_needs_vectors(made):
     config = FuseConfig(projector="off", tau=0.3, centre=False)
     run_stage(context, fuse.STAGE, config, references=given)
     assert any("--tau, --centre" in line and "no gate" in line for line in heard.lines)
-    bias = run_stage(
-        made.context,
-        encode.STAGE,
-        EncodeConfig(encoder="bias"),
-        references={"dataset": [made["dataset"].reference]},
-        name="counts",
-    ).artifact
+    bias = bias_encoder(made)
     for projector in ("auto", "on"):
         config = FuseConfig(projector=projector, dtype="float32", **PROJECTOR)
         with pytest.raises(MismatchError, match="no vectors for a projector") as caught:

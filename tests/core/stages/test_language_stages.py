@@ -9,7 +9,6 @@ import pytest
 import torch
 from peft import PeftModel
 
-from artifacts.store import Store
 from core.config.augment import AugmentConfig
 from core.config.cluster import ClusterConfig
 from core.config.encode import EncodeConfig
@@ -55,21 +54,17 @@ from tests.core.stages.making import (
     PROJECTOR,
     SHORT,
     Killed,
-    Made,
     Watched,
+    bias_encoder,
+    grouped,
     opened,
     opening_of,
-    publish_dataset,
 )
 
 
 @pytest.fixture(scope="module")
 def made(tiny_folder, tmp_path_factory):  # noqa: F811
-    store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
-    made = Made(store, str(tiny_folder))
-    made.artifacts["dataset"] = publish_dataset(store)
-    made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
-    made.run(cluster.STAGE, ClusterConfig(k=2))
+    made = grouped(tmp_path_factory.mktemp("store"), tiny_folder)
     config = TrainGlobalConfig(
         base=made.base, history_length=4, lr_peak=2e-2, lr_final=1e-2, **SHORT
     )
@@ -1033,9 +1028,7 @@ def test_a_later_state_of_the_data_has_the_same_users_where_that_is_said(made, k
         config = FuseConfig(projector="on", dtype="float32", **PROJECTOR)
         scorer = run_stage(made.context, fuse.STAGE, config, name="projected").artifact
     else:
-        data = {"dataset": [made["dataset"].reference]}
-        config = EncodeConfig(encoder="bias")
-        bias = run_stage(made.context, encode.STAGE, config, references=data).artifact
+        bias = bias_encoder(made)
         config = TrainGlobalConfig(base=made.base, history_length=4, max_steps=1, **SHORT)
         given = {"prior": [bias.reference]}
         scorer = run_stage(
@@ -1167,13 +1160,7 @@ def test_the_same_work_is_a_hit_and_other_settings_are_not(made):
 
 
 def test_a_prior_is_told_by_its_bias_encoder_wherever_the_adapter_asks(made):
-    bias = run_stage(
-        made.context,
-        encode.STAGE,
-        EncodeConfig(encoder="bias"),
-        references={"dataset": [made["dataset"].reference]},
-        name="bias",
-    ).artifact
+    bias = bias_encoder(made)
     config = TrainGlobalConfig(base=made.base, history_length=2, max_steps=2, **SHORT)
     references = {"prior": [bias.reference]}
     adapter = run_stage(

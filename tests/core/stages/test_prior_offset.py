@@ -9,35 +9,34 @@ import pytest
 import torch
 from peft import PeftModel
 
-from artifacts.store import Store
-from core.config.cluster import ClusterConfig
-from core.config.encode import EncodeConfig
 from core.config.explain import ExplainConfig
 from core.config.fuse import FuseConfig
 from core.config.score import ScoreConfig
 from core.config.training import LossConfig, TrainExpertsConfig, TrainGlobalConfig
 from core.data.tables import read_rows
 from core.errors import ConfigError, MismatchError
-from core.stages import cluster, encode, explain, fuse, score, train_experts, train_global
+from core.stages import explain, fuse, score, train_experts, train_global
 from core.stages.base import run_stage
-from core.stages.kinds import KINDS
 from core.stages.scorers import open_language_scorer
 from core.training.instances import reasoning_instances, recommendation_instances
 from core.training.language import LanguageLoss
 from tests.conftest import Heard
 from tests.core.llm.adapters import open_tiny
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
-from tests.core.stages.making import PROJECTOR, SHORT, Made, opened, opening_of, publish_dataset
+from tests.core.stages.making import (
+    PROJECTOR,
+    SHORT,
+    bias_encoder,
+    grouped,
+    opened,
+    opening_of,
+)
 
 
 @pytest.fixture(scope="module")
 def made(tiny_folder, tmp_path_factory):  # noqa: F811
-    store = Store.open(tmp_path_factory.mktemp("store"), KINDS, program_version="test")
-    made = Made(store, str(tiny_folder))
-    made.artifacts["dataset"] = publish_dataset(store)
-    made.run(encode.STAGE, EncodeConfig(encoder="mf", dim=8, epochs=5))
-    made.run(cluster.STAGE, ClusterConfig(k=2))
-    made.artifacts["bias"] = made.run(encode.STAGE, EncodeConfig(encoder="bias"), name="bias")
+    made = grouped(tmp_path_factory.mktemp("store"), tiny_folder)
+    made.artifacts["bias"] = bias_encoder(made)
     made.run(
         train_global.STAGE,
         TrainGlobalConfig(
@@ -163,9 +162,11 @@ def test_without_its_counts_there_is_nothing_to_correct(made):
     assert "--same-users" in caught.value.hint
 
 
-def test_scores_of_a_split_hold_the_logits_as_they_were_compared(made):
+def test_scores_of_a_split_are_those_of_the_scorer(made):
     config = ScoreConfig(split="test", dtype="float32")
     given = {"scorer": [made["adapter"].reference]}
     found = run_stage(made.context, score.STAGE, config, references=given).artifact
-    for row in read_rows(found.file("scores.parquet")):
-        assert row["score"] == pytest.approx(row["yes_logit"] - row["no_logit"], abs=1e-5)
+    rows = read_rows(found.file("scores.parquet"))
+    wanted = opened(made, made["adapter"]).score_rows(np.array([row["row"] for row in rows]))
+    np.testing.assert_allclose([row["yes_logit"] for row in rows], wanted.yes, atol=1e-4)
+    np.testing.assert_allclose([row["score"] for row in rows], wanted.score, atol=1e-4)
