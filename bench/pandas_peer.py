@@ -1,8 +1,9 @@
 """The work of `thinkrec ingest table`, done with pandas: run in an environment of its own by bench/ingest.py.
 
-    python pandas_peer.py RATINGS.csv FOLDER ENGINE
+    python pandas_peer.py RATINGS.csv FOLDER ENGINE IDS
 
-Ids stay numbers, which is less work than the texts that thinkrec makes of them.
+IDS is `texts`, as thinkrec reads and writes them (007 is not 7), here as categories, pandas' fastest way to hold texts
+that come again and again; or `numbers`, which is less work.
 """
 
 import json
@@ -13,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 
-def main(path: str, folder: str, engine: str) -> None:
+def main(path: str, folder: str, engine: str, ids: str) -> None:
     """Read, sort by time, fold doubled pairs, split, number, mark, write."""
-    rows = pd.read_csv(path, engine=engine) if path.endswith(".csv") else pd.read_parquet(path)
+    rows = _read(path, engine, texts=ids == "texts")
     rows = rows.sort_values("timestamp", kind="stable")
     rows = rows.drop_duplicates(["user", "item"], keep="last", ignore_index=True)
     count = len(rows)
@@ -26,7 +27,7 @@ def main(path: str, folder: str, engine: str) -> None:
     warm = np.ones(count, dtype=bool)
     tables = {}
     for column in ("user", "item"):
-        codes, ids = pd.factorize(rows[column], sort=True)
+        codes, ids = _numbered(rows[column])
         in_train = np.bincount(codes[train], minlength=len(ids))
         warm &= in_train[codes] > 0
         rows[f"{column}_index"] = codes.astype(np.int32)
@@ -53,6 +54,24 @@ def main(path: str, folder: str, engine: str) -> None:
         for name, line in counted.iterrows()
     }
     sys.stdout.write(json.dumps({"pandas": pd.__version__, "splits": report}))
+
+
+def _read(path: str, engine: str, *, texts: bool) -> pd.DataFrame:
+    kinds = dict.fromkeys(("user", "item"), "category") if texts else {}
+    if path.endswith(".csv"):
+        return pd.read_csv(path, engine=engine, dtype=kinds)
+    return pd.read_parquet(path).astype(dict.fromkeys(kinds, "str")).astype(kinds)
+
+
+def _numbered(ids: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """Return the place of each row's id among the different ones, and these: numbers by value, texts of numbers too."""
+    if ids.dtype != "category":
+        return pd.factorize(ids, sort=True)
+    known = ids.cat.categories
+    order = np.argsort(pd.to_numeric(known), kind="stable")
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return place[ids.cat.codes], known[order]
 
 
 if __name__ == "__main__":
