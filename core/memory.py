@@ -11,6 +11,7 @@ Kernels that were made for one length of a batch are not kept for long: hardly a
 import contextlib
 import ctypes
 import os
+import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's mallopt
 _NEVER = (1 << 31) - 1
@@ -43,3 +44,10 @@ def keep_few_kernels() -> None:
     capacity that the user has set stays.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS))
+
+
+def give_back_gpu() -> None:
+    """Let other programs have the memory of a GPU that torch keeps for later, when a piece of work is over."""
+    torch = sys.modules.get("torch")  # else nothing was computed there
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

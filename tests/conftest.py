@@ -1,6 +1,7 @@
 """What many tests share: a small data set made from a seed, written with the real schema."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from core.data.tables import write_table
 from core.progress import Silent
 from core.stages.kinds import DATASET
 
+# Before torch looks: tests compare with figures of a CPU, and two workers would share the GPU. Who wants to try one all
+# the same names it in this variable.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 GENRES = ["Action", "Comedy", "Drama", "Horror", "Romance"]
 # How long an example takes says how busy the machine is, and no more.
 hypothesis.settings.register_profile("thinkrec", deadline=None)

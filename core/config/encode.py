@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 from core.config.base import Config, option, seed_option
 
 EncoderName = Literal["bias", "mf", "lightgcn", "sasrec", "gsasrec"]
-Device = Literal["auto", "cpu", "cuda"]
 
 # mf and lightgcn: the best valid AUC of the whole grid on MovieLens-1M. sasrec and gsasrec: the best mean of valid AUC
 # on MovieLens-1M and MovieLens-100K of the settings that did best on the former. One seed; bias was not varied.
@@ -123,7 +122,7 @@ class EncodeConfig(Config):
         (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
         "L2 penalties that --search tries; repeat the option for several.",
     )
-    device: Device = option("auto", "Where to train.", keyed=False)
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", keyed=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot train, and what cannot be searched. Raises: ConfigError."""

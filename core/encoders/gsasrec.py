@@ -56,9 +56,10 @@ class GsasRecEncoder(SasRecEncoder):
         """Return summed BCE over the batch's rows plus weighted gBCE over its liked rows."""
         items, user = self.tensor(self.dataset.item[batch.row]), self.states_of(batch)
         pointwise = self.pointwise(batch, user)
-        liked = self.labels(batch.row) > 0
+        # Told by the data in the host's memory: a GPU is not waited for.
+        liked = self.tensor(np.flatnonzero(self.dataset.label[batch.row]))
         # An item without train rows is none that nobody wanted: drawn, it would be pushed down for being new.
-        drawn = torch.randint(len(self._drawable), (int(liked.sum()), self.config.negatives))
+        drawn = torch.randint(len(self._drawable), (len(liked), self.config.negatives))
         choices = torch.cat([items[liked, None], self._drawable[drawn].to(self.device)], dim=1)
         logits = self.module.watched_logits(user[liked], choices)
         beta = gbce_power(self.config.negatives, len(self._drawable), self.config.calibration)

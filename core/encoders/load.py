@@ -5,7 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
-from core.config.encode import Device, EncodeConfig
+from core.config.encode import EncodeConfig
 from core.data.dataset import Dataset
 from core.data.histories import Histories
 from core.encoders.base import Encoder
@@ -45,7 +45,7 @@ def save_encoder(folder: Path, encoder: Encoder, dataset: Dataset, training: Tra
 
 
 def open_encoder(
-    folder: Path, dataset: Dataset, histories: Histories, *, device: Device = "auto"
+    folder: Path, dataset: Dataset, histories: Histories, *, device: str = "auto"
 ) -> Encoder:
     """Open an encoder artifact's folder over the data set it was trained on.
 

@@ -18,7 +18,7 @@ from core.encoders.metric import valid_auc
 from core.encoders.training import train
 from core.encoders.weights import read_weights, require_shapes, write_weights
 from core.errors import EmptySplitError
-from core.llm.device import pick_device
+from core.llm.device import pick_device, start_gpu
 from core.progress import Progress
 
 BATCH = 1024
@@ -38,6 +38,7 @@ class NeuralEncoder(ABC):
         self.dataset, self.histories = dataset, histories
         self.train_rows = dataset.rows("train")
         self.device = pick_device(config.device)
+        start_gpu(self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.module = self.build().to(self.device)

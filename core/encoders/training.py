@@ -144,17 +144,18 @@ class _Run:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         loss = self._encoder.loss(batch)
+        (loss / size).backward()  # type: ignore[no-untyped-call]
+        for weight in self._sparse:
+            self._decay_touched(weight)
+        for optimizer in self._optimizers.values():
+            optimizer.step()
+        # Read last: a GPU is waited for here. Weights that a bad step spoiled are never written.
         value = float(loss.detach())
         if not np.isfinite(value):
             raise TrainingDivergedError(
                 f"{self._config.encoder}: the loss of a batch in epoch {number} is {value}",
                 hint="Lower --learning-rate.",
             )
-        (loss / size).backward()  # type: ignore[no-untyped-call]
-        for weight in self._sparse:
-            self._decay_touched(weight)
-        for optimizer in self._optimizers.values():
-            optimizer.step()
         return value
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Let the model go on after its own answer: the reason, with the same weights that gave the score."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
@@ -99,23 +99,30 @@ class _Grounded(LogitsProcessor):  # type: ignore[misc] # transformers has no ty
             scores: (n, vocabulary).
         """
         end = self._tokenizer.eos_token_id
-        for row, facts in enumerate(self._facts):
-            written = input_ids[row].tolist()
+        # Of all rows at once: a GPU is waited for each time that something is read from it.
+        likeliest = scores.topk(min(_CANDIDATES, scores.shape[1])).indices.tolist()
+        chosen: dict[int, int] = {}
+        for row, (written, facts) in enumerate(zip(input_ids.tolist(), self._facts, strict=True)):
             if end not in written:
-                self._hold(written, scores[row], facts)
+                token = self._held(written, self._candidates(likeliest[row], scores[row]), facts)
+                if token is not None:
+                    chosen[row] = token
+        if chosen:
+            rows, tokens = (
+                torch.tensor(list(x), device=scores.device) for x in (chosen, chosen.values())
+            )
+            scores[rows] = -torch.inf
+            scores[rows, tokens] = 0.0
         return scores
 
-    def _hold(self, written: list[int], scores: Tensor, facts: Facts) -> None:
+    def _held(self, written: list[int], candidates: Iterable[int], facts: Facts) -> int | None:
+        """Return the first token with which a reason claims nothing unread."""
         text = self._tokenizer.decode(written, skip_special_tokens=True)
-        for token in self._candidates(scores):
-            if facts.allow(self._gone_on(text, written, token)):
-                scores.fill_(-torch.inf)
-                scores[token] = 0.0
-                return
+        return next((t for t in candidates if facts.allow(self._gone_on(text, written, t))), None)
 
-    def _candidates(self, scores: Tensor) -> Iterator[int]:
+    def _candidates(self, likeliest: Sequence[int], scores: Tensor) -> Iterator[int]:
         """Yield the likeliest tokens, then those of one character: some of them goes on with anything allowed."""
-        yield from scores.topk(min(_CANDIDATES, len(scores))).indices.tolist()
+        yield from likeliest
         short = torch.tensor(self._short_tokens, device=scores.device)
         yield from short[scores[short].argsort(descending=True)].tolist()
 

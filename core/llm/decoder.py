@@ -7,7 +7,6 @@ stock loop gives is tried whenever a model is opened (`require_stock_logits`). O
 run by core/llm/fused.py; all others are transformers' own.
 """
 
-import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import ConfigError, MismatchError, ModelFolderError
+from core.errors import MismatchError, ModelFolderError
+from core.llm.device import gpu_trouble_is_told
 from core.llm.fused import FusedLayer, fits, rotary_context
 from core.llm.quiet import first_line
 from core.llm.ragged import Layout, Trunk, register
@@ -24,8 +24,6 @@ LONGEST_PROMPT = 2048
 """A model with fewer positions is refused when it is opened: prompts become as long, and beyond its positions a model
 was never trained."""
 _USABLE = "Use a model built like Llama, for instance Llama, Mistral, Qwen, SmolLM, Granite, Phi-3 or OLMo 2."
-_GPU_TROUBLE = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVIDIA|HIP error")
-"""In errors of the driver and of the libraries of a GPU, which say nothing of the build of a model."""
 _TRIAL = 9
 """Tokens on which the loop here is tried against the stock one: one short sequence, as every opening pays for it."""
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25}
@@ -72,6 +70,11 @@ class Decoder:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._head.device
+
+    @property
+    def numbers(self) -> str:
+        """Kind of device and number format: "cpu bfloat16"."""
+        return f"{self.device.type} {str(self._head.dtype).removeprefix('torch.')}"
 
     def require_room(self, lengths: Iterable[int]) -> None:
         """Look at the tokens of prompts, answers included. Raises: MismatchError if the model sees fewer."""
@@ -197,12 +200,12 @@ def require_stock_logits(model: Any) -> None:
     """Try the loop here against that of transformers, on a few tokens of a model without adapters.
 
     Raises: ModelFolderError for a model whose own loop does more than ours: its scores would be wrong unseen;
-        ConfigError for a GPU that does not work: this is the first that it computes.
+        ConfigError for a GPU that does not work, DeviceMemoryError for a full one.
     """
     decoder = Decoder(model)
     try:
         ids = torch.arange(1, _TRIAL + 1, device=decoder.device) * 7 % len(decoder._head)
-        with torch.inference_mode():
+        with torch.inference_mode(), gpu_trouble_is_told(decoder.device):
             layout = Layout.of([Trunk(ids=ids.tolist())], device=decoder.device)
             ours = decoder.logits(decoder.run(decoder.embed(layout.ids), layout))
             stock = model(input_ids=ids[None]).logits[0].float()
@@ -211,19 +214,7 @@ def require_stock_logits(model: Any) -> None:
             return
     except torch.OutOfMemoryError:
         raise  # a RuntimeError that says nothing of the build
-    except (
-        AttributeError,
-        IndexError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as trouble:
-        if _GPU_TROUBLE.search(str(trouble)):
-            raise ConfigError(
-                f"{decoder.device} cannot run the base model: {first_line(trouble)}",
-                hint="See that torch is built for this GPU and its driver (docs/gpu.md), or use --device cpu.",
-            ) from trouble
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as trouble:
         raise _unsupported(
             model,
             f"its layers cannot be run one by one ({type(trouble).__name__}: {first_line(trouble)})",

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,7 +12,11 @@ from typing import Literal
 import torch
 
 from core.errors import ConfigError, DeviceMemoryError
+from core.llm.quiet import first_line
 
+_GPU_TROUBLE = re.compile(r"CUDA|cuBLAS|CUBLAS|cuDNN|CUDNN|NVIDIA|HIP error")
+"""In errors of the driver and of the libraries of a GPU, which say nothing of the build of a model."""
+_GPU_IS_FULL = re.compile(r"out of memory|ALLOC_FAILED")
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
 
@@ -69,6 +74,45 @@ def has_tiles() -> bool:
     """Return whether the CPU multiplies matrices of bfloat16 tile by tile (AMX): several times as fast."""
     asked = getattr(torch.cpu, "_is_amx_tile_supported", bool)  # torch promises nothing about it
     return bool(asked())
+
+
+def start_gpu(device: torch.device) -> None:
+    """Have a GPU compute something, so that one that cannot be used is told of before anything is loaded.
+
+    Nothing to do for a CPU. Raises: ConfigError, DeviceMemoryError.
+    """
+    if device.type != "cuda":
+        return
+    # cuDNN's attention, which torch prefers on the newest GPUs, is planned anew for each shape, and every batch of
+    # texts has one of its own.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    with gpu_trouble_is_told(device):
+        torch.zeros(1, device=device)
+
+
+@contextmanager
+def gpu_trouble_is_told(device: torch.device) -> Iterator[None]:
+    """Say in a line what the driver or a library of a GPU says in many; other errors pass.
+
+    Raises: ConfigError, DeviceMemoryError.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise  # what was being done knows a better remedy
+    except RuntimeError as trouble:
+        text = str(trouble)
+        if not _GPU_TROUBLE.search(text):
+            raise
+        if _GPU_IS_FULL.search(text):
+            raise DeviceMemoryError.of(
+                trouble,
+                hint="See what else runs there (nvidia-smi), or use --device cuda:N or --device cpu.",
+            ) from trouble
+        raise ConfigError(
+            f"{device} cannot be used: {first_line(trouble)}",
+            hint="See that torch is built for this GPU and its driver (docs/gpu.md), or use --device cpu.",
+        ) from trouble
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from core.llm.attention import Block, branch_blocks, causal_blocks
 ATTENTION = "thinkrec_ragged"
 KEYS_AT_ONCE = 1 << 17
 """Keys that branches see at once: each has a copy of its trunk's, which for a model of 8B takes 2 GB of a layer."""
+_ALIGNED = 8
+"""Numbers that a row of a mask is a multiple of, where kernels of a GPU take it as it is."""
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
 
@@ -116,34 +118,83 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rectangles:
-    """A layout as two padded rectangles of tokens."""
+class Rectangle:
+    """Sequences that stand end to end in a flat batch, as rows of one padded rectangle."""
 
-    trunk_cells: Tensor
-    """(trunks, longest trunk) int64 flat index per cell; padding cells point to the sequence's last token."""
-    trunk_take: Tensor
-    """(trunk tokens,) int64 cell of each trunk token in the flattened rectangle."""
-    branch_cells: Tensor | None = None
-    """(branches, longest branch), or None without branches."""
-    branch_take: Tensor | None = None
-    branch_trunk: Tensor | None = None
+    tokens: slice
+    """Where they stand in the flat batch."""
+    rows: int
+    width: int
+    """Tokens of the longest, rounded up to what masks of a GPU's kernels want."""
+    take: Tensor
+    """(tokens,) int64 cell of each token in the flattened rectangle."""
+
+    @classmethod
+    def of(cls, start: int, lengths: npt.NDArray[np.int64], device: torch.device) -> Self:
+        """Lay out sequences of these lengths that stand from `start` on."""
+        width = -(-int(lengths.max()) // _ALIGNED) * _ALIGNED
+        cells = np.flatnonzero((np.arange(width) < lengths[:, None]).ravel())
+        take = torch.from_numpy(cells).to(device)
+        return cls(
+            tokens=slice(start, start + len(cells)), rows=len(lengths), width=width, take=take
+        )
+
+    def pad(self, flat: Tensor) -> Tensor:
+        """Return (rows, heads, width, size) of (T, heads, size), zeros where no token is.
+
+        Copied in, not gathered with an index for every cell: the gradient of that is a sum over sorted indices.
+        """
+        cells = flat.new_zeros(self.rows * self.width, *flat.shape[1:])
+        filled = cells.index_copy(0, self.take, flat[self.tokens])
+        return filled.view(self.rows, self.width, *flat.shape[1:]).transpose(1, 2)
+
+    def flat(self, padded: Tensor) -> Tensor:
+        """Return (tokens, heads, size) of (rows, heads, width, size)."""
+        return padded.transpose(1, 2).flatten(0, 1).index_select(0, self.take)
+
+
+@dataclass(kw_only=True)
+class Rectangles:
+    """A layout as padded rectangles of tokens."""
+
+    trunks: Rectangle
+    branches: Rectangle | None = None
+    owners: Tensor | None = None
     """(branches,) int64 trunk of each branch."""
-    branch_mask: Tensor | None = None
-    """(branches, 1, longest branch, longest trunk + longest branch) bool: what each query may see."""
+    trunk_lengths: Tensor | None = None
+    """(branches,) int64 tokens of the trunk of each branch."""
+    _mask: Tensor | None = None
 
     @classmethod
     def of(cls, layout: Layout) -> Self:
         """Lay the tokens of a layout out."""
-        device, count = layout.ids.device, len(layout.trunk_lengths)
-        starts = layout.starts()
-        trunk_cells, trunk_take = _rectangle(starts[:count], layout.trunk_lengths)
-        arrays = {"trunk_cells": trunk_cells, "trunk_take": trunk_take}
-        if len(layout.owners):
-            cells, take = _rectangle(starts[count:], layout.branch_lengths)
-            arrays |= {"branch_cells": cells, "branch_take": take, "branch_trunk": layout.owners}
-            lengths = layout.trunk_lengths[layout.owners]
-            arrays["branch_mask"] = _branch_mask(lengths, trunk_cells.shape[1], cells.shape[1])
-        return cls(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+        device = layout.ids.device
+        trunks = Rectangle.of(0, layout.trunk_lengths, device)
+        if not len(layout.owners):
+            return cls(trunks=trunks)
+        return cls(
+            trunks=trunks,
+            branches=Rectangle.of(trunks.tokens.stop, layout.branch_lengths, device),
+            owners=torch.from_numpy(layout.owners).to(device),
+            trunk_lengths=torch.from_numpy(layout.trunk_lengths[layout.owners]).to(device),
+        )
+
+    def mask(self, like: Tensor) -> Tensor:
+        """Return (branches, 1, branch width, trunk width + branch width): what is added to a query's scores.
+
+        Made once for all layers, where it is used: on the way to a GPU it would be as large as the batch's states.
+        """
+        if self._mask is None or self._mask.dtype != like.dtype:
+            assert self.branches is not None
+            assert self.trunk_lengths is not None
+            count, width, device = self.branches.rows, self.branches.width, like.device
+            place = torch.arange(self.trunks.width, device=device)
+            unseen = (place >= self.trunk_lengths[:, None])[:, None].expand(-1, width, -1)
+            later = torch.ones(width, width, dtype=torch.bool, device=device).triu(1)
+            hidden = torch.cat([unseen, later.expand(count, -1, -1)], 2)[:, None]
+            mask = torch.zeros(hidden.shape, dtype=like.dtype, device=device)
+            self._mask = mask.masked_fill_(hidden, -torch.inf)
+        return self._mask
 
 
 def ragged_attention(
@@ -172,31 +223,25 @@ def ragged_attention(
         )
         return plain
     places, scale = layout.rectangles, settings["scaling"]
-    flat_query, flat_key, flat_value = (x[0].transpose(0, 1) for x in (query, key, value))
-    trunk_query, trunk_key, trunk_value = (
-        x[places.trunk_cells].transpose(1, 2) for x in (flat_query, flat_key, flat_value)
-    )
-    out = _attend(trunk_query, trunk_key, trunk_value, scale)
-    parts = [out.transpose(1, 2).flatten(0, 1)[places.trunk_take]]
-    if places.branch_cells is not None:
-        assert places.branch_trunk is not None
-        assert places.branch_mask is not None
-        branches = []
-        for some in _few_at_once(places.branch_mask):
-            own_query, own_key, own_value = (
-                x[places.branch_cells[some]].transpose(1, 2)
-                for x in (flat_query, flat_key, flat_value)
-            )
-            owner = places.branch_trunk[some]
+    flat = [x[0].transpose(0, 1) for x in (query, key, value)]
+    trunk_query, trunk_key, trunk_value = (places.trunks.pad(x) for x in flat)
+    parts = [places.trunks.flat(_attend(trunk_query, trunk_key, trunk_value, scale))]
+    if places.branches is not None:
+        assert places.owners is not None
+        own_query, own_key, own_value = (places.branches.pad(x) for x in flat)
+        mask = places.mask(query)
+        outs = []
+        for some in _few_at_once(mask):
+            owner = places.owners[some]
             out = _attend(
-                own_query,
-                torch.cat([trunk_key[owner], own_key], 2),
-                torch.cat([trunk_value[owner], own_value], 2),
+                own_query[some],
+                torch.cat([trunk_key[owner], own_key[some]], 2),
+                torch.cat([trunk_value[owner], own_value[some]], 2),
                 scale,
-                places.branch_mask[some],
+                mask[some],
             )
-            branches.append(out.transpose(1, 2).flatten(0, 1))
-        parts.append(torch.cat(branches)[places.branch_take])
+            outs.append(out)
+        parts.append(places.branches.flat(torch.cat(outs)))
     return torch.cat(parts)[None], None
 
 
@@ -232,26 +277,3 @@ def register() -> str:
     AttentionInterface.register(ATTENTION, ragged_attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     return ATTENTION
-
-
-def _rectangle(starts: Any, lengths: Any) -> tuple[Any, Any]:
-    """Return the flat index of each cell of a padded rectangle, and the cell of each token."""
-    width = int(lengths.max())
-    columns = np.arange(width)
-    real = columns < lengths[:, None]
-    # Padding is spread over the sequences: a GPU adds up the gradients of cells of one token one after the other.
-    cells = starts[:, None] + np.minimum(columns, lengths[:, None] - 1)
-    return cells, np.flatnonzero(real.ravel())
-
-
-def _branch_mask(trunk_lengths: Any, trunk_width: int, branch_width: int) -> Any:
-    sees_trunk = np.arange(trunk_width) < trunk_lengths[:, None]
-    causal = np.tril(np.ones((branch_width, branch_width), dtype=bool))
-    count = len(trunk_lengths)
-    return np.concatenate(
-        [
-            np.broadcast_to(sees_trunk[:, None, None, :], (count, 1, branch_width, trunk_width)),
-            np.broadcast_to(causal, (count, 1, branch_width, branch_width)),
-        ],
-        axis=3,
-    )

@@ -11,6 +11,7 @@ from core.data import spill
 from core.data.dataset import Dataset
 from core.data.sql import literal, scan
 from core.data.tables import write_table
+from core.errors import BadValueError
 from core.files import sync
 from core.progress import Progress
 from core.scoring.language import Scored, merge
@@ -40,6 +41,10 @@ class RowOrPairScorer(Protocol):
     @property
     def number_format(self) -> str:
         """What it computes in: float32, bfloat16."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu, cuda:0."""
 
     def score_rows(self, rows: Index) -> Scored:
         """Score rows of the data set."""
@@ -106,11 +111,20 @@ def join_blocks(
 
 
 def _score(scorer: RowOrPairScorer, block: Questions) -> Scored:
+    """Return the scores of a block. Raises: BadValueError if one is no number: it would be ranked before all others."""
     known = block.rows >= 0
     if known.all():
-        return scorer.score_rows(block.rows)
-    now = scorer.score_pairs(block.users[~known], block.items[~known])
-    return merge(known, scorer.score_rows(block.rows[known]), now) if known.any() else now
+        scored = scorer.score_rows(block.rows)
+    else:
+        scored = scorer.score_pairs(block.users[~known], block.items[~known])
+        if known.any():
+            scored = merge(known, scorer.score_rows(block.rows[known]), scored)
+    if bad := int((~np.isfinite(scored.score)).sum()):
+        raise BadValueError(
+            f"{bad} of {len(block)} scores are no finite numbers",
+            hint="The scorer's weights are spoiled, or their numbers too small for it: try --dtype float32.",
+        )
+    return scored
 
 
 def _write(path: Path, scored: Scored, block: Questions, dataset: Dataset) -> None:

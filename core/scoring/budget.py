@@ -37,7 +37,9 @@ def _bytes_per_token(decoder: Decoder) -> int:
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What torch keeps of what it gave back counts as taken to the driver.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     with contextlib.suppress(OSError):
         # Free memory leaves out what the system gives back at once: the files it has read.
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -27,6 +27,7 @@ class GivenScorer:
     scores: npt.NDArray[np.float64]
     """(n,) their scores."""
     number_format = "float64"
+    device = "cpu"
 
     def score_rows(self, rows: Index) -> Scored:
         """See RowOrPairScorer."""

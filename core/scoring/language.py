@@ -64,6 +64,11 @@ class LanguageScorer:
         """Number format of the weights: float32, bfloat16."""
         return str(self.scorer.decoder.model.dtype).removeprefix("torch.")
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(self.scorer.decoder.device)
+
     def score_rows(self, rows: npt.NDArray[np.int64]) -> Scored:
         """Score rows with what was known before each."""
         return self.score_examples(self.examples.of_rows(rows, self._length))
@@ -118,6 +123,11 @@ class HistoryScorer:
     def number_format(self) -> str:
         """Number format of the weights."""
         return self.speaker.number_format
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self.speaker.device
 
     @property
     def scorer(self) -> Scorer:

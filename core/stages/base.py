@@ -13,6 +13,7 @@ from artifacts.errors import ArtifactNotFound, CorruptArtifact, StoreError
 from artifacts.store import Artifact, Draft, Store
 from core.config.base import Config
 from core.errors import ConfigError, ThinkRecError
+from core.memory import give_back_gpu
 from core.progress import Progress, Silent
 from core.stages.ancestry import ancestor, dataset_of, is_made_from, require_same_dataset
 from core.stages.names import fitting_name
@@ -241,6 +242,8 @@ def run_plan(context: Context, plan: Plan) -> Outcome:
             except Exception as problem:
                 _blame_damage(store, plan, problem)
                 raise
+            finally:
+                give_back_gpu()
         store.discard_run_folder(run_folder)
     artifact = draft.artifact
     assert artifact is not None  # publish() sets it or raises

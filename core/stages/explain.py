@@ -38,7 +38,7 @@ def make(work: Work[ExplainConfig]) -> None:
             store=work.context.store,
             dataset=dataset_artifact,
             examples=examples,
-            dtype=_number_format(config),
+            dtype=_number_format(work),
             device=config.device,
             progress=work.progress,
             keywords=work.optional("keywords"),
@@ -67,20 +67,23 @@ def make(work: Work[ExplainConfig]) -> None:
     work.draft.summary |= {**facts, "pairs": len(found), "dtype": scorer.number_format}
 
 
-def _number_format(config: ExplainConfig) -> str:
-    """Return the numbers of the base: rounding to bfloat16 is as large as many an influence.
+def _number_format(work: Work[ExplainConfig]) -> str:
+    """Return the numbers of the base: rounding to bfloat16 is as large as many an influence."""
+    from core.llm.load import float32_has_room
+    from core.stages.language import Contract
+    from core.stages.scorers import adapter_of
 
-    On a GPU float32 would take twice the memory, which may not be there.
-    """
-    from core.llm.device import pick_device
-
-    if (
-        config.dtype == "auto"
-        and config.asks_influence
-        and pick_device(config.device).type == "cpu"
-    ):
+    config = work.config
+    if config.dtype != "auto" or not config.asks_influence:
+        return config.dtype
+    adapter = adapter_of(work.context.store, work.input("scorer"))
+    base = Contract.read(adapter.file("contract.json")).base
+    if float32_has_room(base, config.device, work.progress):
         return "float32"
-    return config.dtype
+    work.progress.say(
+        "influences are rounded to bfloat16, many of them to nothing: the GPU has no room for this base in float32"
+    )
+    return "auto"
 
 
 def _explain(

@@ -51,7 +51,7 @@ def make(work: Work[ScoreConfig]) -> None:
         "scored": len(asked),
         "seconds": round(seconds, 3),
         "pairs_per_second": round(done / seconds, 2) if done and seconds else None,
-        "machine": describe_machine(config.device),
+        "machine": describe_machine(scorer.device),
     }
     if isinstance(scorer, LanguageScorer | HistoryScorer):
         cost = scorer.scorer.work

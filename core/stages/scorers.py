@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from artifacts.store import Artifact, Store
 from core.errors import MismatchError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from core.config.encode import Device
     from core.data.dataset import Dataset
     from core.fusion.adapters import LoraWeights
     from core.fusion.weights import Routing
@@ -301,9 +300,13 @@ class _EncoderScorer:
             artifact.folder,
             opening.examples.dataset,
             opening.examples.histories,
-            # Encoders are small: of several GPUs they take the first.
-            device=cast("Device", opening.device.partition(":")[0]),
+            device=opening.device,
         )
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(getattr(self._encoder, "device", "cpu"))  # bias knows of none
 
     def score_rows(self, rows: "npt.NDArray[np.int64]") -> "Scored":
         from core.scoring.language import Scored

@@ -134,6 +134,7 @@ class FineTune:
             progress=self.progress,
             look_first=self.look_first,
             keep_start=self.keep_start,
+            numbers=decoder.numbers,
         )
         try:
             train(result)

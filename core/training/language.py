@@ -80,7 +80,16 @@ class LanguageLoss:
         """Return (T, width) hidden states before the first layer that trains."""
         if not self.frozen_layers:
             return self._embed(layout, chosen)
-        return torch.cat([self._frozen(int(position)) for position in batch])
+        positions = [int(position) for position in batch]
+        missing = [p for p in dict.fromkeys(positions) if p not in self._kept]
+        # On a CPU each runs by itself: in a batch the last digits would depend on its batch mates, and a resumed run,
+        # which meets an instance first in another batch, would not repeat the uninterrupted one. A GPU, which promises
+        # no last digits, would only wait for the calls.
+        alone = self.decoder.device.type == "cpu"
+        found: dict[int, Tensor] = {}
+        for group in [[p] for p in missing] if alone else filter(None, [missing]):
+            found |= self._frozen(group)
+        return torch.cat([self._kept[p] if p in self._kept else found[p] for p in positions])
 
     def _embed(self, layout: Layout, chosen: Sequence[Instance]) -> Tensor:
         """Return (T, width) input embeddings, with what stands in the slots."""
@@ -90,24 +99,21 @@ class LanguageLoss:
             hidden = self.injector.inject(hidden, layout.starts().tolist(), slots)
         return hidden
 
-    def _frozen(self, position: int) -> Tensor:
-        """Return what the frozen layers give for one instance.
-
-        Each runs by itself: in a batch the last digits would depend on its batch mates, and a resumed run, which
-        meets an instance first in another batch, would not repeat the uninterrupted one.
-        """
-        found = self._kept.get(position)
-        if found is None:
-            instance = self.instances[position]
-            one = Layout.of([Trunk(ids=instance.ids)], device=self.decoder.device)
-            with torch.no_grad():
-                found = self.decoder.run(self._embed(one, [instance]), one, stop=self.frozen_layers)
-            size = found.numel() * found.element_size()
+    def _frozen(self, positions: Sequence[int]) -> dict[int, Tensor]:
+        """Return what the frozen layers give for some instances, each (tokens, width); keep what is worth keeping."""
+        chosen = [self.instances[position] for position in positions]
+        layout = Layout.of([Trunk(ids=one.ids) for one in chosen], device=self.decoder.device)
+        with torch.no_grad():
+            hidden = self.decoder.run(self._embed(layout, chosen), layout, stop=self.frozen_layers)
+        parts = torch.split(hidden, layout.trunk_lengths.tolist())
+        for position, part in zip(positions, parts, strict=True):
+            size = part.numel() * part.element_size()
             again = self.recurring is None or self.recurring[position]
             if again and size <= self.cache_bytes:
-                self._kept[position] = found
+                # Its own memory: a part would hold that of the whole batch.
+                self._kept[position] = part if len(parts) == 1 else part.clone()
                 self.cache_bytes -= size
-        return found
+        return dict(zip(positions, parts, strict=True))
 
     def _loss(
         self, hidden: Tensor, chosen: Sequence[Instance], offset: npt.NDArray[np.float64]

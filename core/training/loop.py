@@ -88,6 +88,10 @@ class TrainingRun:
     """Look at the valid split before the first step, too."""
     keep_start: bool = False
     """Whether the weights seen at that first look can be the best."""
+    numbers: str = ""
+    """Kind of device and number format of the base: a run may go on where they are others."""
+    most_tokens: int = field(init=False)
+    """Tokens of a batch that go through the model at once, 0 for all; less once a GPU's memory did not suffice."""
     step: int = 0
     steps: list[StepRecord] = field(default_factory=list)
     validations: list[ValidationRecord] = field(default_factory=list)
@@ -95,6 +99,10 @@ class TrainingRun:
     best_auc: float = -math.inf
     waited: int = 0
     """Validations since the best one."""
+
+    def __post_init__(self) -> None:
+        """Start with the pieces that the settings ask for."""
+        self.most_tokens = self.config.micro_batch_tokens
 
 
 def train(run: TrainingRun) -> None:
@@ -133,10 +141,7 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
     rate = learning_rate(step, len(run.batches), config)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    torch.manual_seed(config.seed * 1_000_003 + step)
-    optimiser.zero_grad(set_to_none=True)
-    change = "Lower" if config.micro_batch_tokens else "Set"
-    with full_memory_is_told(f"{change} --micro-batch-tokens: pieces of a batch take less memory."):
+    with full_memory_is_told("Use a GPU with more memory, shorter prompts or fewer layers."):
         means, tokens = _gradients(run, run.batches[step])
     norm = float(
         torch.nn.utils.clip_grad_norm_(run.parameters.values(), config.clip_norm or math.inf)
@@ -171,17 +176,44 @@ def _one_step(run: TrainingRun, optimiser: torch.optim.Optimizer, bar: Bar) -> N
 def _gradients(
     run: TrainingRun, batch: npt.NDArray[np.int64]
 ) -> tuple[tuple[float, float, float], int]:
-    """Leave the gradients of a batch in the parameters; returns its losses (total, rec, think) and its tokens."""
-    most = run.config.micro_batch_tokens
-    pieces = split_batch(batch, run.loss.lengths, most) if most else [batch]
+    """Leave the gradients of a batch in the parameters; returns its losses (total, rec, think) and its tokens.
+
+    Where the memory of a GPU does not suffice, this batch and all later ones go in smaller pieces, down to single ones.
+    """
+    while True:
+        most = run.most_tokens
+        pieces = split_batch(batch, run.loss.lengths, most) if most else [batch]
+        torch.manual_seed(run.config.seed * 1_000_003 + run.step)
+        for parameter in run.parameters.values():
+            parameter.grad = None
+        try:
+            return _sum_over(run.loss, pieces)
+        except torch.OutOfMemoryError:
+            if max(len(piece) for piece in pieces) == 1:
+                raise
+        # Not in the handler: until it ends, what failed holds its tensors.
+        torch.cuda.empty_cache()
+        run.most_tokens = (
+            max(sum(run.loss.lengths[i] for i in piece.tolist()) for piece in pieces) // 2
+        )
+        run.progress.say(
+            f"train {run.stage}: the memory of the GPU is full, so from step {run.step} on batches go in pieces of "
+            f"{run.most_tokens:,} tokens (--micro-batch-tokens)"
+        )
+
+
+def _sum_over(
+    loss: BatchLoss, pieces: Sequence[npt.NDArray[np.int64]]
+) -> tuple[tuple[float, float, float], int]:
     means, tokens = np.zeros(3), 0
+    count = sum(len(piece) for piece in pieces)
     for piece in pieces:
-        losses, count = run.loss(piece)
-        share = len(piece) / len(batch)
+        losses, through = loss(piece)
+        share = len(piece) / count
         (losses.total * share).backward()  # type: ignore[no-untyped-call]
         parts = (losses.total, losses.rec, losses.think)
         means += share * np.array([float(part.detach()) for part in parts])
-        tokens += count
+        tokens += through
     total, rec, think = means.tolist()
     return (total, rec, think), tokens
 
@@ -243,6 +275,7 @@ def _checkpoint(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
             "step": run.step,
             "best_auc": None if math.isinf(run.best_auc) else run.best_auc,
             "waited": run.waited,
+            "numbers": run.numbers,
             "validations": [asdict(record) for record in run.validations],
         },
     )
@@ -268,6 +301,11 @@ def _resume(run: TrainingRun, optimiser: torch.optim.Optimizer) -> None:
         if k.startswith("best.")
     }
     run.step, run.waited = state["step"], state["waited"]
+    before = state.get("numbers", run.numbers)
+    if before != run.numbers:
+        run.progress.say(
+            f"train {run.stage}: goes on with {run.numbers} where it was at {before}: its figures differ by rounding"
+        )
     run.best_auc = -math.inf if state["best_auc"] is None else state["best_auc"]
     columns = [tensors[f"steps.{name}"].tolist() for name in _STEP_FIGURES]
     run.steps = [

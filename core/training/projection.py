@@ -124,6 +124,7 @@ class Projection:
             config=optim,
             folder=self.folder,
             progress=self.progress,
+            numbers=self.decoder.numbers,
         )
         train(result)
         return result

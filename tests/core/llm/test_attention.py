@@ -96,7 +96,22 @@ def test_rectangles_of_a_gpu_give_the_same_however_many_branches_go_at_once(monk
         assert (one.grad - other.grad).norm() < 1e-5 * other.grad.norm()
 
 
-def test_padding_cells_point_into_their_own_sequence():
-    places = Layout.of(TRUNKS).rectangles
-    assert places.trunk_cells[1].unique().numel() == 1  # a trunk of one token
-    assert (places.trunk_cells[0].max() < places.trunk_cells[2].min()).item()
+def test_gradients_of_rectangles_are_copies_and_no_sums_over_indices():
+    # On a GPU such a sum sorts its indices anew in every layer of every step.
+    layout = Layout.of([Trunk(ids=trunk.ids) for trunk in TRUNKS])  # a training has no branches
+    shapes = ((1, HEADS, layout.tokens, SIZE), *[(1, KEY_HEADS, layout.tokens, SIZE)] * 2)
+    shaped = [torch.randn(shape).requires_grad_() for shape in shapes]
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        found, _ = ragged.ragged_attention(None, *shaped, None, layout=layout, scaling=1.0)
+        found.sum().backward()
+    names = {event.key for event in profile.key_averages()}
+    assert "aten::index_copy" in names
+    assert not names & {"aten::index_put_", "aten::_index_put_impl_", "aten::index_put"}
+
+
+def test_masks_of_rectangles_have_rows_that_kernels_of_a_gpu_take_as_they_are():
+    layout, (query, _, _) = _batch(torch.bfloat16)
+    mask = layout.rectangles.mask(query)
+    assert mask.shape[-1] % 8 == 0
+    assert mask.dtype == query.dtype
+    assert layout.rectangles.mask(query) is mask  # all layers share it

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from core.errors import ConfigError, MismatchError, ModelFolderError
+from core.errors import ConfigError, DeviceMemoryError, MismatchError, ModelFolderError
 from core.llm.decoder import Decoder, require_stock_logits
 from core.llm.load import load_base
 from core.llm.projector import Projector
@@ -145,9 +145,11 @@ def test_a_prompt_longer_than_the_sliding_window_is_refused():
         (
             "CUDA error: no kernel image\nCompile with",
             ConfigError,
-            "cpu cannot run.*no kernel image",
+            "cpu cannot be used.*no kernel image",
         ),
-        ("cuBLAS failed", ConfigError, "cpu cannot run the base model: cuBLAS failed"),
+        ("cuBLAS failed", ConfigError, "cpu cannot be used: cuBLAS failed"),
+        ("CUDA error: out of memory", DeviceMemoryError, "memory of the GPU is full: CUDA error"),
+        ("CUBLAS_STATUS_ALLOC_FAILED", DeviceMemoryError, "memory of the GPU is full"),
         ("sizes differ\nat 3", ModelFolderError, r"\(RuntimeError: sizes differ\)"),
         ("", ModelFolderError, r"\(RuntimeError: RuntimeError\)"),
     ],

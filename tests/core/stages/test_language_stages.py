@@ -672,16 +672,17 @@ def test_explanation_holds_the_answer_the_route_and_each_items_influence(made):
 
 
 @pytest.mark.parametrize(
-    ("device", "settings", "numbers"),
+    ("room", "settings", "numbers"),
     [
-        ("cpu", {}, "float32"),
-        ("cpu", {"influence": False}, "auto"),
-        ("cpu", {"dtype": "bfloat16"}, "bfloat16"),
-        ("cuda", {}, "auto"),
+        (True, {}, "float32"),
+        (True, {"influence": False}, "auto"),
+        (True, {"dtype": "bfloat16"}, "bfloat16"),
+        (False, {}, "auto"),
+        (False, {"dtype": "float32"}, "float32"),
     ],
 )
-def test_influences_on_a_cpu_are_differences_of_float32(
-    made, monkeypatch, device, settings, numbers
+def test_influences_are_differences_of_float32_where_it_has_room(
+    made, monkeypatch, room, settings, numbers
 ):
     opened_with = []
 
@@ -690,8 +691,8 @@ def test_influences_on_a_cpu_are_differences_of_float32(
         raise Killed
 
     monkeypatch.setattr(scorers, "open_language_scorer", opening_is_enough)
-    monkeypatch.setattr("core.llm.device.pick_device", torch.device)
-    config = ExplainConfig(user="u1", item="i1", device=device, **settings)
+    monkeypatch.setattr("core.llm.load.float32_has_room", lambda *_: room)
+    config = ExplainConfig(user="u1", item="i1", **settings)
     with pytest.raises(Killed):
         run_stage(made.context, explain.STAGE, config, references=made.by_model)
     assert opened_with == [numbers]

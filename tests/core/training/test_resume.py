@@ -1,5 +1,6 @@
 """Training that was stopped and resumed equals training that was not, bit for bit."""
 
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from core.config.prompt import PromptConfig
 from core.config.training import TrainGlobalConfig
 from core.errors import DeviceMemoryError, TrainingDivergedError
+from core.llm.decoder import Decoder
 from core.llm.load import load_base
 from core.progress import Silent
 from core.text.examples import Examples
@@ -17,6 +19,7 @@ from core.text.prompts import PromptBuilder
 from core.training.checkpoint import load_checkpoint
 from core.training.finetune import FineTune, new_lora, new_soft
 from core.training.language import LanguageLoss
+from tests.conftest import Heard
 from tests.core.llm.tiny import tiny_folder  # noqa: F401
 
 CONFIG = TrainGlobalConfig(
@@ -249,6 +252,80 @@ def test_a_batch_in_pieces_has_the_gradients_of_the_whole(tiny_folder, straight,
     assert _facts(resumed) == _facts(split)
 
 
+def test_a_batch_that_a_gpu_cannot_hold_goes_in_pieces(
+    tiny_folder,  # noqa: F811
+    straight,
+    tmp_path,
+    monkeypatch,
+):
+    """The full memory is made up; what comes of it is the training with pieces from the start."""
+    dataset, _ = straight
+    plain = TrainGlobalConfig(**{**vars(CONFIG), "lora_dropout": 0.0})
+    whole = _tuning(tiny_folder, dataset, tmp_path / "whole", config=plain).run("global")
+    runs, room = LanguageLoss.__call__, max(whole.loss.lengths) + 10
+    through = []
+
+    def bounded(self, batch):
+        tokens = sum(self.lengths[i] for i in batch.tolist())
+        through.append(tokens)
+        if tokens > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return runs(self, batch)
+
+    monkeypatch.setattr(LanguageLoss, "__call__", bounded)
+    heard = Heard()
+    split = _tuning(tiny_folder, dataset, tmp_path / "split", heard, plain).run("global")
+    assert sum("in pieces of" in line for line in heard.lines) == sum(n > room for n in through) > 0
+    assert split.most_tokens <= room
+    for name, weight in whole.parameters.items():
+        assert torch.allclose(split.parameters[name], weight, atol=1e-4), name
+    assert [s.tokens for s in split.steps] == [s.tokens for s in whole.steps]
+
+
+def test_a_run_that_goes_on_with_other_numbers_says_so(
+    tiny_folder,  # noqa: F811
+    straight,
+    tmp_path,
+    monkeypatch,
+):
+    dataset, _ = straight
+    with pytest.raises(Stop):
+        _tuning(tiny_folder, dataset, tmp_path, StopAfter(3)).run("global")
+    shutil.copytree(tmp_path, tmp_path.with_name("again"))
+    heard = []
+    for folder, numbers in (
+        (tmp_path, "cpu float32"),
+        (tmp_path.with_name("again"), "cuda bfloat16"),
+    ):
+        monkeypatch.setattr(Decoder, "numbers", numbers)
+        progress = Heard()
+        _tuning(tiny_folder, dataset, folder, progress).run("global")
+        heard.append([line for line in progress.lines if "rounding" in line])
+    assert heard == [
+        [],
+        [
+            "train global: goes on with cuda bfloat16 where it was at cpu float32: its figures differ by rounding"
+        ],
+    ]
+
+
+def test_frozen_layers_give_the_same_for_several_at_once(tiny_folder, straight, tmp_path):  # noqa: F811
+    """As a GPU runs them."""
+    dataset, _ = straight
+    loss = _tuning(tiny_folder, dataset, tmp_path, first_layer=2, cache_bytes=9).run("expert").loss
+    together = loss._frozen([0, 3, 1])
+    assert list(together) == [0, 3, 1]
+    for position, found in together.items():
+        assert torch.allclose(found, loss._frozen([position])[position], atol=1e-5)
+    loss.cache_bytes, loss.recurring = 10**6, None
+    kept = loss._frozen([0, 3, 1])
+    assert {p: len(hidden) for p, hidden in loss._kept.items()} == {
+        p: loss.lengths[p] for p in kept
+    }
+    for hidden in loss._kept.values():
+        assert hidden.untyped_storage().nbytes() == hidden.numel() * hidden.element_size()
+
+
 @pytest.mark.parametrize("cache", [(0, 9), (2, 0), (2, 9)])
 def test_a_full_gpu_is_told_with_what_takes_less(
     tiny_folder,  # noqa: F811
@@ -269,7 +346,7 @@ def test_a_full_gpu_is_told_with_what_takes_less(
     monkeypatch.setattr("core.training.language.LanguageLoss.__call__", full)
     with pytest.raises(DeviceMemoryError, match=r"full: CUDA out of memory$") as caught:
         tuning.run("global")
-    assert "--micro-batch-tokens" in caught.value.hint
+    assert "a GPU with more memory" in caught.value.hint
     assert ("--activation-cache-mb" in caught.value.hint) == all(cache)
 
 
