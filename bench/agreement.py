@@ -1,9 +1,10 @@
 """How far our scores are from the plain path's, with a trained adapter and real rows.
 
-    python -m bench.agreement --store DIR --scorer adapter/NAME [--rows 1500] [--no-plain] [--markdown PATH]
+    python -m bench.agreement --store DIR --scorer adapter/NAME [--rows 1500] [--device auto] [--no-plain]
+        [--markdown PATH]
 
 The plain path is transformers + PEFT in float32, padded batches of 16. Ours is measured in float32 and in the
-number format that `score` takes here. --no-plain leaves the plain path out, which takes most of the time: then ours
+number format that `score` takes there. --no-plain leaves the plain path out, which takes most of the time: then ours
 in float32 stands in its place.
 """
 
@@ -18,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from artifacts.store import Store
 from bench.peers import OneAdapter
-from bench.table import Beside, Facts, Line, publish
+from bench.table import Beside, Facts, Line, add_device, publish
 from core.data.dataset import Dataset
 from core.progress import Silent
 from core.stages.ancestry import dataset_of
@@ -29,7 +30,7 @@ from core.text.examples import Examples
 ROWS = 1500
 
 
-def measure(root: Path, reference: str, count: int, *, has_plain: bool) -> list[Line]:
+def measure(root: Path, reference: str, count: int, *, has_plain: bool, device: str) -> list[Line]:
     """Return the lines for so many test rows, user by user."""
     store = Store.open(root, KINDS, program_version="bench")
     artifact = store.resolve(reference)
@@ -46,7 +47,7 @@ def measure(root: Path, reference: str, count: int, *, has_plain: bool) -> list[
             dataset=source,
             examples=Examples(dataset),
             dtype=dtype,
-            device="cpu",
+            device=device,
             progress=Silent(),
         )
         return open_language_scorer(artifact, opening)
@@ -62,7 +63,8 @@ def measure(root: Path, reference: str, count: int, *, has_plain: bool) -> list[
         ]
         answers = exact.builder.answers
         path = "the plain path"
-        wanted = OneAdapter(artifact.file("best"), answers, 16, "float32").score(prompts)
+        place = exact.scorer.decoder.device
+        wanted = OneAdapter(artifact.file("best"), answers, place, 16, "float32").score(prompts)
         lines.append(
             Line(
                 work=f"largest difference of a score, float32, {work}",
@@ -100,11 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--scorer", required=True)
     parser.add_argument("--rows", type=int, default=ROWS)
+    add_device(parser)
     parser.add_argument("--no-plain", action="store_true")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args(arguments)
-    found = measure(options.store, options.scorer, options.rows, has_plain=not options.no_plain)
-    facts = Facts.of_run("bench.agreement", arguments)
+    has_plain, device = not options.no_plain, options.device
+    found = measure(options.store, options.scorer, options.rows, has_plain=has_plain, device=device)
+    facts = Facts.of_run("bench.agreement", arguments, devices=[device])
     publish("Agreement with the plain path", found, facts, options.markdown)
 
 

@@ -1,6 +1,6 @@
 """How the cost of scoring grows with candidates, users, experts and history: a picture.
 
-    python -m bench.growth [--markdown results/growth-cpu.md]
+    python -m bench.growth [--device auto] [--markdown results/growth-cpu.md]
 
 Writes a page with every point, and the picture beside it. A point is the time of one scoring run, the faster of two
 after one to warm up.
@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.setting import Setting, best_of, fresh_base, prepare, random_columns
-from bench.table import Facts
+from bench.table import Facts, add_device
 from core.fusion.mixture import install_mixture
 from core.llm.decoder import Decoder
+from core.llm.device import pick_device
 from core.scoring.scorer import Scorer
 from core.text.prompts import PromptBuilder
 
@@ -29,9 +30,9 @@ PAIRS = 24
 """Pairs of the points over experts and history: users of one row each."""
 
 
-def points(root: Path) -> Iterator[tuple[str, int, float]]:
+def points(root: Path, device: str) -> Iterator[tuple[str, int, float]]:
     """Yield (what grows, how much of it, seconds)."""
-    setting = prepare(root)
+    setting = prepare(root, device)
     scorer = _scorer(setting, 3)
     for count in CANDIDATES:
         yield "candidates of one user", count, _seconds(scorer, setting, _one_user(count), 3)
@@ -49,7 +50,7 @@ def _scorer(setting: Setting, experts: int) -> Scorer:
     """Return a scorer with so many experts; beyond those of the setting they are repeated."""
     known = setting.adapters()
     adapters = [known[0], *(known[1 + n % (len(known) - 1)] for n in range(experts))]
-    base = fresh_base()
+    base = fresh_base(setting.device)
     gates = install_mixture(base.model, adapters, "exact")
     return Scorer(Decoder(base.model), setting.builder.answers, gates=gates)
 
@@ -62,7 +63,7 @@ def _seconds(
     columns = random_columns(len(prompts), experts=experts)
     if len(np.unique(pairs[0])) == 1:
         columns = np.repeat(columns[:1], len(prompts), 0)
-    return best_of(lambda: len(scorer.score(prompts, columns).yes)).seconds
+    return best_of(lambda: len(scorer.score(prompts, columns).yes), setting.device).seconds
 
 
 def _one_user(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,12 +122,17 @@ def page(found: Sequence[tuple[str, int, float]], facts: Facts, picture: str) ->
 def main() -> None:
     """Measure, write the page, draw."""
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
-    parser.add_argument("--markdown", type=Path, default=Path("results/growth-cpu.md"))
+    add_device(parser)
+    parser.add_argument(
+        "--markdown", type=Path, help="results/growth-cpu.md, or -cuda, if not given"
+    )
     options = parser.parse_args()
-    picture = options.markdown.with_suffix(".svg")
+    device = options.device
+    path = options.markdown or Path(f"results/growth-{pick_device(device).type}.md")
+    picture = path.with_suffix(".svg")
     with tempfile.TemporaryDirectory() as root:
-        found = list(points(Path(root)))
-    options.markdown.write_text(page(found, Facts.of_run("bench.growth"), picture.name))
+        found = list(points(Path(root), device))
+    path.write_text(page(found, Facts.of_run("bench.growth", devices=[device]), picture.name))
     draw(found, picture)
 
 

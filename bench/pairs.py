@@ -17,6 +17,8 @@ from core.data.dataset import Dataset
 from core.stages.kinds import KINDS
 
 PAIRS = 1_000_000
+CPU = ("--device", "cpu")
+"""Beside a GPU, too: its driver would be in the memory that is measured."""
 SPILL_GB = 0.512
 """What all pairs may take beyond a tenth of them: the memory after which joining spills (core/data/spill.py)."""
 
@@ -32,7 +34,7 @@ def measure(pairs: int) -> list[Line]:
         root = Path(folder)
         store = root / "store"
         thinkrec(store, "--quiet", "ingest", "ml-100k")
-        thinkrec(store, "--quiet", "encode", "--encoder", "mf", "--epochs", "2")
+        thinkrec(store, "--quiet", "encode", "--encoder", "mf", "--epochs", "2", *CPU)
         (dataset,) = Store.open(store, KINDS, "bench").artifacts("dataset")
         few = _score(store, root, Dataset.open(dataset.folder), pairs // 10)
         many = _score(store, root, Dataset.open(dataset.folder), pairs)
@@ -61,7 +63,7 @@ def _score(store: Path, root: Path, dataset: Dataset, count: int) -> Ran:
             f"{user},{item}\n"
             for user, item in islice(product(dataset.users, dataset.items), count)
         )
-    return thinkrec(store, "--quiet", "score", "--scorer", "mf", "--pairs", str(file))
+    return thinkrec(store, "--quiet", "score", "--scorer", "mf", "--pairs", str(file), *CPU)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,19 @@ from core.text.prompts import Prompt
 class PerUserAdapters:
     """The authors' procedure: a weighted adapter is added, set and deleted for every user; full-vocabulary logits."""
 
-    def __init__(self, folders: Sequence[Path], answers: AnswerTokens, batch_size: int = 4) -> None:
-        base = fresh_base()
-        self._model = PeftModel.from_pretrained(base.model, folders[1], adapter_name="e0").eval()
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        answers: AnswerTokens,
+        device: torch.device,
+        batch_size: int = 4,
+    ) -> None:
+        base, place = fresh_base(device), str(device)  # PEFT by itself reads to the first GPU
+        self._model = PeftModel.from_pretrained(
+            base.model, folders[1], adapter_name="e0", torch_device=place
+        ).eval()
         for index, folder in enumerate(folders[2:], 1):
-            self._model.load_adapter(folder, f"e{index}")
+            self._model.load_adapter(folder, f"e{index}", torch_device=place)
         self._names = [f"e{index}" for index in range(len(folders) - 1)]
         self._answers, self._batch_size = answers, batch_size
 
@@ -53,10 +61,13 @@ class OneAdapter:
         self,
         folder: Path,
         answers: AnswerTokens,
+        device: torch.device,
         batch_size: int = 32,
         dtype: DtypeName = "auto",
     ) -> None:
-        self._model = PeftModel.from_pretrained(fresh_base(dtype).model, folder).eval()
+        self._model = PeftModel.from_pretrained(
+            fresh_base(device, dtype).model, folder, torch_device=str(device)
+        ).eval()
         self._answers, self._batch_size = answers, batch_size
 
     def score(self, prompts: Sequence[Prompt]) -> Any:
@@ -79,6 +90,7 @@ def _margins(model: Any, prompts: Sequence[Prompt], answers: AnswerTokens, *, wh
     for row, prompt in enumerate(prompts):
         ids[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
         mask[row, longest - len(prompt.ids) :] = 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.inference_mode():
         out = model(
@@ -87,4 +99,4 @@ def _margins(model: Any, prompts: Sequence[Prompt], answers: AnswerTokens, *, wh
             position_ids=positions,
             logits_to_keep=0 if whole else 1,
         ).logits[:, -1]
-    return (out[:, answers.yes] - out[:, answers.no]).double().numpy()
+    return (out[:, answers.yes] - out[:, answers.no]).double().cpu().numpy()

@@ -1,6 +1,6 @@
 """Scoring against PEFT, the authors' procedure, and the machine's own limit.
 
-    python -m bench.scoring [--candidates 200] [--users 500] [--rows 600] [--markdown PATH]
+    python -m bench.scoring [--candidates 200] [--users 500] [--rows 600] [--device auto] [--markdown PATH]
 
 Everything is measured in one run, one thing after the other, in the same number format. Peers share nothing between
 pairs, so a pair costs them the same however many there are: they score a part, and pairs a second are compared. The
@@ -9,11 +9,12 @@ limit is what plain matrix products of the model's shapes would take for the tok
 
 import resource
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.peers import OneAdapter, PerUserAdapters
 from bench.setting import (
@@ -40,13 +41,19 @@ AUTHORS, PRACTICE = "the authors' procedure", "transformers + PEFT"
 MERGED = "thinkrec itself, one shared LoRA merged, no fusion"
 
 
-def lines(short: bool) -> list[Line]:
+def lines(short: bool, device: str) -> list[Line]:
     """Measure the short or the full set."""
-    return measure(*(SHORT if short else (CANDIDATES, USERS, ROWS, PEER_PAIRS, TIMES)))
+    sizes = SHORT if short else (CANDIDATES, USERS, ROWS, PEER_PAIRS, TIMES)
+    return measure(*sizes, device=device)
 
 
 def measure(
-    candidates: int, users: int, rows: int, peer_pairs: int = PEER_PAIRS, times: int = TIMES
+    candidates: int,
+    users: int,
+    rows: int,
+    peer_pairs: int = PEER_PAIRS,
+    times: int = TIMES,
+    device: str = "auto",
 ) -> list[Line]:
     """Return the lines for so many candidates of one user, users of one row, and rows in time order.
 
@@ -54,7 +61,7 @@ def measure(
     is compared with ourselves without fusion runs twice as often, in turn.
     """
     with tempfile.TemporaryDirectory() as root:
-        bench = Bench(prepare(Path(root)), peer_pairs, times)
+        bench = Bench(prepare(Path(root), device), peer_pairs, times)
         return [
             *bench.candidates(candidates),
             *bench.users(users),
@@ -69,16 +76,17 @@ class Bench:
     def __init__(self, setting: Setting, peer_pairs: int, times: int) -> None:
         """Load every model once; they are used one after the other."""
         self.setting, self.peer_pairs, self.times = setting, peer_pairs, times
-        base = fresh_base()
+        device = setting.device
+        base = fresh_base(device)
         self.flops = model_flops(base)
-        self.limit = matrix_limit(base.dtype)
+        self.limit = matrix_limit(base.dtype, device)
         gates = install_mixture(base.model, setting.adapters(), "exact")
         self.mixture = Scorer(Decoder(base.model), setting.builder.answers, gates=gates)
-        merged = fresh_base()
+        merged = fresh_base(device)
         merge_adapter(merged.model, setting.adapters()[1])
         self.merged = Scorer(Decoder(merged.model), setting.builder.answers)
-        self.authors = PerUserAdapters(setting.folders, setting.builder.answers)
-        self.practice = OneAdapter(setting.folders[1], setting.builder.answers)
+        self.authors = PerUserAdapters(setting.folders, setting.builder.answers, device)
+        self.practice = OneAdapter(setting.folders[1], setting.builder.answers, device)
 
     def candidates(self, count: int) -> list[Line]:
         """One user, many candidates."""
@@ -87,8 +95,8 @@ class Bench:
         work = f"score 1 user x {count} candidates"
         ours = self.ours(self.mixture, prompts, columns)
         some = slice(0, min(count, self.peer_pairs))
-        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), self.times)
-        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
+        authors = self._best(lambda: len(self.authors.score(prompts[some], columns[some])))
+        practice = self._best(lambda: len(self.practice.score(prompts[some])))
         return [
             self._line(work, ours, AUTHORS, authors, 12.0),
             self._line(work, ours, PRACTICE, practice, 5.0),
@@ -104,8 +112,8 @@ class Bench:
         work = f"score {count} users x 1 row, each fused differently"
         # The first are no sample of all: prompts differ in length. So all are scored where they are few.
         some = slice(0, min(count, max(self.peer_pairs, FEW)))
-        authors = best_of(lambda: len(self.authors.score(prompts[some], columns[some])), self.times)
-        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
+        authors = self._best(lambda: len(self.authors.score(prompts[some], columns[some])))
+        practice = self._best(lambda: len(self.practice.score(prompts[some])))
         # In turn, so that a machine that slows down slows both: the difference between them is small.
         ours, plain = self.ours(self.mixture, prompts, columns), self.ours(self.merged, prompts)
         again = self.ours(self.mixture, prompts, columns), self.ours(self.merged, prompts)
@@ -125,7 +133,7 @@ class Bench:
         prompts = [builder.build(example) for example in made]
         ours = self.ours(self.mixture, prompts, np.repeat(random_columns(1), len(prompts), 0))
         some = slice(0, min(count, self.peer_pairs))
-        practice = best_of(lambda: len(self.practice.score(prompts[some])), self.times)
+        practice = self._best(lambda: len(self.practice.score(prompts[some])))
         return [
             self._line(
                 f"score {count} test rows of MovieLens-100K in time order",
@@ -137,10 +145,13 @@ class Bench:
         ]
 
     def memory(self) -> Line:
-        """The most that this process, models of the peers included, has taken."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        """The most that this process, models of the peers included, has taken: of the GPU if they are there."""
+        if self.setting.device.type == "cuda":
+            kind, peak = "GPU memory", torch.cuda.max_memory_allocated(self.setting.device) / 1e9
+        else:
+            kind, peak = "memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         return Line(
-            work="peak memory of this bench, four models loaded",
+            work=f"peak {kind} of this bench, four models loaded",
             unit="GB",
             ours=peak,
             smaller_is_better=True,
@@ -157,9 +168,12 @@ class Bench:
     ) -> tuple[Timed, float]:
         """Return our time, and the pairs a second that the machine's matrix products allow."""
         before = scorer.work.tokens
-        timed = best_of(lambda: len(scorer.score(prompts, columns).yes), self.times)
+        timed = self._best(lambda: len(scorer.score(prompts, columns).yes))
         tokens = (scorer.work.tokens - before) / (1 + self.times)
         return timed, timed.pairs * self.limit / (tokens * self.flops)
+
+    def _best(self, work: Callable[[], int]) -> Timed:
+        return best_of(work, self.setting.device, self.times)
 
     def _line(
         self,
@@ -187,5 +201,9 @@ def _faster(one: tuple[Timed, float], other: tuple[Timed, float]) -> tuple[Timed
 
 if __name__ == "__main__":
     run_alone(
-        "bench.scoring", __doc__, measure, {"candidates": CANDIDATES, "users": USERS, "rows": ROWS}
+        "bench.scoring",
+        __doc__,
+        measure,
+        {"candidates": CANDIDATES, "users": USERS, "rows": ROWS},
+        on_device=True,
     )

@@ -52,51 +52,65 @@ class Setting:
     """PEFT directories: the global adapter, then the experts."""
     keywords: list[list[str]] | None
     """Of every item."""
+    device: torch.device
+    """Where all models are."""
 
     def adapters(self) -> list[LoraWeights]:
         """Open all adapters."""
         return [LoraWeights.open(folder) for folder in self.folders]
 
 
-def prepare(root: Path) -> Setting:
+def prepare(root: Path, device: str) -> Setting:
     """Ingest MovieLens-100K, extract keywords, and write a global adapter and experts with random weights."""
     store = Store.open(root / "store", KINDS, program_version="bench")
     context = Context(store=store)
     dataset = run_stage(context, ingest.STAGE, IngestConfig(source="ml-100k")).artifact
     keywords = run_stage(context, augment.STAGE, AugmentConfig()).artifact
     examples = open_examples(dataset, None)
-    base = load_base(MODEL, dtype="float32")
+    base = load_base(MODEL, dtype="float32", device=device)
     words = open_keywords(keywords, examples.dataset)
     config = PromptConfig(history_length=10, keywords_per_item=3)
     builder = PromptBuilder(base.tokenizer, examples.dataset, config, keywords=words)
-    return Setting(examples, builder, _write_adapters(base, root), words)
+    return Setting(examples, builder, _write_adapters(base, root), words, base.device)
 
 
-def fresh_base(dtype: DtypeName = "auto") -> Base:
-    """Load the base model anew; auto is the number format that is fast here."""
-    return load_base(MODEL, dtype=dtype)
+def fresh_base(device: torch.device, dtype: DtypeName = "auto") -> Base:
+    """Load the base model anew; auto is the number format that is fast there."""
+    return load_base(MODEL, dtype=dtype, device=str(device))
 
 
-def best_of(work: Callable[[], int], times: int = 2) -> Timed:
+def clock(device: torch.device) -> float:
+    """Return the time in seconds when the device has done what it was given: a GPU works on while Python goes ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def best_of(work: Callable[[], int], device: torch.device, times: int = 2) -> Timed:
     """Run once to warm up, then a few times; keep the fastest."""
     pairs = work()
     seconds = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = clock(device)
         work()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock(device) - started)
     return Timed(min(seconds), pairs)
 
 
-def matrix_limit(dtype: torch.dtype) -> float:
-    """Return the FLOP/s of plain matrix products of the model's largest shape."""
-    a, b = torch.randn(2048, 576, dtype=dtype), torch.randn(576, 1536, dtype=dtype)
+def matrix_limit(dtype: torch.dtype, device: torch.device) -> float:
+    """Return the FLOP/s of plain matrix products of the model's largest shape.
+
+    A GPU gets as many rows as scoring gives it at most: with few it would wait for Python to ask for the next product.
+    """
+    rows = 65_536 if device.type == "cuda" else 2048
+    a = torch.randn(rows, 576, dtype=dtype, device=device)
+    b = torch.randn(576, 1536, dtype=dtype, device=device)
     for _ in range(20):
         a @ b
-    started = time.perf_counter()
+    started = clock(device)
     for _ in range(200):
         a @ b
-    return 200 * 2 * 2048 * 576 * 1536 / (time.perf_counter() - started)
+    return 200 * 2 * rows * 576 * 1536 / (clock(device) - started)
 
 
 def model_flops(base: Base) -> float:
@@ -112,13 +126,14 @@ def _write_adapters(base: Base, root: Path) -> list[Path]:
     model = attach(base.model, settings, seed=0)
     lora = {n: p for n, p in model.named_parameters() if "lora_" in n}
     layers = base.model.config.num_hidden_layers
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)  # on the CPU: the same adapters on every device
 
     def disturb(first: int) -> None:
         with torch.no_grad():
             for name, parameter in lora.items():
                 if int(name.split(".layers.")[1].split(".")[0]) >= first:
-                    parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+                    noise = 0.02 * torch.randn(parameter.shape, generator=generator)
+                    parameter.add_(noise.to(parameter.device))
 
     disturb(0)
     start = {n: p.detach().clone() for n, p in lora.items()}

@@ -119,8 +119,14 @@ class Facts:
     seed: int = 0
 
     @classmethod
-    def of_run(cls, module: str, arguments: Sequence[str] | None = None, seed: int = 0) -> "Facts":
-        """Take the facts of this process, which was started as `python -m module arguments`."""
+    def of_run(
+        cls,
+        module: str,
+        arguments: Sequence[str] | None = None,
+        seed: int = 0,
+        devices: Sequence[str] = ("cpu",),
+    ) -> "Facts":
+        """Take the facts of this process, started as `python -m module arguments`, and of the devices it measures."""
         from core.llm.device import describe_machine
 
         words = sys.argv[1:] if arguments is None else arguments
@@ -132,7 +138,7 @@ class Facts:
                 continue
         return cls(
             command=" ".join(["python", "-m", module, *map(shlex.quote, words)]),
-            machine=describe_machine(),
+            machine="; ".join(dict.fromkeys(map(describe_machine, devices))),
             versions=", ".join(found),
             seed=seed,
         )
@@ -147,9 +153,17 @@ class Facts:
         ]
 
 
-def lines_of(name: str, short: bool) -> list[Line]:
-    """Run a bench of this package by name."""
-    lines: list[Line] = importlib.import_module(f"bench.{name}").lines(short)
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option that all benches of the language model have."""
+    parser.add_argument(
+        "--device", default="auto", help="where the language model runs: auto, cpu, cuda or cuda:N"
+    )
+
+
+def lines_of(name: str, short: bool, device: str | None = None) -> list[Line]:
+    """Run a bench of this package by name; only those of the language model take a device."""
+    chosen = [] if device is None else [device]
+    lines: list[Line] = importlib.import_module(f"bench.{name}").lines(short, *chosen)
     return lines
 
 
@@ -174,7 +188,12 @@ def write_page(title: str, lines: Sequence[Line], facts: Facts, path: Path) -> N
 
 
 def run_alone(
-    module: str, about: str | None, measure: Callable[..., list[Line]], sizes: Mapping[str, int]
+    module: str,
+    about: str | None,
+    measure: Callable[..., list[Line]],
+    sizes: Mapping[str, int],
+    *,
+    on_device: bool = False,
 ) -> None:
     """Run one bench as a program: an option for each of its sizes, and --markdown for a page.
 
@@ -183,15 +202,20 @@ def run_alone(
         about: text of --help.
         measure: takes the sizes by name.
         sizes: name -> what it is if the option is not given.
+        on_device: whether it takes the device of the language model, too; else it measures the CPU.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     for name, size in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=size)
+    if on_device:
+        add_device(parser)
     parser.add_argument("--markdown", type=Path, help="file to write the table to as well")
     options = vars(parser.parse_args())
     markdown = options.pop("markdown")
     title = module.rpartition(".")[2].capitalize()
-    publish(title, measure(**options), Facts.of_run(module), markdown)
+    found = measure(**options)
+    facts = Facts.of_run(module, devices=[options.get("device", "cpu")])
+    publish(title, found, facts, markdown)
 
 
 def publish(title: str, lines: Sequence[Line], facts: Facts, markdown: Path | None) -> None:

@@ -1,6 +1,6 @@
 """Training steps against transformers' Trainer with PEFT: the same instances, batches and number format.
 
-    python -m bench.training [--steps 12] [--batch 16] [--markdown PATH]
+    python -m bench.training [--steps 12] [--batch 16] [--device auto] [--markdown PATH]
 
 The limit is the machine's matrix product: a step cannot be faster than its products forwards and, where
 gradients have to go through, backwards.
@@ -40,15 +40,15 @@ LORA = LoraSettings(rank=8, alpha=16, dropout=0.05, target_modules=("q_proj", "v
 REASON = "The person liked crime films with strong leads, and this one has both, so it fits well."
 
 
-def lines(short: bool) -> list[Line]:
+def lines(short: bool, device: str) -> list[Line]:
     """Measure with few or more steps."""
-    return measure(*(SHORT if short else (STEPS, BATCH)))
+    return measure(*(SHORT if short else (STEPS, BATCH)), device=device)
 
 
-def measure(steps: int, batch: int = BATCH) -> list[Line]:
+def measure(steps: int, batch: int = BATCH, device: str = "auto") -> list[Line]:
     """Return the lines for so many steps of each kind with so many rows."""
     with tempfile.TemporaryDirectory() as root:
-        bench = _Bench(prepare(Path(root)), steps, batch, Path(root))
+        bench = _Bench(prepare(Path(root), device), steps, batch, Path(root))
         return [bench.everywhere(), bench.top(1), bench.top(EPOCHS, 3.0), bench.projector()]
 
 
@@ -64,28 +64,28 @@ class _Bench:
             reason_share=0.2,
             seed=0,
         )
-        base = fresh_base()
+        base = fresh_base(setting.device)
         self._flops, self._layers = model_flops(base), base.model.config.num_hidden_layers
-        self._limit = matrix_limit(base.dtype)
+        self._limit = matrix_limit(base.dtype, setting.device)
 
     def everywhere(self) -> Line:
         """A LoRA in all layers."""
-        model = attach(fresh_base().model, LORA, 0)
+        model = attach(fresh_base(self._setting.device).model, LORA, 0)
         parameters = select_layers(model, 0)
         ours = self._ours(parameters, self._loss(model, 0))
-        peer = attach(fresh_base().model, LORA, 0).train()
+        peer = attach(fresh_base(self._setting.device).model, LORA, 0).train()
         theirs = _typical(step_seconds(peer, self.instances, self.batches))
         # Twice forwards: the products of the weights' own gradients are left out by LoRA.
         return self._line("train-global, one step", ours, theirs, 2.0, 1.5)
 
     def top(self, epochs: int, wanted: float | None = None) -> Line:
         """A LoRA whose last layers train; over several epochs the frozen ones run in the first."""
-        model = attach(fresh_base().model, LORA, 0)
+        model = attach(fresh_base(self._setting.device).model, LORA, 0)
         first = self._layers - TOP_LAYERS
         parameters = select_layers(model, first)
         loss = self._loss(model, first, cache_bytes=4_000_000_000)
         ours = self._ours(parameters, loss, epochs=epochs)
-        peer = attach(fresh_base().model, LORA, 0)
+        peer = attach(fresh_base(self._setting.device).model, LORA, 0)
         select_layers(peer, first)
         theirs = _typical(step_seconds(peer, self.instances, self.batches))
         share = TOP_LAYERS / self._layers
@@ -115,7 +115,7 @@ class _Bench:
             reason_share=0.0,
             seed=0,
         )
-        base = fresh_base()
+        base = fresh_base(setting.device)
         gates = install_mixture(base.model, setting.adapters(), "exact")
         decoder = Decoder(base.model)
         projector = Projector(DIM, decoder.width)
@@ -125,12 +125,14 @@ class _Bench:
             instances=instances,
             answers=builder.answers,
             config=LossConfig(),
-            injector=Injector.of(projector=projector, vectors=(vectors[0], vectors[1])),
+            injector=Injector.of(
+                projector=projector, vectors=(vectors[0], vectors[1]), device=decoder.device
+            ),
             gates=gates,
             columns=weights,
         )
         ours = self._ours(dict(projector.named_parameters()), loss, batches=batches)
-        frozen = fresh_base().model
+        frozen = fresh_base(setting.device).model
         merge_adapter(frozen, setting.adapters()[0])
         peer = Projected(frozen, Projector(DIM, decoder.width), (vectors[0], vectors[1]))
         theirs = _typical(step_seconds(peer, instances, batches))
@@ -165,6 +167,11 @@ class _Bench:
     def _ours(
         self, parameters: Any, loss: LanguageLoss, *, epochs: int = 1, batches: Any = None
     ) -> float:
+        """Return the seconds of a step as training records them, the epochs' medians averaged.
+
+        A GPU needs no waiting for here: a step reads its losses and the norm of its gradients, and what its optimiser
+        has yet to do then falls into the next one.
+        """
         plan = self.batches if batches is None else batches
         nan = float("nan")
         nothing = {"auc": nan, "uauc": nan, "log_loss": nan, "mean_score": nan, "rows": 0}
@@ -214,4 +221,5 @@ def _typical(seconds: Sequence[float]) -> float:
 
 
 if __name__ == "__main__":
-    run_alone("bench.training", __doc__, measure, {"steps": STEPS, "batch": BATCH})
+    sizes = {"steps": STEPS, "batch": BATCH}
+    run_alone("bench.training", __doc__, measure, sizes, on_device=True)
