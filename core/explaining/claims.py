@@ -9,14 +9,15 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-_COUNT = re.compile(r"\b(\d+) (?:out )?of (the last )?(\d+)(?:(?: in)? ([^\W\d_][\w'’-]*))?")
-_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (\d+)\b)?")
+_OF_SO_MANY = r"of (?:(?:the|their) (last )?)?(\d+)"
+_COUNT = re.compile(rf"\b(\d+) (?:out )?{_OF_SO_MANY}(?:(?: in)? ([^\W\d_][\w'’-]*))?")
+_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent\b)(?: of (?:the )?(\d+)\b)?")
 _TITLE = re.compile(r"“([^”]+)”")
 _MARK = re.compile(r"“[^”]*”?|[”\"]")
 _NUMBER = re.compile(r"(?<!\d)\d+(?!\d)")
 _NOT = r"(?:(?:did|have|has|had|do|does) not|(?:did|have|has|had|do|does)n['’]t|never)"
 _LIKED = r"enjoyed|liked|loved"
-_DISLIKED = rf"{_NOT} (?:enjoy|like|love)(?:e?d)?|disliked|hated"
+_DISLIKED = rf"{_NOT} (?:(?:really|even|much|quite) )?(?:enjoy|like|love)(?:e?d)?|disliked|hated"
 _TITLES = r"“[^”]*”(?:(?:, and |, | and )“[^”]*”)*"
 _YES_BEFORE = rf"{_LIKED}|favou?rites (?:is|are)"
 _NO_BEFORE = rf"{_DISLIKED}|disappointments (?:is|are)|(?<!never )(?<!not )(?<!n.t )let down by"
@@ -37,14 +38,19 @@ _OTHERS = r"\bother people (?:enjoy|like|love)(?:e?d)? (?:only |just )?"
 _OTHERS_BEFORE = re.compile(rf"{_OTHERS}$", re.IGNORECASE)
 _OTHERS_NUMBER = re.compile(rf"{_OTHERS}(\d+)(\D.{{0,14}})?", re.IGNORECASE)
 _PEOPLE = r"people|persons|users|viewers|others"
-_OF_PEOPLE = re.compile(
-    rf"\b(\d+) (?:out )?of (the last )?(\d+) (?:other )?(?:{_PEOPLE})\b", re.IGNORECASE
+_OF_PEOPLE = re.compile(rf" (?:other )?(?:{_PEOPLE})\b", re.IGNORECASE)
+_PEOPLE_WORDS = ("other people", *_PEOPLE.split("|"))
+# "It pleased 29 of 60": of people, though it is not said.
+_PLEASED_BEFORE = re.compile(r"\bit (?:has )?pleased (?:only |just )?$", re.IGNORECASE)
+# A count or share of people whose word has not come yet, or not whole.
+_OPEN_PEOPLE = re.compile(
+    r"\b(\d+)(?P<share> ?%| per ?cent)? (?:out )?of (\d+)(?: (?P<begun>[a-z]*(?: [a-z]*)?))?$"
 )
 _PERCENT = ("%", " %", " percent", " per cent")
 # Nobody has had the item asked when the reason is given.
 _OUTCOME = re.compile(
     rf"\b(?:they|this person|the user)(?: (?:have|has|had|only|also|really))? "
-    rf"(?:{_DISLIKED}|{_LIKED}|rated) (?:it|this)\b",
+    rf"(?:{_DISLIKED}|{_LIKED}|rated) (?:it\b|this\b(?! [\w“]))",
     re.IGNORECASE,
 )
 # The answer was given before the reason.
@@ -59,6 +65,7 @@ _OPEN_COUNT = re.compile(r"\b(\d+) (?:out )?of( the last)?(?: (\d*))?$")
 _OF = re.compile(r"\b(\d+) (?:out )?of\b(.{0,10})")
 _OF_THE_LAST = " the last "
 _OPEN_SHARE = re.compile(r"\b(\d+)(?: ?%| per ?cent) of (\d+)$")
+_OPEN_THIS = re.compile(r"\bthis ?$")
 _OPEN_WORD = re.compile(r"\b(\d+) (?:out )?of (\d+)(?: in)? ([^\W\d_][\w'’-]*)$")
 PART = "\ufffd"
 """Stands for bytes of a character that is not whole yet."""
@@ -91,19 +98,18 @@ class Facts:
             else:
                 self._counted[int(k), int(n)].add(word.lower())
         self._by_word: set[str] = set().union(*self._counted.values()) - {""}
+        peoples = re.compile(r"\b(\d+)% of (\d+) other people")
+        self._people_shares = {(int(percent), int(n)) for percent, n in peoples.findall(prompt)}
+        self._of_people = _pairs_of(self._people_shares)
         self._shares = {
-            (int(percent), int(n) if n else None) for percent, n in _SHARE.findall(prompt)
+            (int(percent), int(n) if n else None)
+            for percent, n in _SHARE.findall(peoples.sub("", prompt))
         }
-        told = {(k, n) for percent, n in self._shares if n for k in _counts_of_share(percent, n)}
+        told = _pairs_of((percent, n) for percent, n in self._shares if n)
         self._shares |= {(_percent(k, n), n) for k, n in self._counted if n}
-        self._percents = {percent for percent, _ in self._shares}
-        self._of_people = {
-            (k, int(n))
-            for percent, n in re.findall(r"(\d+)% of (\d+) other people", prompt)
-            for k in _counts_of_share(int(percent), int(n))
-        }
+        self._percents = {percent for percent, _ in self._shares | self._people_shares}
         self._of_others = set(re.findall(rf"{_OTHERS}(\d+)%", prompt))
-        self._pairs = told | set(self._counted)
+        self._pairs = told | set(self._counted) | self._of_people
         self._numbers = set(_NUMBER.findall(prompt))
         self._numbers |= {str(k) for k, _ in self._pairs} | {str(one) for one in self._percents}
         self._titles: dict[str, set[bool]] = defaultdict(set)
@@ -119,7 +125,7 @@ class Facts:
         - Counts ("3 of 4 crime") and shares ("48%"). A count agrees with the prompt's count of the same thing, or with
           its share: 29 of 60 with "48% of 60"; so does a share with a count. What the count is of is compared where
           the prompt counts by that word, as it does by category; "of the last" is another count than "of". What "other
-          people enjoy" is a share, and theirs; counts of people are the item's, not the person's.
+          people enjoy" is a share, and theirs; counts and shares of people are the item's, not the person's.
         - Titles (in “ ” or " ") have to be those of items shown, or begin like one; where the words beside them say
           that they were liked or not, that has to be so.
         - That the item asked was liked or not ("They enjoyed it"), which no prompt says.
@@ -136,18 +142,24 @@ class Facts:
             k, n = int(match[1]), int(match[3])
             disliked = _before(_DISLIKED_BEFORE, untitled, match)
             k = n - k if disliked else k
-            told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
+            people = _people(untitled, match, match.end(3))
+            if people is not None:
+                told = (k, n) in self._of_people and not match[2]
+            else:
+                told = (k, n) in self._last if match[2] else self._is_counted(k, n, match[4])
             others = _before(_OTHERS_BEFORE, untitled, match)
-            found[others + disliked + match[0]] = told and not others
-        for match in _OF_PEOPLE.finditer(untitled):
-            if match[2] or (int(match[1]), int(match[3])) not in self._of_people:
-                found[match[0]] = False
+            found[others + disliked + (people or match[0])] = told and not others
         for match in _SHARE.finditer(untitled):
             percent, disliked = int(match[1]), _before(_DISLIKED_BEFORE, untitled, match)
-            told = self._is_share(100 - percent if disliked else percent, match[2])
+            percent = 100 - percent if disliked else percent
+            people = _people(untitled, match, match.end()) if match[2] else None
+            if people is not None:
+                told = (percent, int(match[2])) in self._people_shares
+            else:
+                told = self._is_share(percent, match[2])
             if others := _before(_OTHERS_BEFORE, untitled, match):
                 told = match[1] in self._of_others and not match[2]
-            found[others + disliked + match[0]] = told
+            found[others + disliked + (people or match[0])] = told
         found |= {match[0]: bool(self._likings(match[1])) for match in _TITLE.finditer(reason)}
         for pattern in (_LIKED_TITLES, _TITLES_LIKED, _TITLES_PLEASED):
             for match in pattern.finditer(reason):
@@ -215,8 +227,11 @@ class Facts:
         return begins and any(one == k for one, _ in self._last)
 
     def _claims_allowed(self, text: str) -> bool:
+        text = _OPEN_THIS.sub("", text)
         whole = text
-        if (word := _OPEN_WORD.search(text)) is not None:
+        if (people := _OPEN_PEOPLE.search(text)) is not None and self._may_be_of_people(people):
+            whole = text[: people.start()]
+        elif (word := _OPEN_WORD.search(text)) is not None:
             if not self._may_become_word(int(word[1]), int(word[2]), word[3].lower()):
                 return False
             whole = text[: word.start()]
@@ -231,7 +246,8 @@ class Facts:
             whole = text[: count.start()]
         elif (share := _OPEN_SHARE.search(text)) is not None:
             percent = int(share[1])
-            known = [str(n) for one, n in self._shares if n and one == percent]
+            shares = self._shares | self._people_shares
+            known = [str(n) for one, n in shares if n and one == percent]
             if not any(n.startswith(share[2]) for n in known):
                 return False
             whole = text[: share.start()]
@@ -247,13 +263,20 @@ class Facts:
         """Return whether a count may go on with a word that begins so."""
         if not self._is_counted(k, n, None):
             return False
-        if re.fullmatch(_PEOPLE, begun) and (k, n) not in self._of_people:
-            return False
+        if re.fullmatch(_PEOPLE, begun):
+            return False  # else it were one of people
         rightly = self._counted.get((k, n), set())
         likely = {word for word in self._by_word if word.startswith(begun)}
         if begun in self._by_word or len(begun) >= _SURE_OF_WORD:
             return not likely or bool(likely & rightly)
         return True
+
+    def _may_be_of_people(self, open_claim: re.Match[str]) -> bool:
+        """Return whether a count or share that ends a text can still become one of people, and is theirs."""
+        begun = open_claim["begun"] or ""
+        known = self._people_shares if open_claim["share"] else self._of_people
+        likely = any(word.startswith(begun) for word in _PEOPLE_WORDS)
+        return likely and (int(open_claim[1]), int(open_claim[3])) in known
 
     def _is_share(self, percent: int, n: str | None) -> bool:
         return (percent, int(n)) in self._shares if n else percent in self._percents
@@ -292,6 +315,13 @@ def _before(words: re.Pattern[str], text: str, count: re.Match[str]) -> str:
     return found[0] if found else ""
 
 
+def _people(text: str, count: re.Match[str], end: int) -> str | None:
+    """Return a count or share with the people it is of; None if it is of anything else."""
+    if (word := _OF_PEOPLE.match(text, end)) is not None:
+        return text[count.start() : word.end()]
+    return text[count.start() : end] if _before(_PLEASED_BEFORE, text, count) else None
+
+
 def _with_round_marks(text: str) -> str:
     """Return a text with “ and ” by turns in place of straight marks.
 
@@ -322,6 +352,11 @@ def _spellings(title: str) -> Iterator[str]:
     yield _letters(title)
     if (moved := re.fullmatch(r"(.+), (The|A|An)", title)) is not None:
         yield _letters(f"{moved[2]} {moved[1]}")
+
+
+def _pairs_of(shares: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return every (k, n) that is told as one of these shares (percent, n)."""
+    return {(k, n) for percent, n in shares for k in _counts_of_share(percent, n)}
 
 
 def _counts_of_share(percent: int, n: int) -> Iterator[int]:

@@ -37,6 +37,9 @@ READ = [
     "No. They were let down by “Star Wars” and “The Kids' World”, but never let down by “Heat”.",
     "Yes. Other people enjoy 56% of such; 48% of 60 other people liked it, and they enjoyed 4 of the last 10.",
     'Yes. They liked "Heat" and "Ran", though "Star Wars" left them cold.',
+    "Yes. It pleased only 29 of 60, so 48% of 60 viewers, and 63% of 183 pleased them.",
+    "Yes. They liked this kind of film before, and enjoyed this genre.",
+    "No. They never really liked “Star Wars”.",
 ]
 
 
@@ -52,13 +55,22 @@ def test_what_the_prompt_says_is_no_finding(reason: str) -> None:
         ("They enjoyed 33 of 43 in crime.", ["33 of 43 in crime"]),
         ("They enjoyed 3 of the last 6 crime.", ["3 of the last 6 crime"]),
         ("They enjoyed 4 of 10 drama.", ["4 of 10 drama"]),
-        ("It pleased 31 of 60 other people.", ["31 of 60 other", "31 of 60 other people"]),
+        ("It pleased 31 of 60 other people.", ["31 of 60 other people"]),
         ("4 of the last 10 people enjoyed it.", ["4 of the last 10 people"]),
-        ("3 of 6 other people and 33 of 43 others.", ["33 of 43 others", "3 of 6 other people"]),
+        ("3 of 6 other people and 33 of 43 others.", ["3 of 6 other people", "33 of 43 others"]),
+        # What is said of the person is not what is true of the people, and the other way round.
+        ("63% of 183 other people enjoyed it.", ["63% of 183 other people"]),
+        ("115 of 183 other people enjoyed it.", ["115 of 183 other people"]),
+        ("This person enjoyed 48% of 60 items.", ["48% of 60"]),
+        ("They enjoyed 29 of 60 items so far.", ["29 of 60 items"]),
+        ("They enjoyed 30 of the 43 action films.", ["30 of the 43 action"]),
+        ("They enjoyed 6 of their last 10 items.", ["6 of their last 10 items"]),
+        ("They enjoyed 62% of the 183 items.", ["62% of the 183"]),
+        ("They never really liked “Heat”.", ["never really liked “Heat”"]),
         ("They liked 5 of 0 items, and 5 of 0 items.", ["5 of 0 items"]),
         ("They liked “Ronin”, 7 of 9.", ["7 of 9", "“Ronin”"]),
         ("They liked “7 of 9”, 7%.", ["7%", "“7 of 9”"]),
-        ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60", "48% of 61"]),
+        ("It pleased 49% of 60 people, 48% of 61 and 48%.", ["49% of 60 people", "48% of 61"]),
         ("They like 64 per cent, or 7% of films.", ["64 per cent", "7%"]),
         ("They liked “Her” and “Eat”.", ["“Her”", "“Eat”"]),
         ('They liked "Her" and "Ran".', ["“Her”"]),
@@ -109,6 +121,15 @@ def test_claims_are_those_that_are_read_too() -> None:
     assert FACTS.claims("A good match is likely.") == {}
 
 
+def test_counts_are_found_however_they_are_put() -> None:
+    reason = "They enjoyed 33 of the 43 action films, 4 of their last 10, and 63% of the 183 items."
+    assert FACTS.claims(reason) == {
+        "33 of the 43 action": True,
+        "4 of their last 10": True,
+        "63% of the 183": True,
+    }
+
+
 def test_what_was_not_liked_is_the_rest_of_what_was() -> None:
     reason = (
         "They did not enjoy 10 of 43 action, disliked 6 of the last 10; they disliked 37% of 183."
@@ -157,11 +178,18 @@ def test_whatever_is_read_may_be_written_letter_by_letter(reason: str) -> None:
         ("It shares crime with “Star", "”"),
         ("“Star Wars”, crime too, pleased", " them"),
         ("They enjoyed", " it"),
+        ("They enjoyed this", "."),
         ("“Star Wars” pleased", " them"),
         ("They were let down by “", "H"),
         ("In all, 4 of the last 10", " people"),  # they are the person's own
         ("In all, 33 of 43", " people"),
         ("In all, 33 of 43 other", " people"),
+        ("In all, 63% of 183", " people"),
+        ("In all, 63% of 183 other", " people"),
+        ("In all, 48% of 60", " items"),
+        ("In all, 29 of 60", " items"),
+        ("In all, 29 of 60 ", "items"),
+        ("In all, 29 of 60", "."),
     ],
 )
 def test_what_cannot_become_true_is_not_begun(before: str, refused: str) -> None:
@@ -193,7 +221,9 @@ def test_a_title_that_begins_another_is_that_one_alone() -> None:
 def test_a_share_is_rounded_as_prompts_round_it(k: int, n: int, percent: int) -> None:
     assert round(100 * (k / n)) == percent
     facts = Facts(f"{percent}% of {n} other people enjoyed it.", [], "Casino")
-    assert facts.claims(f"It pleased {k} of {n} other people.") == {f"{k} of {n} other": True}
+    assert facts.claims(f"It pleased {k} of {n} other people.") == {
+        f"{k} of {n} other people": True
+    }
     assert facts.allow(f"It pleased {k} of {n} other people.")
 
 
