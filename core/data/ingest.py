@@ -53,6 +53,8 @@ def ingest(
         order(line, rows.split)
         matched = count_matched(connection, source)
         bar.advance()
+        if rule.column is not None:
+            _tell_of_train_rows_behind(connection, rows.split, progress)
         splits = write_payloads(connection, rows, folder)
         _check_splits(rule, splits)
         report = _report(connection, source, rule, config, (loaded, facts, filtered, splits))
@@ -126,6 +128,21 @@ def _check_splits(rule: SplitRule, splits: dict[str, dict[str, Any]]) -> None:
             raise EmptySplitError(
                 f"the split leaves no row for {split} ({counts}): {rule.words}", hint=remedy
             )
+
+
+def _tell_of_train_rows_behind(connection: Any, split: str, progress: Progress) -> None:
+    """Tell where a split by column has train rows behind other rows of their user: their histories show those labels."""
+    behind, count = connection.execute(
+        f"""SELECT count(*) FILTER (held_out), count(*) FROM (
+            SELECT code, bool_or(code > 0) OVER (PARTITION BY u ORDER BY time
+                RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS held_out
+            FROM (SELECT u, time, {split} AS code FROM events)) WHERE code = 0"""
+    ).fetchone()
+    if behind:
+        progress.say(
+            f"{behind:,} of {count:,} train rows come after valid or test rows of their user: in training they show the "
+            "labels of those, so figures on them are too good; a split in order of time has none (--split-by user-time)"
+        )
 
 
 def _report(

@@ -96,7 +96,15 @@ def interval(
         most: above which it cannot be.
     """
     spread = _spread(value, drawn, users)
-    return None if spread is None else _middle(spread, least, most)
+    if spread is None:
+        return None
+    found = _middle(spread, least, most)
+    if found.low == found.high == value and value in (least, most):
+        # All users alike at the end of the range, so that draws know nothing: as far as it can be from there and still
+        # give all of them one time in forty.
+        room = (most - least) * (1 - (1 - HIGH / 100) ** (1 / users))
+        found = Interval(least, least + room) if value == least else Interval(most - room, most)
+    return found
 
 
 def _middle(spread: Floats, least: float, most: float) -> Interval:
@@ -109,11 +117,11 @@ def _spread(value: float, drawn: Floats, users: int) -> Floats | None:
     defined = drawn[~np.isnan(drawn)]
     if not len(defined) or len(defined) < (1 - MOST_UNDEFINED) * len(drawn):
         return None
-    return value + _widening(users) * (defined - value)
+    return value + widening(users) * (defined - value)
 
 
 @cache
-def _widening(users: int) -> float:
+def widening(users: int) -> float:
     """Return by how much draws of so few users lie too near: as Student's t to the normal distribution, and n to n - 1.
 
     Drawn users differ less than those that could have been asked, and how much users differ is itself a guess.
@@ -133,7 +141,7 @@ def difference(
         value: the difference over all rows.
         first: (samples,) resampled values of one scorer.
         second: (samples,) of the other, from the same draws.
-        users: who can agree or disagree, at least two.
+        users: of how many the scorers say something else, at least two: all others are on neither side.
         most: that it cannot be above, nor below the negative of it.
     """
     gaps = _spread(value, first - second, users)

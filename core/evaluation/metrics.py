@@ -22,7 +22,7 @@ from core.evaluation.intervals import (
     resample,
 )
 from core.evaluation.ranking import user_average_precisions, user_hits, user_ndcgs
-from core.evaluation.rows import Floats, ScoredRows, Statistic, user_mean, value_of
+from core.evaluation.rows import Floats, Integers, ScoredRows, Statistic, user_mean, value_of
 from core.evaluation.uauc import user_aucs
 
 
@@ -35,6 +35,10 @@ class Measure:
     """Users that count."""
     independent: int
     """Users whose drawing can move it: where likes meet dislikes of others, those who have the rarer of the two."""
+    told: Floats
+    """(n,) what it is computed from: values of users, or what the scorer says of rows."""
+    owner: Integers
+    """(n,) the user of each."""
     is_fair: bool = True
     """Whether its draws lie around its value."""
     most: float = 1.0
@@ -84,6 +88,8 @@ def measures(rows: ScoredRows, cut_offs: Sequence[int]) -> dict[str, Measure]:
             statistic=auc_statistic(rows),
             users=rows.users,
             independent=min(len(np.unique(rows.user[rows.label == label])) for label in (0, 1)),
+            told=rows.score,
+            owner=rows.user,
         ),
         **{name: _mean_of_users(values) for name, values in per_user.items()},
         **{
@@ -91,6 +97,8 @@ def measures(rows: ScoredRows, cut_offs: Sequence[int]) -> dict[str, Measure]:
                 statistic=prepare(rows),
                 users=rows.users,
                 independent=rows.users,
+                told=rows.probability,
+                owner=rows.user,
                 # A sum of absolute values grows by every draw's noise.
                 is_fair=name != "ece",
                 most=math.inf if name == "log_loss" else 1.0,
@@ -174,17 +182,31 @@ class Measurement:
         return None if first is None or second is None else first - second
 
     def difference(self, scorer: str, other: str, metric: str) -> Difference | None:
-        """Return the gap with its interval; None where it is not defined, nothing was drawn or few users count."""
+        """Return the gap with its interval; None where it is not defined, nothing was drawn or few users make it."""
         gap, measure = self.gap(scorer, other, metric), self.prepared[scorer][metric]
         if gap is None or not measure.is_drawn:
+            return None
+        differing = self._differing(scorer, other, metric)
+        if not differing and len(self.drawn[scorer][metric]):
+            return Difference(value=gap, low=gap, high=gap, p_value=1.0)
+        # Six who agree among fifty of whom both say the same are six, not fifty.
+        users = min(measure.independent, differing)
+        if users < LEAST_USERS:
             return None
         return difference(
             gap,
             self.drawn[scorer][metric],
             self.drawn[other][metric],
-            users=measure.independent,
+            users=users,
             most=measure.most,
         )
+
+    def _differing(self, scorer: str, other: str, metric: str) -> int:
+        """Return of how many users two scorers say something else."""
+        first, second = (self.prepared[name][metric] for name in (scorer, other))
+        unknown = np.isnan(first.told) & np.isnan(second.told)
+        differs = (first.told != second.told) & ~unknown
+        return len(np.unique(first.owner[differs]))
 
     def _interval(self, scorer: str, metric: str) -> Interval | None:
         value, measure = self.value(scorer, metric), self.prepared[scorer][metric]
@@ -196,4 +218,10 @@ class Measurement:
 
 def _mean_of_users(values: Floats) -> Measure:
     users = int((~np.isnan(values)).sum())
-    return Measure(statistic=user_mean(values), users=users, independent=users)
+    return Measure(
+        statistic=user_mean(values),
+        users=users,
+        independent=users,
+        told=values,
+        owner=np.arange(len(values)),
+    )

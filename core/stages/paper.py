@@ -60,7 +60,7 @@ def _cautions(store: Store, artifact: Artifact, method: str) -> list[str]:
     cautions = []
     if told.get("style") == "evidence":
         cautions.append("ours is told counts (style evidence)")
-    elif adapter and adapter.manifest.inputs.get("prior"):
+    if adapter and adapter.manifest.inputs.get("prior"):
         cautions.append("ours is told a chance by another model (prior)")
     if told.get("prior_offset"):
         cautions.append("ours starts from the chance by counts (prior offset)")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from core.errors import TrainingDivergedError
 from core.evaluation.auc import auc_statistic
-from core.evaluation.intervals import resample
+from core.evaluation.intervals import LEAST_USERS, resample, widening
 from core.evaluation.metrics import measures
 from core.evaluation.rows import ScoredRows, value_of
 from core.scoring.scorer import Scorer
@@ -76,7 +76,7 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether it is more than one standard error; False without one (one label or one user only)."""
+        """Whether it is more than one standard error; False without one (one label, or few users of both)."""
         return self.value > self.standard_error
 
 
@@ -92,11 +92,13 @@ def gain(better: ScoredRows, without: ScoredRows, *, samples: int = 1000, seed: 
     found, base = (value_of(statistic, without.users) for statistic in (first, second))
     base = nan if base is None else base
     gaps = (drawn[0] - drawn[1])[~np.isnan(drawn[0] - drawn[1])]
+    users = min(len(np.unique(without.user[without.label == label])) for label in (0, 1))
     return Gain(
         without=base,
         value=nan if found is None else found - base,
-        standard_error=float(gaps.std(ddof=1))
-        if len(gaps) > 1 and without.users > 1  # of one user all draws are alike
+        # Of few users all draws are alike.
+        standard_error=widening(users) * float(gaps.std(ddof=1))
+        if len(gaps) > 1 and users >= LEAST_USERS
         else nan,
     )
 

@@ -9,7 +9,7 @@ from core.config.ingest import IngestConfig
 from core.data.ingest import ingest
 from core.data.readers.sources import open_source
 from core.data.tables import read_rows
-from core.progress import Silent
+from core.progress import Progress, Silent
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Result:
         return read_rows(self.folder / "users.parquet")
 
 
-def run(folder: Path, **settings: Any) -> Result:
+def run(folder: Path, *, progress: Progress | None = None, **settings: Any) -> Result:
     """Ingest into folder/dataset."""
     config = IngestConfig(**settings)
     target, scratch = folder / "dataset", folder / "scratch"
     target.mkdir(exist_ok=True)
     scratch.mkdir(exist_ok=True)
-    report = ingest(open_source(config), config, folder=target, scratch=scratch, progress=Silent())
+    report = ingest(
+        open_source(config), config, folder=target, scratch=scratch, progress=progress or Silent()
+    )
     return Result(target, report)
 
 

@@ -23,6 +23,7 @@ from core.errors import (
     MissingColumnError,
 )
 from core.stages.kinds import DATASET
+from tests.conftest import Heard
 from tests.core.data.ingesting import as_csv, ratings, run, table
 
 ROWS = ratings(30)
@@ -412,6 +413,27 @@ def test_split_by_a_column_takes_its_word(tmp_path: Path) -> None:
     assert [row["split"] for row in result.interactions] == ["train"] * 3 + ["valid"] * 3 + [
         "test"
     ] * 3 + ["train"]
+
+
+def test_train_rows_behind_held_out_ones_are_told(tmp_path: Path) -> None:
+    # b's first train row is before all of b's, c's is in the same second as its test row.
+    rows = [
+        ("a", "i1", "4", "1", "test"), ("a", "i2", "4", "2", "train"), ("a", "i3", "4", "3", "valid"),
+        ("a", "i4", "4", "4", "train"), ("b", "i1", "4", "1", "train"), ("b", "i2", "4", "2", "test"),
+        ("c", "i1", "4", "5", "test"), ("c", "i2", "4", "5", "train"),
+    ]  # fmt: skip
+    heard = Heard()
+    text = as_csv(rows, header="user,item,rating,time,split")
+    table(tmp_path, text, split_by="split", progress=heard)
+    (line,) = heard.lines
+    assert line.startswith("2 of 4 train rows come after valid or test rows of their user")
+    in_order = Heard()
+    table(tmp_path, text.replace("train", "test"), split_by="user-time", progress=in_order)
+    table(
+        tmp_path, as_csv(rows[4:6], header="user,item,rating,time,split"), split_by="split",
+        progress=in_order,
+    )  # fmt: skip
+    assert in_order.lines == []
 
 
 def test_split_column_may_leave_valid_out_but_not_test(tmp_path: Path) -> None:

@@ -114,6 +114,29 @@ def test_better_scorer_is_significantly_better_by_the_paired_draws() -> None:
     assert difference.value == pytest.approx(first - second)
 
 
+def counting(metric: str, first: ScoredRows, second: ScoredRows) -> int:
+    """Return of how many users two scorers say something else, one user after the other."""
+    changed, labels = 0, []
+    for user in range(first.users):
+        mine = first.user == user
+        one, other = (
+            ScoredRows.of(
+                rows.user[mine], rows.label[mine], rows.score[mine], rows.probability[mine]
+            )
+            for rows in (first, second)
+        )
+        labels.append(set(one.label.tolist()))
+        if metric in ("auc", "log_loss", "brier"):
+            changed += not np.array_equal(one.score, other.score)
+        else:
+            values = [
+                measures(rows, [5])[metric].statistic(np.ones((1, 1)))[0] for rows in (one, other)
+            ]
+            changed += not (values[0] == values[1] or np.isnan(values).all())
+    rarer = min(sum(label in has for has in labels) for label in (0, 1))
+    return min(rarer, changed) if metric == "auc" else changed
+
+
 def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> None:
     first, rng = random_rows(2), default_rng(7)
     score = np.round(first.score + rng.normal(size=len(first)), 1)
@@ -132,13 +155,17 @@ def test_paired_difference_equals_that_of_the_same_users_drawn_one_by_one() -> N
                 values.append(float(statistic(np.ones((1, long.users)))[0]))
             gaps.append(values[0] - values[1])
         found = measured.difference("a", "b", metric)
+        users_that_count = counting(metric, first, second)
+        if users_that_count < 6:
+            assert (found is None) == bool(users_that_count), metric
+            continue
         assert found is not None
-        independent = measured.prepared["a"][metric].independent
-        known = widened(found.value, np.array(gaps)[~np.isnan(gaps)], independent)
+        known = widened(found.value, np.array(gaps)[~np.isnan(gaps)], users_that_count)
         low, high = np.percentile(known, [2.5, 97.5])
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12), metric
         sides = min((known <= 0).sum(), (known >= 0).sum()) + 1
-        assert found.p_value == pytest.approx(min(1, 2 * sides / (len(known) + 1)))
+        sign = 2.0 ** (1 - users_that_count)
+        assert found.p_value == pytest.approx(min(1, max(sign, 2 * sides / (len(known) + 1))))
 
 
 def test_difference_the_other_way_round_is_its_negative() -> None:
@@ -147,6 +174,9 @@ def test_difference_the_other_way_round_is_its_negative() -> None:
     measured = measure_all({"a": rows, "b": other}, drawing=Drawing(samples=60))
     for metric in DRAWN:
         one, back = measured.difference("a", "b", metric), measured.difference("b", "a", metric)
+        if counting(metric, rows, other) < 6:
+            assert one is back is None
+            continue
         assert one is not None
         assert back is not None
         assert (one.value, one.low, one.high) == pytest.approx((-back.value, -back.high, -back.low))
@@ -190,6 +220,50 @@ def test_few_users_that_agree_are_no_certainty(users: int) -> None:
         assert measured.figures("better")[metric].interval is None, metric
         assert measured.difference("better", "worse", metric) is None, metric
     assert measured.figures("better")["brier"].interval is not None  # all users count there
+
+
+@pytest.mark.parametrize("better", [1, 4, 5, 6])
+def test_users_of_whom_two_scorers_say_the_same_agree_with_neither(better: int) -> None:
+    """Of fifty users some are better served by one scorer, all others alike."""
+    user, label = np.repeat(np.arange(50), 3), np.tile([1, 0, 0], 50)
+    worse = np.tile([1.0, 0.0, 2.0], 50)
+    score = np.where(user < better, label + 0.0, worse)
+    half = np.full(len(user), 0.5)
+    rows = {
+        "better": ScoredRows.of(user, label, score, half),
+        "worse": ScoredRows.of(user, label, worse, half),
+    }
+    measured = measure_all(rows, drawing=Drawing(samples=400))
+    for metric in ("auc", "uauc", "ndcg@5"):
+        gap = measured.difference("better", "worse", metric)
+        assert (gap is None) == (better < 6), metric
+        assert gap is None or gap.p_value >= 2.0 ** (1 - better)
+    same = measured.difference("better", "worse", "brier")
+    assert same is not None
+    assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("users", "truth"), [(6, 0.9), (20, 0.95), (50, 0.97), (50, 0.02)])
+def test_intervals_of_shares_near_their_end_hold_the_truth(users: int, truth: float) -> None:
+    rng = default_rng(0)
+    held = []
+    for seed in range(200):
+        values = (rng.random(users) < truth) + 0.0
+        drawn = resample([user_mean(values)], users=users, rows=users, samples=200, seed=seed)[0]
+        found = interval(values.mean(), drawn, users=users, least=0, most=1)
+        assert found is not None
+        held.append(found.low <= truth <= found.high)
+    assert np.mean(held) > 0.9
+
+
+def test_an_interval_of_users_all_alike_at_the_end_ends_where_they_come_one_time_in_forty() -> None:
+    for value, wanted in ((1.0, (0.025 ** (1 / 50), 1.0)), (0.0, (0.0, 1 - 0.025 ** (1 / 50)))):
+        found = interval(value, np.full(100, value), users=50, least=0, most=1)
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx(wanted)
+    within = interval(0.5, np.full(100, 0.5), users=50, least=0, most=1)
+    assert within is not None
+    assert (within.low, within.high) == (0.5, 0.5)
 
 
 def test_p_is_never_below_that_of_a_sign_test() -> None:
