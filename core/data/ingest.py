@@ -131,7 +131,7 @@ def _check_splits(rule: SplitRule, splits: dict[str, dict[str, Any]]) -> None:
 
 
 def _tell_of_train_rows_behind(connection: Any, split: str, progress: Progress) -> None:
-    """Tell where a split by column has train rows behind other rows of their user: their histories show those labels."""
+    """Tell where a split by column has train rows behind others of their user: their histories show those labels."""
     behind, count = connection.execute(
         f"""SELECT count(*) FILTER (held_out), count(*) FROM (
             SELECT code, bool_or(code > 0) OVER (PARTITION BY u ORDER BY time
@@ -140,8 +140,8 @@ def _tell_of_train_rows_behind(connection: Any, split: str, progress: Progress) 
     ).fetchone()
     if behind:
         progress.say(
-            f"{behind:,} of {count:,} train rows come after valid or test rows of their user: in training they show the "
-            "labels of those, so figures on them are too good; a split in order of time has none (--split-by user-time)"
+            f"{behind:,} of {count:,} train rows come after valid or test rows of their user: in training they show "
+            "their labels, so figures on them are too good; a split in order of time has none (--split-by user-time)"
         )
 
 
