@@ -2,12 +2,14 @@
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from core.errors import ConfigError
 from core.version import version
@@ -46,6 +48,19 @@ class LateGroup(TyperGroup):
             return super().invoke(ctx)
 
 
+class StrictCommand(TyperCommand):
+    """A command that refuses an option given twice that takes one value: the parser would keep the last, unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words of the command line. Raises: UsageError."""
+        *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option, times in Counter(order).items():
+            collects = not isinstance(option, TyperOption) or option.multiple or option.is_flag
+            if times > 1 and not collects:
+                ctx.fail(f"{option.opts[0]} takes one value and is given {times} times")
+        return super().parse_args(ctx, args)
+
+
 def load_command(name: str) -> Any:
     """Import the file of a command and return the command, ready to be invoked."""
     module = importlib.import_module(f"thinkrec_cli.commands.{name.replace('-', '_')}")
@@ -53,6 +68,7 @@ def load_command(name: str) -> Any:
     details = _flowing(module.DETAILS)
     alone.command(
         name,
+        cls=StrictCommand,
         help=f"{COMMANDS[name].text}\n\n{details}",
         epilog=_examples(module.EXAMPLES),
         context_settings=HELP_FLAGS,
@@ -134,6 +150,7 @@ def _run() -> int:
     try:
         with error_boundary():  # that of the group does not see --help, --version and wrong usage
             _require_text(sys.argv[1:])
+            _require_store(sys.argv[1:])
             try:
                 return command(prog_name="thinkrec", standalone_mode=False) or 0
             except typer.TyperException as problem:
@@ -153,6 +170,15 @@ def _require_text(words: Sequence[str]) -> None:
                 f"the word {word!a} of the command is not UTF-8",
                 hint="Write it in UTF-8; a file that is called so needs another name.",
             ) from None
+
+
+def _require_store(words: Sequence[str]) -> None:
+    """Raises: ConfigError for `--store ""`, as of a variable of the shell that is not set.
+
+    As a path, which is what the parser makes of it, it is the working folder. An empty THINKREC_STORE is not set.
+    """
+    if "--store=" in words or ("--store", "") in pairwise(words):
+        raise ConfigError("--store is an empty text", hint="Give a folder, or leave it out.")
 
 
 def _examples(lines: tuple[str, ...]) -> str:

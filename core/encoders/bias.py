@@ -28,6 +28,7 @@ FEATURES = (
     "log_user_seen",
     "log_item_seen",
 )
+_ROUNDING = 1e-9
 
 
 class BiasEncoder:
@@ -61,7 +62,8 @@ class BiasEncoder:
         year = years.mean() if len(years) else 0.0
         features = _features(evidence, year)
         mean, scale = features.mean(0), features.std(0)
-        scale[scale == 0] = 1.0
+        # A feature that is the same for all rows differs by rounding; divided by that it would decide everything.
+        scale[scale <= _ROUNDING * np.maximum(1.0, np.abs(mean))] = 1.0
         penalty = self.config.resolved().weight_decay or 1e-12
         model = LogisticRegression(C=1 / penalty, max_iter=1000)
         model.fit((features - mean) / scale, label)

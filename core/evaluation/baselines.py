@@ -66,7 +66,7 @@ def bias_scores(
     with tempfile.TemporaryDirectory() as scratch:
         encoder.fit(Path(scratch), progress)
     logits = encoder.score_rows(scores.row)
-    return scores.measured_as(logits, 1 / (1 + np.exp(-logits)))
+    return scores.measured_as(logits, np.exp(-np.logaddexp(0, -logits)))
 
 
 def _train_rate(dataset: Dataset) -> float:

@@ -288,6 +288,10 @@ def resolve_inputs(
     for name, wanted in stage.inputs.items():
         if given := list(references.get(name, ())):
             chosen[name] = _named_input(store, name, wanted, given)
+            if wanted.many and not wanted.by_option:
+                known = {artifact.object_id for artifact in chosen[name]}
+                more = [a for a in from_list if a.kind in wanted.kinds]
+                chosen[name] += [a for a in more if a.object_id not in known]
         elif _is_served(wanted, chosen):
             chosen[name] = []
         elif not wanted.by_option and (
@@ -304,6 +308,7 @@ def resolve_inputs(
         ):
             # The stage refuses it and says why; nothing else is taken in its place unasked.
             chosen[name] = unfit[-1:]
+    _require_use(from_list, chosen)
     # "train-experts a b" must not silently mix what belongs to different data.
     dataset = _dataset_of(store, chosen)
     for name, wanted in stage.inputs.items():
@@ -313,6 +318,21 @@ def resolve_inputs(
             chosen[name] = _default_input(store, stage, wanted, chosen, dataset, unnamed.latest)
             dataset = dataset or _dataset_of(store, chosen)
     return {name: chosen[name] for name in stage.inputs}
+
+
+def _require_use(listed: Sequence[Artifact], chosen: Mapping[str, Sequence[Artifact]]) -> None:
+    """Raises: ConfigError for an artifact that was typed and serves no input."""
+    used = {artifact.object_id for given in chosen.values() for artifact in given}
+    for artifact in listed:
+        if artifact.object_id not in used:
+            others = [
+                a.reference for given in chosen.values() for a in given if a.kind == artifact.kind
+            ]
+            raise ConfigError(
+                f"{artifact.reference} was named, and there is no place for it"
+                + (f" beside {', '.join(others)}" if others else ""),
+                hint="Leave one of them out." if others else "Leave it out.",
+            )
 
 
 def _is_served(wanted: Input, chosen: Mapping[str, Sequence[Artifact]]) -> bool:

@@ -66,8 +66,9 @@ def idle_changes(overrides: Iterable[str], steps: "Sequence[Step]") -> list[str]
         key = word.replace("-", "_")
         named = [step for step in steps if step.id == step_id]
         meant = steps if step_id in (EVERY, SHARED) and not named else named
-        having = [s.config for s in meant if key in {field.name for field in fields(s.config)}]
-        if having and all(config.is_idle(key) for config in having):
+        having = [s for s in meant if key in {field.name for field in fields(s.config)}]
+        shared = step_id == SHARED and not named
+        if having and all(s.config.is_idle(key) or (shared and key in s.own) for s in having):
             idle.add(target)
     return sorted(idle)
 

@@ -47,8 +47,8 @@ class Step:
     after: tuple[str, ...] = ()
     artifact: str | None = None
     """Name of the artifact; the stage's own if None."""
-    has_own_seed: bool = False
-    """Whether the step itself sets a seed, not only [settings]."""
+    own: frozenset[str] = frozenset()
+    """Settings that the step itself has, which those of [settings] do not change."""
     copy_of: str | None = None
     """Id in the file, where the step is one of several that differ in their seeds."""
 
@@ -181,7 +181,8 @@ def _read_step(
     own = {f.name for f in fields(stage.config)}
     settings = {key: value for key, value in shared.items() if key in own}
     inputs: dict[str, tuple[str, ...]] = {}
-    for key, value in with_underscores(table, where=where).items():
+    said = with_underscores(table, where=where)
+    for key, value in said.items():
         if key in stage.inputs:
             inputs[key] = _origins(where, key, value)
         elif key in own:
@@ -195,7 +196,7 @@ def _read_step(
         inputs=inputs,
         after=_origins(where, "after", table.get("after", [])),
         artifact=_artifact_name(where, table.get("artifact")),
-        has_own_seed="seed" in table,
+        own=frozenset(own & said.keys()),
     )
 
 

@@ -78,7 +78,7 @@ def _with_seed(step: Step, seed: int, place: int, copies: Mapping[str, Sequence[
 
 def _is_changed(step: Step) -> bool:
     """Return whether another seed changes what a step makes."""
-    return "seed" in step.config.parameters() and not step.has_own_seed
+    return "seed" in step.config.parameters() and "seed" not in step.own
 
 
 def _gathering(step: Step, copies: Mapping[str, Sequence[str]]) -> Step:

@@ -24,6 +24,16 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(
     assert (parameters["rows"], parameters["history_length"], parameters["seed"]) == (30, 2, 0)
 
 
+def test_an_option_that_takes_one_value_is_refused_where_it_is_given_twice(thinkrec, ingested):
+    done = thinkrec("score", "--user", "1", "--scorer", "mf", "--user", "2")
+    assert done.returncode == 2
+    assert "--user takes one value and is given 2 times" in done.stderr
+    done = thinkrec("sql", "--csv", "--csv", "select 1 as one")  # a switch says the same twice
+    assert done.stdout.split() == ["one", "1"]
+    many = thinkrec("augment", "--keywords-column", "a", "--help", "--help")
+    assert "takes one value" not in many.stderr
+
+
 def test_one_file_may_hold_settings_of_several_commands(thinkrec, ingested, ratings):
     (ratings / "settings.toml").write_text(
         "seed = 7\n[synthesize]\nrows = 40\n[train_global]\nrank = 8\n"

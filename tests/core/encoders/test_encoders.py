@@ -16,6 +16,7 @@ from core.encoders.load import make_encoder, open_encoder, save_encoder
 from core.errors import EmptySplitError, MismatchError, TrainingDivergedError
 from core.progress import Silent
 from tests.conftest import write_dataset
+from tests.core.data.ingesting import as_csv, table
 
 SMALL = {"dim": 16, "batch_size": 256, "epochs": 20, "history_length": 10, "history_labels": True}
 FEW = SMALL | {"epochs": 2}
@@ -53,6 +54,21 @@ def data(tmp_path_factory):
     """A data set large enough to learn its planted taste: each user likes two of five genres."""
     folder = tmp_path_factory.mktemp("data")
     return Dataset.open(write_dataset(folder, users=60, items=40, rows=15000, seed=3))
+
+
+def test_counts_that_are_the_same_for_all_train_rows_decide_nothing(tmp_path):
+    """All rate one list in one order: in train every item has as many rows, and its standard deviation is rounding."""
+    random = np.random.default_rng(5)
+    taste = random.normal(size=20)
+    rows = [
+        (f"u{u}", f"i{i}", str(3.2 + taste[i] + random.normal()), str(10**9 + u * 86400 + i * 60))
+        for u in range(30)
+        for i in range(20)
+    ]
+    data = Dataset.open(table(tmp_path, as_csv(rows), split_by="user-time").folder)
+    encoder = make_encoder(EncodeConfig(encoder="bias"), data, Histories.of(data))
+    encoder.fit(tmp_path, Silent())
+    assert np.abs(encoder.score_rows(data.rows("test"))).max() < 20
 
 
 @pytest.fixture(scope="module")

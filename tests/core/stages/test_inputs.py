@@ -98,6 +98,30 @@ def test_what_is_piped_and_does_not_fit_is_not_passed_over_for_another(store):
     assert chosen(second) == [second]  # the stage refuses it, and says why
 
 
+def test_what_is_typed_is_taken_beside_what_is_named_or_refused(store):
+    data = published(store, "dataset", "whole", {})
+    other = published(store, "dataset", "other", {})
+    a, b = (
+        published(store, "keywords", name, {"dataset": [data.object_id]}) for name in ("a", "b")
+    )
+    many = Input(kinds=("keywords",), text="", many=True)
+    stage = replace(
+        synthesize.STAGE, inputs={"dataset": synthesize.STAGE.inputs["dataset"], "keywords": many}
+    )
+
+    def chosen(named: dict[str, list[str]], *typed: Artifact) -> list[Artifact]:
+        unnamed = Unnamed(listed=[one.reference for one in typed])
+        return resolve_inputs(store, stage, named, unnamed)["keywords"]
+
+    assert chosen({"keywords": [a.reference]}, b) == [a, b]
+    assert chosen({"keywords": [a.reference]}, a) == [a]
+    assert chosen({}, a, b) == [a, b]
+    with pytest.raises(ConfigError, match=r"dataset/other@1 was named.*beside dataset/whole@1"):
+        chosen({"dataset": [data.reference]}, a, other)
+    with pytest.raises(ConfigError, match=r"dataset/whole@1 was named.*beside dataset/other@1"):
+        chosen({}, data, other)
+
+
 def test_several_names_for_an_input_that_takes_one_are_refused(store):
     with pytest.raises(ConfigError, match="scorer takes one artifact, and 2 were named"):
         resolve_inputs(store, score.STAGE, {"scorer": ["encoder/a", "encoder/b"]}, Unnamed())

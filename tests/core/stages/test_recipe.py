@@ -527,6 +527,7 @@ def test_a_change_that_changes_nothing_is_refused(folder, change):
         (["scores.sample_seed=3", "scores.limit=5"], []),
         (["settings.sample_seed=3", "*.sample_seed=3"], ["*.sample_seed", "settings.sample_seed"]),
         (["*.dim=8"], []),
+        (["settings.learning_rate=0.1"], ["settings.learning_rate"]),  # mf has its own
         (["counts.dim=8", "factors.dim=8", "counts.artifact=c"], ["counts.dim"]),
         (["scores.device=cpu", "scores.scorer=counts"], []),
         (["scores.limit=0", "scores.frozen_history=false"], []),
@@ -537,7 +538,7 @@ def test_changes_without_effect_are_found(folder, changes, idle):
     text = steps_of(
         ("data", "'ingest'; source = 'table'; interactions = 'ratings.csv'"),
         ("counts", "'encode'; encoder = 'bias'; epochs = 3"),
-        ("factors", "'encode'; encoder = 'mf'"),
+        ("factors", "'encode'; encoder = 'mf'; learning-rate = 0.01"),
         ("scores", "'score'; scorer = 'factors'; seen = true"),
     )
     (folder / "recipe.toml").write_text(text)
