@@ -94,10 +94,19 @@ class Store:
                 return artifact
         return None
 
-    def by_object(self, object_id: str) -> Artifact:
-        """Return the artifact of an object id, under its newest name. Raises: ArtifactNotFound."""
+    def by_object(self, object_id: str, *, child: Artifact | None = None) -> Artifact:
+        """Return the artifact of an object id, under its newest name.
+
+        Args:
+            object_id: of its content.
+            child: what was made from it: names that came after are none that its maker can have meant.
+        Raises: ArtifactNotFound.
+        """
         found = self._index.by_object.get(object_id)
-        return found[-1] if found else references.by_object(self._index.refresh(), object_id)
+        if not found:
+            return references.by_object(self._index.refresh(), object_id)
+        before = [a for a in found if child is None or a.created <= child.created]
+        return (before or found)[-1]
 
     def latest(self, artifact: Artifact) -> Artifact:
         """Return the newest version of an artifact's name that can be read."""

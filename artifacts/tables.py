@@ -102,12 +102,12 @@ _FINISHED = {
             {objects} || '/' || kind || '/' || object_id as folder
         from {base} order by created, version, name""",
     "lineage": """
-        select base.reference as child, input, position, newest.reference as parent,
+        select base.reference as child, input, position,
+            arg_max(parent.reference, (parent.created <= child.created, parent.created, parent.version)) as parent,
             child_object, parent_object
-        from {base} base left join (
-            select object_id, arg_max(reference, (created, version)) as reference
-            from artifacts group by object_id
-        ) newest on newest.object_id = parent_object""",
+        from {base} base join artifacts child on child.reference = base.reference
+        left join artifacts parent on parent.object_id = parent_object
+        group by all order by child, input, position""",
 }
 
 

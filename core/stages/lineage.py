@@ -35,7 +35,8 @@ def lineage(store: Store, artifacts: Iterable[Artifact]) -> list[Artifact]:
         one = queue.pop(0)
         if one.object_id not in found:
             found[one.object_id] = one
-            queue += [store.by_object(i) for ids in one.manifest.inputs.values() for i in ids]
+            inputs = one.manifest.inputs.values()
+            queue += [store.by_object(i, child=one) for ids in inputs for i in ids]
     kinds = store.kinds.names()
     waiting = sorted(found.values(), key=lambda a: (kinds.index(a.kind), a.name, a.version))
     order: dict[str, Artifact] = {}
@@ -53,7 +54,8 @@ def origin(store: Store, artifact: Artifact) -> "Origin":
 
     manifest = artifact.manifest
     inputs = {
-        name: [store.by_object(i).reference for i in ids] for name, ids in manifest.inputs.items()
+        name: [store.by_object(i, child=artifact).reference for i in ids]
+        for name, ids in manifest.inputs.items()
     }
     seed = manifest.parameters.get("seed")
     summary = manifest.summary

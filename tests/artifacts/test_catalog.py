@@ -61,6 +61,26 @@ def test_one_object_under_two_names_is_shown_under_both(store: Store) -> None:
     ]
 
 
+def test_a_parent_is_called_as_it_was_when_its_child_was_made(store: Store) -> None:
+    parent = publish_note(store, "first", 1)
+    child = publish_table(store, "early", 1, inputs={"source": [parent.object_id]})
+    again = store.name_object(parent, "second")
+    late = publish_table(store, "late", 2, inputs={"source": [parent.object_id]})
+    assert store.query("select child, parent from lineage order by child")[1] == [
+        ("table/early@1", "note/first@1"),
+        ("table/late@1", "note/second@1"),
+    ]
+    assert store.by_object(parent.object_id, child=child).reference == "note/first@1"
+    assert store.by_object(parent.object_id, child=late) == again
+    assert store.by_object(parent.object_id) == again
+    (store.root / "refs/note/first/00000001.json").unlink()  # a later name is better than none
+    left = Store.open(store.root, store.kinds, "test")
+    assert left.by_object(parent.object_id, child=child) == again
+    assert left.query("select parent from lineage where child = 'table/early@1'")[1] == [
+        ("note/second@1",)
+    ]
+
+
 def test_tables_about_artifacts(store: Store) -> None:
     parent = publish_note(store, "parent", 1)
     child = publish_table(store, "child", 1, 2, inputs={"source": [parent.object_id]})
@@ -143,6 +163,20 @@ def test_queries_that_fail_or_do_more_than_read_are_refused(store: Store, sql: s
     assert "\n" not in str(caught.value)
     assert caught.value.hint
     assert sorted(store.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "said", "hint"),
+    [
+        ("", "none was given", "show tables"),
+        (" -- a remark", "none was given", "show tables"),
+        ("select 1; select 2", "2 were given", "one by one"),
+    ],
+)
+def test_one_statement_is_wanted(store: Store, sql: str, said: str, hint: str) -> None:
+    with pytest.raises(BadQuery, match=said) as caught:
+        store.query(sql)
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def _parents(store: "Store", artifact: "Artifact") -> "list[Artifact]":
     found = []
     for object_id in dict.fromkeys(artifact.objects_used()):
         try:
-            found.append(store.by_object(object_id))
+            found.append(store.by_object(object_id, child=artifact))
         except ArtifactNotFound:  # removed since
             continue
     return found
