@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from core.config.ingest import INTERACTION_ROLES, IngestConfig
+from core.data.ingest_errors import out_of_memory
 from core.data.ingest_filter import Filtered, fold_and_filter, order
 from core.data.ingest_items import count_matched, count_titles, list_unrated, load_items
-from core.data.ingest_load import Loaded, load, out_of_memory
+from core.data.ingest_load import Loaded, load
 from core.data.ingest_write import RowColumns, write_payloads
 from core.data.readers.files import readable
 from core.data.readers.markup import register_decoder
@@ -41,7 +42,7 @@ def ingest(
         loaded = load(connection, source, config, rule)
         source = loaded.source
         bar.advance(1, rows=loaded.read)
-        facts, of_rows = load_items(connection, source, config)
+        facts, of_rows = load_items(connection, source, config, progress)
         list_unrated(connection, source, wanted=rules["unrated_items"])
         bar.advance()
         filtered, line = fold_and_filter(connection, source, config, rule)
@@ -120,14 +121,31 @@ def _check_splits(rule: SplitRule, splits: dict[str, dict[str, Any]]) -> None:
     for split in needed:
         if splits[split]["rows"] == 0:
             counts = ", ".join(f"{name} {found['rows']}" for name, found in splits.items())
-            remedy = (
-                f"Mark some rows as {split} in the column '{rule.column}'."
-                if rule.column
-                else "Change --train-fraction, --valid-fraction or the dates, or give more rows."
-            )
+            if rule.column:
+                remedy = f"Mark some rows as {split} in the column '{rule.column}'."
+            elif rule.by == "time" and _one_time(splits):
+                dates = (
+                    " in place of --valid-from and --test-from"
+                    if rule.valid_from is not None
+                    else ""
+                )
+                remedy = (
+                    "All rows kept have one time, which no --train-fraction and no date can part: take --split-by "
+                    f"user-time{dates}, which cuts each user's own rows."
+                )
+            else:
+                remedy = (
+                    "Change --train-fraction, --valid-fraction or the dates, or give more rows."
+                )
             raise EmptySplitError(
                 f"the split leaves no row for {split} ({counts}): {rule.words}", hint=remedy
             )
+
+
+def _one_time(splits: dict[str, dict[str, Any]]) -> bool:
+    """Return whether all rows of the splits are of one second."""
+    filled = [split for split in splits.values() if split["rows"]]
+    return len({split[end] for split in filled for end in ("first_time", "last_time")}) == 1
 
 
 def _tell_of_train_rows_behind(connection: Any, split: str, progress: Progress) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.ingest_load import broken_lines, reading, value_at
+from core.data.ingest_errors import broken_lines, reading, value_at
 from core.data.readers.source import ItemSource, Source
-from core.data.sql import number
+from core.data.sql import literal, number
 from core.errors import BadValueError, EmptyFileError, MismatchError
+from core.progress import Progress
 
 _MOST_DIFFERENT = 0.1
 """Share of the items with several values among which a column may differ and still be the item's: slips happen."""
@@ -28,10 +29,13 @@ _BLANKS = {
 """Column of `facts` -> its role, and what it holds where nothing is told."""
 # "Toy Story (1995)" is the title Toy Story and the year 1995.
 _TITLE_WITH_YEAR = r"^(.*\S)\s*\(((?:18|19|20)\d\d)\)$"
+# The year as it is written: in UTC, 1995-01-01T00:00+02:00 would lie in 1994.
+_MONTH, _DAY = "(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+_DATE = rf"^\s*(\d{{4}})[-/]{_MONTH}(?:[-/]{_DAY}(?:[T ]\d.*)?)?\s*$"
 
 
 def load_items(
-    connection: Any, source: Source, config: IngestConfig
+    connection: Any, source: Source, config: IngestConfig, progress: Progress
 ) -> tuple[dict[str, int], list[str]]:
     """Fill the table `facts` (item, title, title_from, year, categories, description), one row per id.
 
@@ -50,7 +54,9 @@ def load_items(
         return {"read": 0, "repeated": 0, "without_id": 0, "broken": 0}, []
     reject = config.bad_rows == "reject"
     with reading(items.file):
-        connection.execute(_statement(items, items.file.relation(lenient=reject)))
+        connection.execute(
+            _statement(items, items.file.relation(lenient=reject), config.year_column is not None)
+        )
     broken = len(broken_lines(connection, items.file)) if reject else 0
     beside = source.items_beside
     read, without = connection.execute(
@@ -61,6 +67,8 @@ def load_items(
             "SELECT min(rowid) FROM all_facts WHERE item IS NULL OR trim(item) = ''"
         ).fetchone()
         raise _no_id(connection, items, row)
+    if read and config.year_column is not None:
+        _tell_of_no_year(connection, items, config.year_column, progress)
     of_rows: list[str] = []
     with_id = "FROM all_facts WHERE item IS NOT NULL AND trim(item) <> ''"
     if beside:
@@ -70,7 +78,7 @@ def load_items(
         )
     else:
         connection.execute(
-            f"CREATE TABLE facts AS SELECT * {with_id} "
+            f"CREATE TABLE facts AS SELECT item, {', '.join(_BLANKS)} {with_id} "
             "QUALIFY row_number() OVER (PARTITION BY item ORDER BY rowid) = 1"
         )
     (kept,) = connection.execute("SELECT count(*) FROM facts").fetchone()
@@ -132,6 +140,24 @@ def _told_of_rows(connection: Any, config: IngestConfig) -> tuple[list[str], lis
     return left_out, [role for role in left_out if filled[role]]
 
 
+def _tell_of_no_year(connection: Any, items: ItemSource, column: str, progress: Progress) -> None:
+    """Tell where the column that the user named gave no year: years that are missing are not seen."""
+    years, first = connection.execute(
+        f"SELECT count({_year('told_year')}), arg_min(told_year, rowid) FILTER (trim(told_year) <> '') "
+        "FROM all_facts"
+    ).fetchone()
+    if not years:
+        why = (
+            "it holds no value"
+            if first is None
+            else f"'{' '.join(first.split())[:60]}' is neither a year nor a date like 1995-05-20"
+        )
+        progress.say(
+            f"warning: no year in column '{column}' of {items.file.path.name}: {why}; correct it, or name another "
+            "with --year-column"
+        )
+
+
 def _first_values(left_out: Collection[str]) -> str:
     """Return SQL for each column's first value among the rows of one item, blank for those that are left out."""
     columns = []
@@ -184,13 +210,14 @@ def count_titles(connection: Any) -> dict[str, int]:
     )
 
 
-def _statement(items: ItemSource, relation: str) -> str:
+def _statement(items: ItemSource, relation: str, keep_year: bool) -> str:
     pattern = f"'{_TITLE_WITH_YEAR}'"
     return f"""
         CREATE TABLE all_facts AS SELECT item,
             CASE WHEN regexp_matches(title, {pattern}) THEN regexp_extract(title, {pattern}, 1) ELSE title END AS title,
             title_from,
-            coalesce({number("year", "INTEGER")}, try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
+            coalesce({_year("year")}, try_cast(regexp_extract(title, {pattern}, 2) AS INTEGER)) AS year,
+            {"year" if keep_year else "NULL"} AS told_year,
             coalesce(list_filter(list_transform(categories, lambda word: trim(word)),
                 lambda word: word <> ''), []) AS categories,
             coalesce(trim(description), '') AS description
@@ -199,6 +226,12 @@ def _statement(items: ItemSource, relation: str) -> str:
             ({items.title_from})::VARCHAR AS title_from, ({items.year})::VARCHAR AS year,
             ({items.categories})::VARCHAR[] AS categories, ({items.description})::VARCHAR AS description
             FROM {relation})"""
+
+
+def _year(text: str) -> str:
+    """Return SQL for the year that a text spells, as a number or within a date, NULL where it spells none."""
+    dated = f"try_cast(regexp_extract({text}, {literal(_DATE)}, 1) AS INTEGER)"
+    return f"coalesce({number(text, 'INTEGER')}, {dated})"
 
 
 def _no_id(connection: Any, items: ItemSource, row: int) -> BadValueError:

@@ -1,22 +1,30 @@
 """First pass of ingest: read the file once, judge every row, and say where a bad one stands."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.config.ingest import IngestConfig
-from core.data.readers.files import BROKEN_LINES, TableFile, first_broken_json, missing_column
+from core.data.ingest_errors import LEAVE_OUT, broken_lines, reading, value_at
+from core.data.ingest_times import (
+    DATES_AS_SECONDS,
+    EARLIEST_LAST_SECOND,
+    EARLIEST_SECOND,
+    LARGEST_SECOND,
+    UNITS,
+    compact_date,
+    time_expression,
+    unit_name,
+    wanted_time,
+)
+from core.data.readers.files import TableFile, missing_column
 from core.data.readers.source import Source
-from core.data.readers.streams import check_encoding, wrong_encoding
+from core.data.readers.streams import check_encoding
 from core.data.split import SplitRule, column_code
-from core.data.sql import identifier, number
+from core.data.sql import WHOLE, identifier, literal, number_of
 from core.errors import (
     BadValueError,
-    ConfigError,
-    DiskFullError,
     EmptyFileError,
     ThinkRecError,
     TimeUnitError,
@@ -33,18 +41,11 @@ REASONS = {
     8: "no object with the wanted values",
     9: "time is before the year 1684",
 }
-_LARGEST_SECOND = 10**11  # the year 5138: what is above is milliseconds or finer
-# The year 1684. The smallest integer, which is pandas' NaT, lies before it in every unit.
-_EARLIEST_SECOND = -9 * 10**9
-_EARLIEST_LAST_SECOND = 10**8  # March 1973: no log of a data set ends before it
-_COMPACT_DATES = (19000101, 21001231)
-_DIVISORS = {"s": 1, "auto": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_WHOLE = {
-    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-}
+_FLOATING = ("FLOAT", "DOUBLE")
 _WANTED = {
+    1: "an id",
+    2: "an id",
     3: "a number",
-    4: "a time (seconds since 1970 or ISO 8601)",
     5: "train, valid or test",
     9: "a time after the year 1684",
 }
@@ -74,7 +75,7 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     reject = config.bad_rows == "reject"
     with reading(file):
         types = _types(connection, source)
-        time = _time_expression(source, types[source.time], config)
+        time = time_expression(identifier(source.time), types[source.time], config.time_unit)
         relation = file.relation(lenient=reject)
         connection.execute(_load_statement(source, rule, time, relation, types))
     lines = broken_lines(connection, file) if reject else {}
@@ -84,6 +85,8 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
         source = replace(source, items=None)
     if reject and file.by_line:
         _mark_broken_objects(connection, file)
+    if file.form == "json":
+        _mark_bare_nan(connection, source, lenient=reject)
     found = connection.execute(
         "SELECT reason, count(*), min(rowid) FROM raw GROUP BY reason ORDER BY reason"
     ).fetchall()
@@ -106,110 +109,6 @@ def load(connection: Any, source: Source, config: IngestConfig, rule: SplitRule)
     return Loaded(source=source, read=read, rejected=counts | broken)
 
 
-@contextmanager
-def reading(file: TableFile) -> Iterator[None]:
-    """Turn what DuckDB says about a file into one line of problem and one of remedy."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.OutOfMemoryException as problem:
-        raise out_of_memory(problem) from problem
-    except duckdb.InterruptException:
-        raise KeyboardInterrupt from None
-    except (
-        duckdb.InvalidInputException,
-        duckdb.IOException,
-        duckdb.ConversionException,
-    ) as problem:
-        raise _file_error(file, str(problem)) from problem
-    except duckdb.Error as problem:
-        if type(problem) is not duckdb.Error:  # those of a class of its own are ours
-            raise
-        raise BadValueError(
-            f"{file.path} cannot be read: {str(problem).splitlines()[0]}",
-            hint="Copy or fetch the file again.",
-        ) from problem
-
-
-def out_of_memory(problem: Exception) -> ThinkRecError:
-    """Tell a full disk (spilling failed) from a memory limit that is too small."""
-    if "max_temp_directory_size" in str(problem) or "No space left" in str(problem):
-        return DiskFullError(
-            "no space left to spill to", hint="Free some space, or raise --memory-limit."
-        )
-    return ConfigError(
-        "the memory limit is too small for this work",
-        hint="Raise --memory-limit, for instance 8GB.",
-    )
-
-
-def _file_error(file: TableFile, text: str) -> ThinkRecError:
-    if "No space left" in text:
-        return DiskFullError(
-            f"no space left on the device while reading {file.path}",
-            hint="Free some space and run again.",
-        )
-    found = re.search(r"CSV Error on Line: (\d+)", text)
-    line = file.line_of(int(found.group(1))) if found else None
-    if re.search(r"not utf-8|invalid unicode|invalid UTF-8", text, re.IGNORECASE):
-        return wrong_encoding(file.path, file.encoding, is_json=file.form == "json")
-    if file.form == "json":
-        return first_broken_json(file, text)
-    where = f"{file.path}: line {line}" if line else str(file.path)
-    for pattern, what, remedy in _STRUCTURE:
-        if pattern in text:
-            return BadValueError(f"{where}: {what}", hint=remedy)
-    return BadValueError(f"{where}: {text.splitlines()[0]}", hint="Correct the file.")
-
-
-_LEAVE_OUT = "leave such rows out with --bad-rows reject"
-_STRUCTURE = (
-    (
-        "Expected Number of Columns",
-        BROKEN_LINES["Expected Number of Columns"],
-        f"Correct the line, or {_LEAVE_OUT}.",
-    ),
-    (
-        "unterminated quote",
-        BROKEN_LINES["unterminated quote"],
-        "Correct the line, or add --quote none if quotes mean nothing in this file.",
-    ),
-    (
-        "Maximum line size",
-        "the line is longer than 2 MB",
-        "Check the delimiter and the quotes of the file.",
-    ),
-    (
-        "invalid state",
-        "line ends are mixed, or a quote stands where none may",
-        "Give all lines the same end, or add --quote none if quotes mean nothing in this file.",
-    ),
-)
-# Only a line whose ends are sure can be left out; a quote that is not closed swallows the lines after it.
-_COUNTABLE = {"MISSING COLUMNS": "too few values", "TOO MANY COLUMNS": "too many values"}
-
-
-def broken_lines(connection: Any, file: TableFile) -> dict[int, str]:
-    """Return line -> what is wrong, of lines of a text table that were left out because of too few or too many values.
-
-    Call it once after a lenient reading. Raises: EncodingError, BadValueError for what cannot be left out.
-    """
-    if file.form != "delimited":
-        return {}
-    found = connection.execute(
-        "SELECT min(error_type::VARCHAR) AS kind, line, min(error_message) FROM reject_errors "
-        "GROUP BY line ORDER BY line"
-    ).fetchall()
-    # The next reading makes them anew and does not add to these.
-    connection.execute("DROP TABLE reject_errors")
-    connection.execute("DROP TABLE reject_scans")
-    for kind, line, message in found:
-        if kind not in _COUNTABLE:
-            raise _file_error(file, f"CSV Error on Line: {line} {message}")
-    return {line: _COUNTABLE[kind] for kind, line, _ in found}
-
-
 def _mark_broken_objects(connection: Any, file: TableFile) -> None:
     """Give rows of which nothing could be read a reason of their own. Raises: EncodingError."""
     (count,) = connection.execute(
@@ -219,6 +118,25 @@ def _mark_broken_objects(connection: Any, file: TableFile) -> None:
     if count:
         # DuckDB passes over what is not UTF-8 like over any broken line; the whole file may be in another encoding.
         check_encoding(file.path, file.encoding, is_json=True)
+
+
+def _mark_bare_nan(connection: Any, source: Source, *, lenient: bool) -> None:
+    """Give rows whose id is NaN without quotes, as Python writes a number that is missing, the reason of no id.
+
+    Read as text it is the same as "NaN" in quotes, which is an id: where either occurs, the file is read once more.
+    """
+    ids = "SELECT bool_or(\"user\" = 'NaN' OR item = 'NaN') FROM raw"
+    if not connection.execute(ids).fetchone()[0]:
+        return
+    file = source.interactions
+    relation = file.relation(lenient=lenient, kind="JSON")
+    user, item = (f"({identifier(name)})::VARCHAR = 'NaN'" for name in (source.user, source.item))
+    with reading(file):
+        connection.execute(
+            "UPDATE raw SET reason = CASE WHEN no_user THEN 1 ELSE least(coalesce(reason, 2), 2) END "
+            f"FROM (SELECT row_number() OVER () - 1 AS row, {user} AS no_user, {item} AS no_item "
+            f"FROM {relation}) WHERE raw.rowid = row AND (no_user OR no_item)"
+        )
 
 
 def _any_told(connection: Any) -> bool:
@@ -237,12 +155,12 @@ def _load_statement(
 ) -> str:
     # Whole numbers stay what they are: to make texts of millions of them and to compare those takes far longer.
     user, item = (
-        identifier(name) + ("" if types[name] in _WHOLE else "::VARCHAR")
+        identifier(name) + ("" if types[name] in WHOLE else "::VARCHAR")
         for name in (source.user, source.item)
     )
     # A rating of 2.2 in 32 bits is 2.2, not 2.200000047683716: it is compared with a threshold.
     shortest = "::VARCHAR" if types[source.rating] == "FLOAT" else ""
-    rating = _number(identifier(source.rating) + shortest, types[source.rating])
+    rating = number_of(identifier(source.rating) + shortest, types[source.rating])
     text = f"({identifier(rule.column)})::VARCHAR" if rule.column is not None else ""
     split = column_code(text) if text else "NULL::TINYINT"
     no_split = "(split IS NULL)" if text else "false"
@@ -251,7 +169,7 @@ def _load_statement(
     ids = (('"user"', types[source.user]), ("item", types[source.item]))
     good = (
         f"{' AND '.join(_visible(*of) for of in ids)} AND isfinite(rating) "
-        f"AND time BETWEEN {_EARLIEST_SECOND} AND {_LARGEST_SECOND} AND NOT {no_split} "
+        f"AND time BETWEEN {EARLIEST_SECOND} AND {LARGEST_SECOND} AND NOT {no_split} "
         f"AND NOT {rule.outside('time')}"
     )
     return f"""
@@ -262,8 +180,8 @@ def _load_statement(
             WHEN rating IS NULL OR NOT isfinite(rating) THEN 3
             WHEN time IS NULL THEN 4
             WHEN {no_split} THEN 5
-            WHEN time > {_LARGEST_SECOND} THEN 7
-            WHEN time < {_EARLIEST_SECOND} THEN 9
+            WHEN time > {LARGEST_SECOND} THEN 7
+            WHEN time < {EARLIEST_SECOND} THEN 9
             WHEN {rule.outside("time")} THEN 6
             END)::UTINYINT AS reason
         FROM (SELECT {user} AS "user", {item} AS item,
@@ -272,40 +190,23 @@ def _load_statement(
 
 def _visible(text: str, kind: str) -> str:
     """Return SQL that is true for an id that needs no closer look: most texts begin with a visible ASCII character."""
-    return f"{text} IS NOT NULL" if kind in _WHOLE else f"{text} BETWEEN '!' AND '~'"
+    if kind in WHOLE:
+        return f"{text} IS NOT NULL"
+    visible = f"{text} BETWEEN '!' AND '~'"
+    return f"{visible} AND NOT {_nan(text)}" if kind in _FLOATING else visible
 
 
 def _blank(text: str, kind: str) -> str:
     """Return SQL that is true for no id."""
-    return f"{text} IS NULL" if kind in _WHOLE else f"{text} IS NULL OR trim({text}) = ''"
+    if kind in WHOLE:
+        return f"{text} IS NULL"
+    blank = f"{text} IS NULL OR trim({text}) = ''"
+    return f"{blank} OR {_nan(text)}" if kind in _FLOATING else blank
 
 
-def _time_expression(source: Source, kind: str, config: IngestConfig) -> str:
-    """Return SQL for whole seconds since 1970 (rounded down), NULL where there is no time."""
-    name = identifier(source.time)
-    if kind.startswith(("TIMESTAMP", "DATE")):
-        return f"try_cast(floor(epoch({name})) AS BIGINT)"
-    text = f"({name})::VARCHAR"
-    iso = f"try_cast(floor(epoch(try_cast({text} AS TIMESTAMPTZ))) AS BIGINT)"
-    if config.time_unit == "iso":
-        return f"coalesce({iso}, {_compact_date(text)})"
-    divisor = _DIVISORS[config.time_unit]
-    if kind in _WHOLE and divisor == 1:
-        return f"try_cast({name} AS BIGINT)"
-    scaled = f" / {divisor}" if divisor > 1 else ""
-    whole = f"try_cast(floor(({_number(name, kind)}){scaled}) AS BIGINT)"
-    return f"coalesce({whole}, {iso})" if config.time_unit == "auto" else whole
-
-
-def _number(name: str, kind: str) -> str:
-    """Return SQL for a column, of a DuckDB type, as a number."""
-    return number(name, "DOUBLE") if kind == "VARCHAR" else f"try_cast({name} AS DOUBLE)"
-
-
-def _compact_date(text: str) -> str:
-    """Return SQL for the seconds since 1970 of a date like 20010601, NULL for anything else."""
-    date = f"CASE WHEN length({text}) = 8 THEN try_strptime({text}, '%Y%m%d') END"
-    return f"try_cast(epoch({date}) AS BIGINT)"
+def _nan(text: str) -> str:
+    """Return SQL that is true for a floating NaN, written as text: how pandas writes a number that is missing."""
+    return f"{text} IN ('nan', '-nan')"
 
 
 def _judge(
@@ -326,7 +227,7 @@ def _judge(
         raise _time_unit_error(connection, source, config, bad[7][1])
     if config.bad_rows == "error":
         reason, (_, row) = min(bad.items(), key=lambda entry: entry[1][1])
-        raise _bad_value(connection, source, rule, reason, row)
+        raise _bad_value(connection, source, rule, config.time_unit, (reason, row))
 
 
 def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None:
@@ -336,7 +237,7 @@ def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None
     (last,) = connection.execute(
         "SELECT max(time) FROM raw WHERE reason IS NULL OR reason = 6"
     ).fetchone()
-    if last is not None and 0 <= last < _EARLIEST_LAST_SECOND:
+    if last is not None and 0 <= last < EARLIEST_LAST_SECOND:
         file = source.interactions
         raise TimeUnitError(
             f"{file.path}: column '{source.time}': in {config.time_unit} no time is later than 1973",
@@ -345,26 +246,37 @@ def _check_coarse(connection: Any, source: Source, config: IngestConfig) -> None
 
 
 def _check_dates(connection: Any, source: Source, config: IngestConfig) -> None:
-    """Raises: TimeUnitError if what would be seconds of the year 1970 is a date like 20010601, all over the file."""
-    if config.time_unit != "auto":
+    """Raises: TimeUnitError if what would be times of a far year is dates like 20010601, all over the file."""
+    if config.time_unit not in DATES_AS_SECONDS:
         return
+    least, largest, lost = DATES_AS_SECONDS[config.time_unit]
     good = "FROM raw WHERE reason IS NULL OR reason = 6"
     first, last = connection.execute(f"SELECT min(time), max(time) {good}").fetchone()
-    if first is None or first < _COMPACT_DATES[0] or last > _COMPACT_DATES[1]:
+    if first is None or first < least or last > largest:
         return
-    (others,) = connection.execute(
-        f"SELECT count(*) FILTER ({_compact_date('time::VARCHAR')} IS NULL) {good}"
+    date = compact_date(f"(time::VARCHAR || '{lost}')")
+    others, row = connection.execute(
+        f"SELECT count(*) FILTER ({date} IS NULL), min(rowid) {good}"
     ).fetchone()
-    if not others:
-        raise TimeUnitError(
-            f"{source.interactions.path}: column '{source.time}': {first} is a date, not seconds since 1970",
-            hint="If these are dates, add --time-unit iso; if they are seconds all the same, --time-unit s.",
-        )
+    if others:
+        return
+    file = source.interactions
+    value = value_at(connection, file, source.time, row, lenient=config.bad_rows == "reject")
+    hint = "If these are dates, add --time-unit iso"
+    if config.time_unit == "auto":
+        hint += "; if they are seconds all the same, --time-unit s"
+    raise TimeUnitError(
+        f"{file.path}: {file.place(row)}: column '{source.time}': {value} is a date, not "
+        f"{unit_name(config.time_unit)} since 1970",
+        hint=f"{hint}.",
+    )
 
 
 def _bad_value(
-    connection: Any, source: Source, rule: SplitRule, reason: int, row: int
+    connection: Any, source: Source, rule: SplitRule, unit: str, bad: tuple[int, int]
 ) -> BadValueError:
+    """Build the error for the first bad row, given by its reason and its number."""
+    reason, row = bad
     columns = {
         1: source.user,
         2: source.item,
@@ -376,35 +288,37 @@ def _bad_value(
     file, name = source.interactions, columns[reason]
     value = value_at(connection, file, name, row)
     where = f"{file.path}: {file.place(row)}: column '{name}'"
+    hint = f"Correct the file, or {LEAVE_OUT}."
     if value is None or not value.strip():
-        problem = f"{where}: no value"
-    else:
-        problem = f"{where}: '{value[:60]}' is not {_WANTED[reason]}"
-    return BadValueError(problem, hint=f"Correct the file, or {_LEAVE_OUT}.")
+        return BadValueError(f"{where}: no value", hint=hint)
+    if reason != 4:
+        return BadValueError(f"{where}: '{value[:60]}' is not {_WANTED[reason]}", hint=hint)
+    if unit != "auto":
+        expression = time_expression(literal(value), "VARCHAR", "auto")
+        if connection.execute(f"SELECT {expression}").fetchone()[0] is not None:
+            hint = f"Leave --time-unit {unit} out: seconds and ISO 8601 are read without it. Or c{hint[1:]}"
+    return BadValueError(f"{where}: '{value[:60]}' is not {wanted_time(unit)}", hint=hint)
 
 
 def _time_unit_error(
     connection: Any, source: Source, config: IngestConfig, row: int
-) -> TimeUnitError:
+) -> ThinkRecError:
+    """Build the error for a time after the year 5138: a number is meant in another unit."""
     file = source.interactions
     lenient = config.bad_rows == "reject"
     value = value_at(connection, file, source.time, row, lenient=lenient) or ""
-    digits = len(value.split(".")[0])
+    where = f"{file.path}: {file.place(row)}: column '{source.time}'"
+    try:
+        digits = len(str(int(float(value))))
+    except ValueError:
+        return BadValueError(
+            f"{where}: '{value[:60]}' is after the year 5138",
+            hint=f"Correct the file, or {LEAVE_OUT}.",
+        )
+    (date,) = connection.execute(f"SELECT {compact_date(literal(value))}").fetchone()
     unit = "ms" if digits <= 14 else "us" if digits <= 17 else "ns"
-    name = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]
+    what, unit = ("dates", "iso") if date is not None else (UNITS[unit], unit)
     return TimeUnitError(
-        f"{file.path}: {file.place(row)}: column '{source.time}': {value} is too large for seconds since 1970",
-        hint=f"If these are {name}, add --time-unit {unit}.",
+        f"{where}: {value} is too large for {unit_name(config.time_unit)} since 1970",
+        hint=f"If these are {what}, add --time-unit {unit}.",
     )
-
-
-def value_at(
-    connection: Any, file: TableFile, name: str, row: int, *, lenient: bool = False
-) -> str | None:
-    """Return the text of a column in data row number `row` (0..), counted as the reading was, lenient or not."""
-    relation = file.relation(lenient=lenient)
-    with reading(file):
-        found = connection.execute(
-            f"SELECT ({identifier(name)})::VARCHAR FROM {relation} LIMIT 1 OFFSET {row}"
-        ).fetchone()
-    return found[0] if found else None

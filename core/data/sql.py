@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _PATTERN = re.compile(r"([*?\[])")
+WHOLE = {
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+}
+"""DuckDB's types of whole numbers."""
 
 
 def literal(text: str) -> str:
@@ -26,6 +30,11 @@ def listed(text: str, otherwise: str) -> str:
 def number(text: str, kind: str) -> str:
     """Return SQL for a number that a text spells, NULL where it spells none: to DuckDB 1_5 would be 15."""
     return f"CASE WHEN NOT contains({text}, '_') THEN try_cast({text} AS {kind}) END"
+
+
+def number_of(name: str, kind: str) -> str:
+    """Return SQL for a column, of a DuckDB type, as a number."""
+    return number(name, "DOUBLE") if kind == "VARCHAR" else f"try_cast({name} AS DOUBLE)"
 
 
 def scan(reader: str, files: Path | str | Iterable[Path | str], *options: str) -> str:

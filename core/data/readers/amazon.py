@@ -1,4 +1,4 @@
-"""Amazon Review Data (2018): reviews or ratings, and metadata of products, one JSON object a line.
+"""Amazon Review Data (2018, 2023): reviews or ratings, and metadata of products, one JSON object a line.
 
 The metadata was taken from web pages: texts hold entities and tags, many titles are cut-off pieces of a page, and
 products occur several times. What is no title is replaced by brand and category, or by the id.
@@ -6,25 +6,28 @@ products occur several times. What is no title is replaced by brand and category
 
 from pathlib import Path
 
-from core.config.ingest import INTERACTION_ROLES, IngestConfig
+from core.config.ingest import IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import (
     TableFile,
     any_file,
+    beginning,
     delimited_file,
     is_number,
     with_columns,
 )
 from core.data.readers.markup import plain, whole
 from core.data.readers.source import ItemSource, Source
-from core.data.readers.streams import existing_folder, first_line
+from core.data.readers.streams import existing_folder
 from core.data.sql import identifier, listed
 from core.errors import MissingFileError
 
 _META = "meta_"
 _JSON = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
 _RATINGS_ONLY = (".csv", ".csv.gz")
-_PRODUCT = ("asin", "title", "brand", "category", "description")
+_PRODUCT = ("asin", "title", "brand", "category", "categories", "description")
+# The data of 2023 have a flat list of categories, those of 2014 a list of lists, where those of 2018 have `category`.
+_CATEGORIES = "(CASE WHEN trim(category, '[] ') <> '' THEN category ELSE categories END)"
 
 
 def files(config: IngestConfig) -> dict[str, Path]:
@@ -45,29 +48,31 @@ def files(config: IngestConfig) -> dict[str, Path]:
 def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     """Describe the files. Raises: MissingColumnError, EmptyFileError, BadValueError."""
     reviews = guesses.with_interactions(_reviews(found["interactions"]), config)
-    columns = {role: guesses.required(reviews, config, role) for role in INTERACTION_ROLES}
-    items = _items(config, any_file(found["items"])) if "items" in found else None
+    products = any_file(found["items"]) if "items" in found else None
+    columns = guesses.interaction_columns(reviews, config, products)
+    items = _items(config, products, reviews) if products is not None else None
     return Source(interactions=reviews, items=items, **columns)
 
 
 def _reviews(path: Path) -> TableFile:
     if path.name.endswith(_RATINGS_ONLY) and not _names_columns(path):
-        return delimited_file(path, delimiter=",", columns=("item", "user", "rating", "time"))
+        return delimited_file(path, columns=("item", "user", "rating", "time"))
     return any_file(path)
 
 
 def _names_columns(path: Path) -> bool:
     """Return whether a file of ratings begins with a header: those of 2018 have none, those of 2023 have one."""
-    cells = first_line(path, "utf-8").split(",")
+    separator, line = beginning(path, "utf-8")
+    cells = line.split(separator or ",")
     return len(cells) > 2 and not is_number(cells[2].strip('" '))
 
 
-def _items(config: IngestConfig, file: TableFile) -> ItemSource:
-    item = guesses.required(file, config, "item")
+def _items(config: IngestConfig, file: TableFile, reviews: TableFile) -> ItemSource:
+    item = guesses.item_in_both(file, config, reviews) or guesses.required(file, config, "item")
     # A key may be missing from the first lines.
     file = guesses.with_named(with_columns(file, _PRODUCT), config, ("title",))
     own = whole(identifier(guesses.optional(file, config, "title") or "title"))
-    categories = _texts("category")
+    categories = _texts(_CATEGORIES)
     # An author's name stands in a link to the author's page.
     brand = plain("regexp_replace(brand, '^Visit Amazon.s (.*) Page$', '\\1')")
     category = f"({categories})[-1]"
@@ -82,9 +87,12 @@ def _items(config: IngestConfig, file: TableFile) -> ItemSource:
     )
 
 
-def _texts(column: str) -> str:
-    """Return SQL for the plain texts of a JSON list (or of one text), blank ones left out."""
+def _texts(text: str) -> str:
+    """Return SQL for the plain texts of a JSON list, of lists in it, or of one text; blank ones are left out."""
+    entries = (
+        f"list_transform({listed(text, f'[{text}]')}, lambda entry: {listed('entry', '[entry]')})"
+    )
     return (
-        f"list_filter(list_transform({listed(column, f'[{column}]')}, lambda text: {plain('text')}), "
+        f"list_filter(list_transform(flatten({entries}), lambda text: {plain('text')}), "
         "lambda text: text IS NOT NULL)"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -39,7 +40,14 @@ Form = Literal["delimited", "json", "parquet"]
 _DELIMITERS = (",", "\t", ";", "|")
 _LONGEST_LINE_BYTES = 1 << 21  # of a text table, by DuckDB
 _LIKE = 0.7  # how alike two names are, of 1, for one to be meant by the other
-_NO_NAMES = "The first line has to name the columns, for instance: user,item,rating,time."
+_NO_NAMES: dict[Form, str] = {
+    "delimited": "The first line has to name the columns, for instance: user,item,rating,time.",
+    "json": "Give a list of objects, or one object a line, with fields such as user, item, rating and time.",
+    "parquet": "Give the columns names, for instance: user, item, rating, time.",
+}
+"""What to do about a file whose columns are called by numbers."""
+_SEPARATOR = re.compile(r'("?)sep=(.)\1\s*', re.IGNORECASE)
+"""A first line that only names the delimiter. Excel takes it so, and programs write it for Excel."""
 BROKEN_LINES = {
     "Expected Number of Columns": "the number of values is not the number of columns",
     "unterminated quote": "a quote is opened and not closed",
@@ -59,6 +67,8 @@ class TableFile:
     quote: str = '"'
     encoding: str = "utf-8"
     header: bool = True
+    skip: int = 0
+    """Lines of a text table before its header, or before its rows where it has none."""
     lists: frozenset[str] = frozenset()
     """Columns of a Parquet file that hold lists."""
     skipped: frozenset[int] = frozenset()
@@ -76,14 +86,17 @@ class TableFile:
         """Whether the file holds a JSON object on each line."""
         return self.form == "json" and first_character(self.path) != "["
 
-    def relation(self, *, lenient: bool = False) -> str:
+    def relation(
+        self, *, lenient: bool = False, kind: Literal["VARCHAR", "JSON"] = "VARCHAR"
+    ) -> str:
         """Return the SQL that reads the file, which must have been made `readable`.
 
         Args:
             lenient: broken lines do not stop the reading: those of a delimited file go to `reject_errors`, those of
                 JSON lines are rows of NULLs.
+            kind: what columns of a JSON file are: as JSON, texts keep their quotes.
         """
-        found = self._scan(lenient=lenient)
+        found = self._scan(lenient=lenient, kind=kind)
         if self.later:
             either = (
                 f"coalesce({', '.join(map(identifier, names))}) AS {identifier(names[0])}"
@@ -99,12 +112,12 @@ class TableFile:
         shown = (f"{value}::VARCHAR AS {identifier(name)}" for name, value in values.items())
         return f"(SELECT {', '.join(shown)} FROM {found})"
 
-    def _scan(self, *, lenient: bool) -> str:
+    def _scan(self, *, lenient: bool, kind: str) -> str:
         file = self.copy or self.path
         if self.form == "parquet":
             return scan("read_parquet", file)
         names = dict.fromkeys((*self.columns, *(name for names in self.later for name in names)))
-        types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+        types = ", ".join(f"{literal(name)}: '{kind}'" for name in names)
         columns = f"columns = {{{types}}}"
         if self.form == "json":
             # The format is not left to be guessed: guessing reads the file twice.
@@ -116,7 +129,7 @@ class TableFile:
         return scan(
             "read_csv",
             file,
-            f"auto_detect = false, header = {str(self.header).lower()}",
+            f"auto_detect = false, header = {str(self.header).lower()}, skip = {self.skip}",
             f"delim = {literal(self.delimiter)}, quote = {quote}, escape = {quote}",
             columns,
             *rejects,
@@ -149,7 +162,7 @@ class TableFile:
 
     def _line(self, row: int) -> int:
         """Read up to a row; only ever done to tell the user about a bad one."""
-        before = int(self.form == "delimited" and self.header)
+        before = self.skip + int(self.form == "delimited" and self.header)
         wanted = row + before
         # csv fails at a value longer than any line that DuckDB reads.
         with open_text(self.path, self.encoding) as stream, suppress(csv.Error):
@@ -177,7 +190,8 @@ def delimited_file(
     """Describe a text table.
 
     Args:
-        delimiter: None guesses it from the header line; "tab" is a tab.
+        delimiter: None takes the one that a line before the table names (sep=;), or guesses it from the header line;
+            "tab" is a tab.
         quote: quote character; "none" or "" where quotes mean nothing.
         columns: names of the columns of a file without a header line.
     Raises: MissingFileError, EmptyFileError, EncodingError, BadValueError for a column named twice, ConfigError for a
@@ -185,7 +199,9 @@ def delimited_file(
     """
     delimiter = _NAMED_DELIMITERS.get(delimiter or "", delimiter)
     quote = "" if quote == "none" else quote
-    line = first_line(path, encoding)
+    separator, line = beginning(path, encoding)
+    skip = 0 if separator is None else 1
+    delimiter = delimiter or separator
     delimiter = delimiter or ("," if columns is not None else _guess_delimiter(path, line))
     if quote and quote in delimiter:
         raise ConfigError(
@@ -195,12 +211,34 @@ def delimited_file(
     return TableFile(
         path=path,
         form="delimited",
-        columns=columns or distinct(path, _header(path, line, delimiter, quote), "line 1: "),
+        columns=columns or _header(path, line, delimiter, quote, number=skip + 1),
         delimiter=delimiter,
         quote=quote,
         encoding=encoding,
         header=columns is None,
+        skip=skip,
     )
+
+
+def beginning(path: Path, encoding: str) -> tuple[str | None, str]:
+    """Return the delimiter that the first line names (sep=;), None if it does not, and the first line of the table.
+
+    Raises: EmptyFileError, MissingFileError, EncodingError, BadValueError for a blank line or one that ends otherwise
+        than the line before it.
+    """
+    line = first_line(path, encoding)
+    named = _SEPARATOR.fullmatch(line)
+    if named is None:
+        return None, line
+    line = first_line(path, encoding, number=2)
+    with open_text(path, encoding) as stream:
+        ends = {text[len(text.rstrip("\r\n")) :] for text in islice(stream, 2)} - {""}
+    if len(ends) > 1:  # DuckDB would find no rows, and say nothing
+        raise BadValueError(
+            f"{path}: line 1 has another line end than line 2",
+            hint="Delete the first line; --delimiter names the delimiter where it is not guessed.",
+        )
+    return named[2], line
 
 
 def any_file(
@@ -286,10 +324,12 @@ def _cells(lines: Iterable[str], delimiter: str, quote: str) -> Any:
     return csv.reader(lines, delimiter=delimiter, quotechar=quote)
 
 
-def _header(path: Path, line: str, delimiter: str, quote: str) -> list[str]:
+def _header(path: Path, line: str, delimiter: str, quote: str, *, number: int) -> tuple[str, ...]:
     """Return the names in a header line; a column without one is called `column` and its number, 0..
 
-    Raises: BadValueError for one that is too long to be read.
+    Args:
+        number: the number of the line, from 1.
+    Raises: BadValueError for one that is too long to be read, and for a column named twice.
     """
     if not quote or len(delimiter) > 1:
         names = line.split(delimiter)
@@ -298,14 +338,19 @@ def _header(path: Path, line: str, delimiter: str, quote: str) -> list[str]:
             names = next(_cells([line], delimiter, quote))
         except csv.Error as problem:
             raise BadValueError(
-                f"{path}: line 1: {problem}",
+                f"{path}: line {number}: {problem}",
                 hint="The names of the columns are wanted there. Check the delimiter and the quotes of the file.",
             ) from problem
-    return [name if name.strip() else f"column{number}" for number, name in enumerate(names)]
+    named = [name if name.strip() else f"column{place}" for place, name in enumerate(names)]
+    return distinct(path, named, f"line {number}: ")
 
 
 def distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, ...]:
-    """Return the names. Raises: BadValueError for two that are one to SQL, which knows no letter case."""
+    """Return the names. Raises: BadValueError for two that are one to SQL, which knows no letter case.
+
+    Args:
+        where: the line of a text table that they stand in.
+    """
     seen: dict[str, str] = {}
     for name in names:
         if (other := seen.get(name.lower())) is not None:
@@ -314,7 +359,8 @@ def distinct(path: Path, names: Sequence[str], where: str = "") -> tuple[str, ..
                 if other == name
                 else f"the columns '{other}' and '{name}' differ by letter case only"
             )
-            hint = _NO_NAMES if is_number(name) else "Give every column a name of its own."
+            row = where and is_number(name)  # the first line holds values
+            hint = _NO_NAMES["delimited"] if row else "Give every column a name of its own."
             raise BadValueError(f"{path}: {where}{what}", hint=hint)
         seen[name.lower()] = name
     return tuple(names)
@@ -393,7 +439,7 @@ def missing_column(
     known = {name.lower(): name for name in (*columns, *words)}
     near = get_close_matches(wanted.lower(), known, n=1, cutoff=_LIKE)
     if all(is_number(name) for name in columns):
-        hint = _NO_NAMES
+        hint = _NO_NAMES[file.form]
     elif near and option == "--title-format":
         hint = f"Did you mean '{{{known[near[0]]}}}' in {option}?"
     elif near:

@@ -85,6 +85,30 @@ def _needed(file: TableFile, config: IngestConfig) -> Iterator[str]:
             yield from _NAMES[role]
 
 
+def interaction_columns(
+    file: TableFile, config: IngestConfig, items: TableFile | None
+) -> dict[str, str]:
+    """Return role -> column of a file of interactions, whose items a file of items may describe.
+
+    Raises: MissingColumnError naming the nearest column.
+    """
+    found = {role: required(file, config, role) for role in INTERACTION_ROLES}
+    return found | {"item": item_in_both(file, config, items) or found["item"]}
+
+
+def item_in_both(file: TableFile, config: IngestConfig, other: TableFile | None) -> str | None:
+    """Return the column of a file that the first common name of the item's id calls which another file has, too.
+
+    Reviews of Amazon tell a variant (`asin`) and its product (`parent_asin`), and the metadata products alone: which
+    of them is the item is not for the order of the names to say.
+    """
+    if config.item_column is not None or other is None:
+        return None
+    there = {name.lower() for name in other.columns}
+    names = tuple(name for name in _NAMES["item"] if name in there)
+    return column(file, None, names, what=_WHAT["item"], option="--item-column")
+
+
 def with_item_facts(file: TableFile, config: IngestConfig) -> TableFile:
     """Let a JSON file tell of items beyond its first objects what those do not tell, by any of the common names.
 
@@ -94,11 +118,13 @@ def with_item_facts(file: TableFile, config: IngestConfig) -> TableFile:
     return with_later(file, [_NAMES[role] for role in missing])
 
 
-def item_of(file: TableFile, config: IngestConfig) -> str:
+def item_of(file: TableFile, config: IngestConfig, interactions: TableFile) -> str:
     """Return the column of the item's id in a file of items, which may call it otherwise than the interactions do.
 
     Raises: MissingColumnError if it is neither called so nor by a common name.
     """
+    if (both := item_in_both(file, config, interactions)) is not None:
+        return both
     wanted = config.item_column
     if wanted is None or wanted not in file.columns:
         names = (*_NAMES["item"], *_ITEMS_OWN_ID)

@@ -52,7 +52,7 @@ def _atomic_file(path: Path, encoding: str) -> TableFile:
     """
     file = delimited_file(path, delimiter="\t", quote="", encoding=encoding)
     bare = [name.split(":")[0] for name in file.columns]
-    return replace(file, columns=distinct(path, bare, "line 1: "))
+    return replace(file, columns=distinct(path, bare, f"line {file.skip + 1}: "))
 
 
 def _sequence(column: str | None) -> str:

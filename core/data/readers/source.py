@@ -17,7 +17,7 @@ class ItemSource:
     title_from: str = "'own'"
     """VARCHAR, what the title was made of where it is not null; the report counts it."""
     year: str = "NULL"
-    """Anything that can be cast to INTEGER."""
+    """Anything that reads as a whole number or as an ISO date, whose year counts."""
     categories: str = "[]::VARCHAR[]"
     """VARCHAR[]; blank entries are dropped."""
     description: str = "NULL"

@@ -7,6 +7,7 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -148,18 +149,21 @@ def check_encoding(path: Path, encoding: str, *, is_json: bool = False) -> None:
             pass
 
 
-def first_line(path: Path, encoding: str) -> str:
-    """Return the first line without its end.
+def first_line(path: Path, encoding: str, *, number: int = 1) -> str:
+    """Return the line that a table begins with, without its end.
 
-    Raises: EmptyFileError, MissingFileError, BadValueError if the file begins with a blank line, EncodingError.
+    Args:
+        number: its number, from 1; what stands before it is no part of the table.
+    Raises: EmptyFileError, MissingFileError, BadValueError if it is blank and others follow, EncodingError.
     """
     with open_text(path, encoding) as stream:
-        line = stream.readline()
+        line = next(islice(stream, number - 1, None), "")
         blank = not line.strip()
         follows = blank and any(text.strip() for text in stream)
     if follows:
         raise BadValueError(
-            f"{path}: line 1 is blank", hint="Delete the blank lines at the beginning of the file."
+            f"{path}: line {number} is blank",
+            hint="Delete the blank lines at the beginning of the file.",
         )
     if blank:
         raise EmptyFileError(f"{path} is empty", hint="Give a file with rows.")

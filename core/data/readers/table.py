@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from core.config.ingest import INTERACTION_ROLES, ITEM_ROLES, IngestConfig
+from core.config.ingest import ITEM_ROLES, IngestConfig
 from core.data.readers import guesses
 from core.data.readers.files import TableFile, any_file, missing_column
 from core.data.readers.source import ItemSource, Source
@@ -23,12 +23,12 @@ def read(config: IngestConfig, found: dict[str, Path]) -> Source:
     files = {role: _file(config, path) for role, path in found.items()}
     _require_text(config, files.values())
     interactions = guesses.with_interactions(files["interactions"], config)
-    columns = {role: guesses.required(interactions, config, role) for role in INTERACTION_ROLES}
+    columns = guesses.interaction_columns(interactions, config, files.get("items"))
     _require_different(interactions, columns)
     if "items" in files:
-        items = _items(config, files["items"])
+        items = _items(config, files["items"], interactions)
         return Source(interactions=interactions, items=items, **columns)
-    items = _items(config, interactions)
+    items = _items(config, interactions, interactions)
     named = config.title_format or any(getattr(config, f"{role}_column") for role in ITEM_ROLES)
     if named or guesses.optional(interactions, config, "title") is not None:
         return Source(interactions=items.file, items=items, **columns)
@@ -69,14 +69,14 @@ def _file(config: IngestConfig, path: Path) -> TableFile:
     )
 
 
-def _items(config: IngestConfig, file: TableFile) -> ItemSource:
+def _items(config: IngestConfig, file: TableFile, interactions: TableFile) -> ItemSource:
     file = guesses.with_named(
         file, config, ITEM_ROLES, _IN_BRACES.findall(config.title_format or "")
     )
     file = guesses.with_item_facts(file, config)
     return ItemSource(
         file=file,
-        item=guesses.item_of(file, config),
+        item=guesses.item_of(file, config, interactions),
         title=_title(file, config),
         year=guesses.expression(file, config, "year"),
         categories=_categories(

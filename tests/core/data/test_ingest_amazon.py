@@ -1,4 +1,4 @@
-"""Amazon Review Data 2018: pieces of web pages as titles, products and reviews twice, and the paper's Book window."""
+"""Amazon Review Data: pieces of web pages as titles, products and reviews twice, the paper's Book window, and 2023."""
 
 import gzip
 import json
@@ -235,6 +235,64 @@ def test_ratings_with_a_header_are_read_by_its_names(tmp_path: Path, quote: str)
     reviews = str(_write(tmp_path / "Books.json.gz", REVIEWS))
     full = run(tmp_path / "full", source="amazon", interactions=reviews, **SMALL)
     assert found.interactions == full.interactions
+
+
+def _reviews_of_2023(path: Path, *, meta: Path) -> Result:
+    """Ingest reviews of 2023, whose variants V1 and V2 are the product B1, V3 is B2 and V0 is B0."""
+    parents = {"B0": ["V0"], "B1": ["V1", "V2"], "B2": ["V3"]}
+    reviews = [
+        {
+            "rating": r["overall"], "title": "Good", "asin": parents[r["asin"]][n % 2 * -1],
+            "parent_asin": r["asin"], "user_id": r["reviewerID"],
+            "timestamp": r["unixReviewTime"] * 1000,
+        }
+        for n, r in enumerate(REVIEWS)
+    ]  # fmt: skip
+    file = str(_write(path / "Books.jsonl", reviews))
+    return run(path, source="amazon", interactions=file, items=str(meta), time_unit="ms", **SMALL)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_items_of_2023_are_the_products_that_the_metadata_tell(tmp_path: Path, form: str) -> None:
+    products = [
+        {"main_category": "Books", "title": f"T{n}", "parent_asin": f"B{n}", "description": ["A"],
+         "categories": ["Books", "Arts &amp; Music", " "] if n == 1 else []} for n in range(3)
+    ]  # fmt: skip
+    meta = tmp_path / f"meta_Books.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(products), meta)
+    else:
+        _write(meta, products)
+    result = _reviews_of_2023(tmp_path, meta=meta)
+    assert {row["item"] for row in result.interactions} == {"B1", "B2"}
+    assert [(row["title"], row["categories"]) for row in result.items] == [
+        ("T1", ["Books", "Arts & Music"]), ("T2", []),
+    ]  # fmt: skip
+    assert result.report["items_with_facts"] == 2
+    assert result.report["columns"]["item"] == "parent_asin"
+
+
+def test_variants_are_the_items_where_the_metadata_tell_of_them(tmp_path: Path) -> None:
+    meta = _write(
+        tmp_path / "meta.jsonl",
+        [{"asin": f"V{n}", "parent_asin": f"B{n}", "title": f"T{n}"} for n in range(4)],
+    )
+    result = _reviews_of_2023(tmp_path, meta=meta)
+    assert result.report["columns"]["item"] == "asin"
+    assert {row["item"]: row["title"] for row in result.items}["V3"] == "T3"
+
+
+def test_categories_are_those_that_are_there_and_lists_in_a_list_become_one(tmp_path: Path) -> None:
+    """Metadata of 2014 have lists of lists."""
+    items, _ = _items(
+        tmp_path,
+        {"asin": "B1", "title": "One", "categories": [["Books", "Art"], ["Sale"]]},
+        _product("B2", title="Two", category=["[Old] Books"], categories=["Other"]),
+        _product("P1", brand="Ace", category=[], categories=["Books"]),
+    )
+    assert items["B1"]["categories"] == ["Books", "Art", "Sale"]
+    assert items["B2"]["categories"] == ["[Old] Books"]
+    assert (items["P1"]["categories"], items["P1"]["title"]) == (["Books"], "Ace: Books")
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "json"])

@@ -346,6 +346,84 @@ def test_dates_without_dashes_are_not_taken_for_seconds(tmp_path: Path) -> None:
     table(tmp_path, as_csv([*rows, ("u", "i", "4", "20010632")]))
 
 
+@pytest.mark.parametrize("end", ["", ".0"])
+@pytest.mark.parametrize("bad_rows", ["error", "reject"])
+def test_times_without_dashes_are_not_taken_for_milliseconds(
+    tmp_path: Path, bad_rows: str, end: str
+) -> None:
+    rows = [(*row[:3], str(20200102030405 + k) + end) for k, row in enumerate(ROWS)]
+    bad = [("", "i", "4", "20200102030405")] if bad_rows == "reject" else []
+    text = as_csv([*bad, *rows])
+    for unit, what in (
+        ("auto", "is too large for seconds since 1970"),
+        ("s", "is too large for seconds since 1970"),
+        ("ms", "is a date, not milliseconds since 1970"),
+    ):
+        problem, hint = refused(TimeUnitError, tmp_path, text, time_unit=unit, bad_rows=bad_rows)
+        line = 3 if bad_rows == "reject" else 2
+        assert f"line {line}: column 'time': 20200102030405{end} {what}" in problem
+        assert hint == "If these are dates, add --time-unit iso."
+    read = table(tmp_path, text, time_unit="iso", bad_rows=bad_rows)
+    assert read.interactions[0]["time"] == 1577934245
+
+
+@pytest.mark.parametrize("value", ["20200230030405", "infinity", " 2020010203040", "20200102x"])
+def test_what_is_no_date_without_dashes_is_not_read_as_one(tmp_path: Path, value: str) -> None:
+    rows = [*ROWS[:1], ("u", "i", "4", value)]
+    iso = [(*row[:3], "20200102030405" if row in ROWS else row[3]) for row in rows]
+    problem, _ = refused(BadValueError, tmp_path, as_csv(iso), time_unit="iso")
+    assert f"line 3: column 'time': '{value}' is not a time in ISO 8601" in problem
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "form"),
+    [
+        ("iso", "1000000000", "ISO 8601"),
+        ("s", "2001-09-09", "seconds since 1970"),
+        ("ms", "2001-09-09T01:46:40Z", "milliseconds since 1970"),
+        ("us", "2001-09-09", "microseconds since 1970"),
+        ("ns", "2001-09-09", "nanoseconds since 1970"),
+    ],
+)
+def test_a_time_that_the_unit_does_not_read_blames_the_unit_first(
+    tmp_path: Path, unit: str, value: str, form: str
+) -> None:
+    rows = [(*row[:3], value) for row in ROWS]
+    problem, hint = refused(BadValueError, tmp_path, as_csv(rows), time_unit=unit)
+    assert f"line 2: column 'time': '{value}' is not a time in {form} (--time-unit" in problem
+    assert hint.startswith(f"Leave --time-unit {unit} out")
+    assert "--bad-rows reject" in hint
+    # It is what was advised.
+    table(tmp_path, as_csv([*rows, *ROWS]))
+    # What is no time in any unit is the file's fault.
+    rows = [(*row[:3], "yesterday") for row in ROWS]
+    problem, hint = refused(BadValueError, tmp_path, as_csv(rows), time_unit=unit)
+    assert f"'yesterday' is not a time in {form}" in problem
+    assert hint.startswith("Correct the file")
+
+
+def test_a_time_that_is_too_large_is_told_in_the_unit_in_force(tmp_path: Path) -> None:
+    fine = [(*row[:3], row[3] + "0" * 6) for row in ROWS]
+    problem, hint = refused(TimeUnitError, tmp_path, as_csv(fine), time_unit="ms")
+    assert "is too large for milliseconds since 1970" in problem
+    assert "--time-unit us" in hint
+    late = [(*row[:3], "9999-12-31") for row in ROWS]
+    problem, hint = refused(BadValueError, tmp_path, as_csv(late))
+    assert "line 2: column 'time': '9999-12-31' is after the year 5138" in problem
+    assert "--time-unit" not in hint
+
+
+def test_floating_times_that_are_too_fine_name_their_unit(tmp_path: Path) -> None:
+    users, items, values, times = zip(*ROWS, strict=True)
+    # DuckDB writes such floats as 1e+18.
+    column = pa.array([float(time) * 10**9 for time in times], pa.float64())
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": users, "item": items, "rating": values, "time": column}), path)
+    with pytest.raises(TimeUnitError) as caught:
+        run(tmp_path, source="table", interactions=str(path))
+    assert "--time-unit ns" in caught.value.hint
+
+
 def test_times_that_are_too_coarse_for_the_unit_are_told(tmp_path: Path) -> None:
     problem, hint = refused(TimeUnitError, tmp_path, as_csv(ROWS), time_unit="ms")
     assert "later than 1973" in problem

@@ -313,6 +313,81 @@ def test_parquet_timestamps_are_read_as_times(tmp_path: Path) -> None:
     assert [row["time"] for row in result.interactions] == [int(time) for time in columns[3]]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_parquet_timestamps_of_every_unit_are_the_same_seconds(
+    tmp_path: Path, unit: str, zone: str | None
+) -> None:
+    factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    users, items, values, times = zip(*ROWS, strict=True)
+    column = pa.array([int(time) * factor for time in times], pa.timestamp(unit, zone))
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"user": users, "item": items, "rating": values, "time": column}), path)
+    result = run(tmp_path, source="table", interactions=str(path))
+    assert [row["time"] for row in result.interactions] == [int(time) for time in times]
+
+
+@pytest.mark.parametrize("end", ["", ".0"])
+@pytest.mark.parametrize(("form", "step"), [("%Y%m%d", 86400), ("%Y%m%d%H%M%S", 1)])
+def test_dates_without_dashes_are_read_where_iso_is_asked_for(
+    tmp_path: Path, form: str, step: int, end: str
+) -> None:
+    times = [991353600 + step * k for k in range(len(ROWS))]  # 2001-06-01
+    texts = [datetime.fromtimestamp(time, UTC).strftime(form) for time in times]
+    rows = [(*row[:3], text + end) for row, text in zip(ROWS, texts, strict=True)]
+    result = table(tmp_path, as_csv(rows), time_unit="iso")
+    assert [row["time"] for row in result.interactions] == times
+
+
+def test_nan_of_floating_ids_is_no_id(tmp_path: Path) -> None:
+    nan = float("nan")
+    users = [1.0, nan, 2.5, 1.0, -nan, 3.0]
+    items = [1.0, 2.0, nan, 3.0, nan, 4.0]
+    for kind in (pa.float64(), pa.float32()):
+        columns = {"user": pa.array(users, kind), "item": pa.array(items, kind)}
+        times = list(range(len(users)))
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.table(columns | {"rating": times, "time": times}), path)
+        settings = {"source": "table", "interactions": str(path)}
+        with pytest.raises(BadValueError, match=r"row 2: column 'user': '-?nan' is not an id"):
+            run(tmp_path, **settings)
+        result = run(tmp_path, **settings, bad_rows="reject", valid_fraction=0.0)
+        reasons = {"no user id": 2, "no item id": 1}
+        assert result.report["rows"]["rejected_by_reason"] == reasons
+        assert [row["user"] for row in result.users] == ["1.0", "3.0"]
+        assert [row["item"] for row in result.items] == ["1.0", "3.0", "4.0"]
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.json"])
+@pytest.mark.parametrize("late", [False, True])
+def test_nan_without_quotes_is_no_id_of_json(tmp_path: Path, name: str, late: bool) -> None:
+    nan = float("nan")
+    pairs = [("a", "x"), ("NaN", "y"), (nan, "x"), ("b", nan), (nan, nan), ("b", "NaN")]
+    records = [
+        {"user": user, "item": item, "rating": 4, "time": time}
+        for time, (user, item) in enumerate(pairs)
+    ]
+    if late:  # so late that the column is not known from the first objects
+        records = [{"rating": 4, "time": 0, "item": "x"}] * 100 + records
+    lines = [json.dumps(record) for record in records]
+    text = f"[{', '.join(lines)}]" if name == "r.json" else "\n\n".join(lines)
+    place = "row 3" if name == "r.json" else "line 5"
+    if not late:
+        with pytest.raises(BadValueError, match=f"{place}: column 'user': 'NaN' is not an id"):
+            table(tmp_path, text, name=name)
+    result = table(tmp_path, text, name=name, bad_rows="reject", valid_fraction=0.0)
+    reasons = {"no user id": 102 if late else 2, "no item id": 1}
+    assert result.report["rows"]["rejected_by_reason"] == reasons
+    assert [row["user"] for row in result.users] == ["NaN", "a", "b"]
+    assert [row["item"] for row in result.items] == ["NaN", "x", "y"]
+
+
+def test_nan_of_a_text_is_an_id(tmp_path: Path) -> None:
+    rows = [("nan", "NaN", *ROWS[0][2:]), *ROWS[1:]]
+    assert "nan" in {row["user"] for row in table(tmp_path, as_csv(rows)).users}
+    assert "NaN" in {row["item"] for row in table(tmp_path, as_csv(rows)).items}
+
+
 @pytest.mark.parametrize(
     ("kind", "ids"),
     [
