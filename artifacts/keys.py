@@ -9,6 +9,8 @@ from typing import Any
 from artifacts.errors import StoreError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NO_REFERENCE = "none"
+"""What stands in place of a reference where an input is left out: an artifact that is called so could not be meant."""
 
 
 def canonical(value: Any) -> str:
@@ -46,6 +48,11 @@ def work_key(
 
 def check_name(name: str) -> str:
     """Return a name that is fit for a reference and a path. Raises: StoreError for any other."""
+    if name == _NO_REFERENCE:
+        raise StoreError(
+            f"{name!r} is not a name for an artifact: in place of a reference it leaves an input out",
+            hint="Give another name.",
+        )
     if _NAME.fullmatch(name):
         return name
     raise StoreError(

@@ -127,7 +127,12 @@ def _require_reading(sql: str) -> None:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as problem:
         raise _bad_query(problem) from problem
-    if len(statements) != 1:
+    if not statements:
+        raise BadQuery(
+            "one statement is wanted, and none was given",
+            hint='Give one in quotes: thinkrec sql "show tables".',
+        )
+    if len(statements) > 1:
         raise BadQuery(
             f"one statement is wanted, {len(statements)} were given", hint="Run them one by one."
         )

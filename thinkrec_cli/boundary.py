@@ -1,5 +1,6 @@
 """The one place that turns failures into words and exit codes."""
 
+import atexit
 import errno
 import io
 import logging
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 from types import FrameType, TracebackType
+from typing import TextIO
 
 import typer
 
@@ -28,14 +30,53 @@ EXIT_TERMINATED = 143
 
 _log = logging.getLogger(__name__)
 _RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FREE_SPACE = "Free some space (thinkrec gc --yes removes leftovers); nothing done is lost."
+_NO_ROOM = {
+    errno.ENOSPC: ("no space left on the device", _FREE_SPACE),
+    errno.EDQUOT: ("no space left on the device", _FREE_SPACE),
+    errno.EFBIG: (
+        "a file may not grow as large as it has to",
+        "Raise the limit (ulimit -f), or let --store DIR name a disk that takes larger files; nothing done is lost.",
+    ),
+}
+"""Number of an error of the system -> what it means, and what to do."""
 _SIGNALS: list[int] = []
 """Signals this process got, in order."""
+
+
+class _Messages(io.TextIOWrapper):
+    """stderr: what cannot be written there is dropped, for it must not change how a command ends.
+
+    That its reader has left is told as of stdout: nobody is there any more.
+    """
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it. Raises: BrokenPipeError."""
+        with _dropped_where_refused():
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held, or hold it longer. Raises: BrokenPipeError."""
+        with _dropped_where_refused():
+            super().flush()
+
+
+@contextmanager
+def _dropped_where_refused() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:  # a full disk, say: there is no other place to tell it
+        pass
 
 
 def ready_streams() -> None:
     """Give closed standard streams the null device, before any file of ours gets their number.
 
-    And let results be written whatever letters are in them: what stdout cannot spell it escapes, as stderr does.
+    And let results be written whatever letters are in them: what stdout cannot spell it escapes, as stderr does. Of
+    what stderr cannot take, nobody is told.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -43,6 +84,16 @@ def ready_streams() -> None:
             setattr(sys, name, null)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # One that we opened takes everything, and Python would close it once nothing holds it.
+    if isinstance(given := sys.stderr, io.TextIOWrapper) and given is sys.__stderr__:
+        sys.stderr = _Messages(
+            given.buffer,
+            encoding=given.encoding,
+            errors=given.errors,
+            line_buffering=given.line_buffering,
+            write_through=given.write_through,
+        )
+        atexit.register(_write_or_drop, sys.stderr)  # else Python tries again, and exits with 120
 
 
 def install() -> None:
@@ -68,10 +119,15 @@ def leave_if_stopped() -> None:
 def write_or_drop() -> None:
     """Write what the streams still hold; what one cannot take, it must not try again at exit."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _write_or_drop(stream)
+
+
+def _write_or_drop(stream: TextIO) -> None:
+    try:
+        stream.flush()
+        stream.buffer.flush()  # which does not hide what our stderr does
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -166,11 +222,11 @@ def _friendly(problem: Exception) -> ThinkRecError | None:
     # Libraries wrap the operating system's error (DuckDB: IOException, safetensors: its own),
     # so the text is asked too.
     number = getattr(problem, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(problem):
-        friendly = DiskFullError(
-            f"no space left on the device: {getattr(problem, 'filename', None) or problem}",
-            hint="Free some space (thinkrec gc --yes removes leftovers); nothing done is lost.",
-        )
+    told = (n for n in _NO_ROOM if n == number or os.strerror(n) in str(problem))
+    if (reason := next(told, None)) is not None:
+        what, hint = _NO_ROOM[reason]
+        where = getattr(problem, "filename", None) or problem
+        friendly = DiskFullError(f"{what}: {where}", hint=hint)
     elif isinstance(problem, OSError) and problem.errno is not None:
         where = f": {problem.filename}" if problem.filename else ""
         friendly = MissingFileError(

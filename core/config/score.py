@@ -26,7 +26,7 @@ class ScoreConfig(Config):
     history: str | None = option(
         None,
         "Score items for somebody who is not in the data, by a file of his history with columns item and label (or "
-        "rating), oldest first; the most rated items are the candidates.",
+        "rating), in the order of its times, else oldest first; the most rated items are the candidates.",
         keyed=False,  # what is in it is
     )
     top: int = option(

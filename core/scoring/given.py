@@ -13,7 +13,8 @@ from core.data.dataset import Dataset
 from core.errors import BadValueError, EmptyFileError
 from core.progress import Progress
 from core.scoring.language import Scored
-from core.scoring.questions import Index, Questions, of_split, open_table
+from core.scoring.questions import Index, Questions, of_split
+from core.scoring.tables import open_table
 
 _COLUMNS = ("user", "item", "score")
 

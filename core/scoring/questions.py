@@ -1,9 +1,6 @@
 """Which pairs to score: rows of a split, pairs of a file, or candidates of a user."""
 
-import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,26 +11,16 @@ import numpy.typing as npt
 from core.config.score import ScoreConfig
 from core.data import spill
 from core.data.dataset import Dataset
-from core.data.readers import guesses
-from core.data.readers.files import (
-    BROKEN_LINES,
-    TableFile,
-    any_file,
-    first_broken_json,
-    readable,
-)
-from core.data.readers.streams import wrong_encoding
-from core.data.sql import identifier, literal, scan
+from core.data.sql import literal, scan
 from core.data.tables import TableWriter
 from core.errors import (
     BadValueError,
     ConfigError,
     EmptyFileError,
     EmptySplitError,
-    EncodingError,
-    MissingColumnError,
 )
 from core.scoring.language import Scored
+from core.scoring.tables import open_table, read_texts
 from core.scoring.unknown import Unknown
 from core.text.examples import Examples
 
@@ -182,8 +169,8 @@ def for_users(
     Args:
         folder: where they are kept, so that memory does not grow with the users.
         unknown: the file, and whether users that the data do not have are left out.
-    Raises: what read_texts does, UnknownUserError, EmptyFileError if none is left, ConfigError if all of
-        them have rated every item.
+    Raises: what read_texts does, UnknownUserError, EmptyFileError if there are none, or none is left, ConfigError if
+        all of them have rated every item.
     """
     dataset = examples.dataset
     asked: dict[int, None] = {}
@@ -191,6 +178,8 @@ def for_users(
         with unknown.row(row):
             asked[dataset.user_index(name)] = None
     unknown.require_some(len(asked), "user")
+    if not asked:
+        raise EmptyFileError(f"{unknown.path} holds no users", hint="Give rows of user.")
     liking = _liking(examples, first_pass)
     path, scratch = folder / "asked.parquet", folder / "asked.new"
     types = {"user_index": "INTEGER", "item_index": "INTEGER", "row": "BIGINT"}
@@ -321,94 +310,3 @@ def _refuse(
             )
     with unknown.row(row):
         _ = dataset.user_index(user) if no_user else dataset.item_index(item)
-
-
-def open_table(connection: Any, path: str, columns: tuple[str, ...]) -> Sequence[str]:
-    """Make a table `given` of a file of any format that ingest reads: row number n from 1, and all columns as text.
-
-    Where a column that it must have is called by another common name, it gets its own.
-
-    Returns: the names of its columns.
-    Raises: MissingFileError, EmptyFileError, EncodingError, MissingColumnError, BadValueError.
-    """
-    with _utf8_is_all(), tempfile.TemporaryDirectory() as folder:
-        file = any_file(Path(path))
-        texts, names = _texts(file, columns)
-        _load(connection, readable(file, Path(folder) / "rows.txt"), texts, columns)
-    return names
-
-
-@contextmanager
-def _utf8_is_all() -> Iterator[None]:
-    """Let an error of encoding name no option that only ingest has."""
-    try:
-        yield
-    except EncodingError as problem:
-        hint = "Save the file as UTF-8." if "--encoding" in problem.hint else problem.hint
-        raise EncodingError(str(problem), hint=hint) from None
-
-
-def _texts(file: TableFile, columns: tuple[str, ...]) -> tuple[str, Sequence[str]]:
-    """Return the SQL of all columns as text, and their names. Raises: MissingColumnError."""
-    called = {name: name for name in file.columns}
-    for column in columns:
-        if column in file.columns:
-            continue
-        if (guess := guesses.by_common_name(file, column)) is None:
-            raise MissingColumnError(
-                f"{file.path} has no column '{column}' (it has {', '.join(file.columns)})",
-                hint=f"Name its columns {', '.join(columns)}.",
-            )
-        called[guess] = column
-    texts = ", ".join(
-        f"{identifier(name)}::varchar as {identifier(known)}" for name, known in called.items()
-    )
-    return texts, list(called.values())
-
-
-def _load(connection: Any, file: TableFile, texts: str, columns: tuple[str, ...]) -> None:
-    """Make the table. Raises: BadValueError with the line, EncodingError."""
-    import duckdb
-
-    try:
-        connection.execute(
-            f"create table given as select row_number() over () as n, {texts} from {file.relation()}"
-        )
-    except duckdb.Error as problem:
-        said = str(problem)
-        if "utf-8" in said.lower() or "utf8" in said.lower():
-            raise wrong_encoding(file.path, "utf-8") from problem
-        if file.form == "json":
-            raise first_broken_json(file, said) from problem
-        line = re.search(r"CSV Error on Line: (\d+)", said)
-        where = f"{file.path}: line {file.line_of(int(line[1]))}" if line else f"{file.path}"
-        for words, what in BROKEN_LINES.items():
-            if words in said:
-                hint = "Correct the line; a value with the delimiter in it has to stand in quotes."
-                raise BadValueError(f"{where}: {what}", hint=hint) from problem
-        raise BadValueError(
-            f"{where} cannot be read: {said.splitlines()[0]}",
-            hint=f"Give a CSV, JSONL or Parquet file with columns {', '.join(columns)}.",
-        ) from problem
-
-
-def read_texts(path: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
-    """Read a small CSV, TSV, JSONL or Parquet file as text, column by column.
-
-    Args:
-        columns: columns it must have, with a value in every row.
-    Raises: MissingFileError, MissingColumnError, BadValueError.
-    """
-    import duckdb
-
-    with duckdb.connect() as connection:
-        names = open_table(connection, path, columns)
-        rows = connection.execute("select * exclude n from given order by n").fetchall()
-    table = {name: [row[at] for row in rows] for at, name in enumerate(names)}
-    for column in columns:
-        empty = next((n for n, value in enumerate(table[column]) if value in (None, "")), None)
-        if empty is not None:
-            raise BadValueError(
-                f"{path}: row {empty + 1} has no {column}", hint="Fill it in, or drop the row."
-            )
-    return {name: [v or "" for v in values] for name, values in table.items()}

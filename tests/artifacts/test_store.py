@@ -152,7 +152,22 @@ def test_an_artifact_that_exists_gets_a_further_name(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "A", "a/b", "..", ".a", "-a", "a b", "é", "a" * 65, "a\n", "a@1", "con:", "../../etc"],
+    [
+        "",
+        "A",
+        "a/b",
+        "..",
+        ".a",
+        "-a",
+        "a b",
+        "é",
+        "a" * 65,
+        "a\n",
+        "a@1",
+        "con:",
+        "../../etc",
+        "none",
+    ],
 )
 def test_unfit_names_are_refused_before_anything_is_made(store: Store, name: str) -> None:
     with pytest.raises(StoreError, match="is not a name") as caught:

@@ -96,10 +96,19 @@ def test_a_full_disk_is_told_as_such(capsys):
     assert "thinkrec gc" in capsys.readouterr().err
 
 
-def test_a_full_disk_behind_a_library_is_told_as_such(capsys):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_behind_a_library_is_told_as_such(capsys, number):
     with pytest.raises(typer.Exit) as end, error_boundary():
-        raise RuntimeError("IO Error: could not write: No space left on device")
+        raise RuntimeError(f"IO Error: could not write: {os.strerror(number)}")
     assert end.value.exit_code == DiskFullError.exit_code
+    assert ("ulimit -f" in capsys.readouterr().err) == (number == errno.EFBIG)
+
+
+def test_a_limit_of_the_size_of_files_is_no_bug(shell):
+    done = shell("ulimit -f 1; thinkrec ingest table --interactions ratings.csv")
+    assert done.returncode == DiskFullError.exit_code
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert "ulimit -f" in lines_of(done.stderr)[-1]
 
 
 @pytest.mark.parametrize(
@@ -109,12 +118,14 @@ def test_a_full_disk_behind_a_library_is_told_as_such(capsys):
         (errno.ENOENT, "/store/x", "No such file or directory: /store/x"),
         (errno.EMFILE, None, "Too many open files"),
         (errno.EDQUOT, "/store/x", "no space left on the device: /store/x"),
+        (errno.EFBIG, "/store/x", "a file may not grow as large as it has to: /store/x"),
     ],
 )
 def test_what_the_system_refuses_is_no_bug(capsys, number, path, problem):
     with pytest.raises(typer.Exit) as end, error_boundary():
         raise OSError(number, os.strerror(number), path)
-    wanted = DiskFullError if number == errno.EDQUOT else errors.MissingFileError
+    full = number in (errno.EDQUOT, errno.EFBIG)
+    wanted = DiskFullError if full else errors.MissingFileError
     assert end.value.exit_code == wanted.exit_code
     told, hint = lines_of(capsys.readouterr().err)
     assert told == f"error: {problem}"
@@ -271,6 +282,43 @@ def test_a_reader_that_has_left_is_told_by_the_exit_code_alone(shell, ingested, 
 def test_a_reader_of_the_errors_that_has_left_ends_the_program_alike(shell, ingested, arguments):
     line = f"(sleep 0.3; thinkrec {arguments} 2>&1 >/dev/null) | true; echo ${{PIPESTATUS[0]}}"
     assert shell(line).stdout == "141\n"
+
+
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2</dev/null"])
+@pytest.mark.parametrize(
+    ("arguments", "code", "out"),
+    [
+        ("show nope", 3, ""),
+        ("nonsense", 2, ""),
+        ("augment", 0, "keywords/tfidf@1\n"),
+        ("augment --verbose", 0, "keywords/tfidf@1\n"),
+        ("show dataset/table >/dev/full", 70, ""),
+    ],
+)
+def test_messages_that_cannot_be_written_change_nothing(
+    shell, ingested, arguments, code, out, redirected
+):
+    for more in ({}, {"PYTHONUNBUFFERED": "1"}, {"FORCE_COLOR": "1"}):
+        shell("rm -rf $THINKREC_STORE/refs/keywords")
+        done = shell(f"thinkrec {arguments} {redirected}", **more)
+        assert (done.returncode, done.stdout) == (code, out)
+
+
+def test_messages_are_written_when_there_is_room_again(store):
+    script = (
+        "import os, sys; from thinkrec_cli import boundary, console; boundary.ready_streams(); "
+        "there = os.dup(2); os.dup2(os.open('/dev/full', os.O_WRONLY), 2); console.say('one'); "
+        "os.dup2(there, 2); console.say('two')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(store),  # buffered, as usual
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == "one\ntwo\n"
 
 
 def test_a_recipe_whose_reader_has_left_ends_like_any_command(shell, ratings):

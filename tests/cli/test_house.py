@@ -5,9 +5,12 @@ import io
 import itertools
 import json
 import shutil
+import sys
+from collections import Counter
 
 import duckdb
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from artifacts.errors import ArtifactNotFound, BadQuery, CorruptArtifact, StoreError
@@ -17,8 +20,10 @@ from core.data.tables import write_table
 from core.errors import ConfigError, RecipeError
 from core.stages.kinds import KEYWORDS, KINDS
 from tests.cli.conftest import make
+from thinkrec_cli import console
 from thinkrec_cli.app import app
 from thinkrec_cli.commands import sql
+from thinkrec_cli.commands.list import _show
 from thinkrec_cli.commands.show import DEPTH
 from thinkrec_cli.session import Session, Switches
 
@@ -485,6 +490,24 @@ def test_a_hit_that_is_not_the_latest_is_told(stocked):
     done = stocked("augment")
     assert done.stdout == "keywords/tfidf@1\n"
     assert "the latest is keywords/tfidf@2: say keywords/tfidf@1 to use this one" in done.stderr
+
+
+@pytest.mark.parametrize("width", [200, 80, 70, 60, 40, 10])
+def test_a_list_in_a_terminal_cuts_no_reference(stocked, store, monkeypatch, width):
+    screen = Console(file=io.StringIO(), width=width)
+    monkeypatch.setattr(console, "results", lambda: screen)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    opened = Store.open(store, KINDS, program_version="test")
+    artifacts = opened.artifacts()
+    _show(opened, artifacts)
+    text = screen.file.getvalue()
+    words = Counter(text.split())
+    made_from = ["dataset/table@1"] * 2 + ["keywords/tfidf@1"]
+    wanted = Counter([*(a.reference for a in artifacts), *made_from])
+    assert {word: words[word] for word in wanted} == wanted
+    assert ("reference" in words) == (width >= 70)  # a table where it fits
+    longest = max(map(len, wanted))
+    assert all(len(line.rstrip()) <= max(width, 4 + longest) for line in text.splitlines())
 
 
 def test_a_list_for_a_program_is_one_line_each_however_long(thinkrec, ingested):

@@ -102,6 +102,24 @@ def test_a_named_store_wins_over_the_environment(thinkrec, ratings):
     assert f"no artifacts in {ratings / 'other'};" in thinkrec("--store", "other", "list").stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--store", "", "list"], ["list", "--store", ""], ["list", "--store="]],
+    ids=["before", "after", "in one word"],
+)
+def test_a_store_without_a_name_is_refused(thinkrec, ratings, arguments):
+    before = sorted(ratings.iterdir())
+    done = thinkrec(*arguments)
+    assert (done.returncode, done.stdout) == (ConfigError.exit_code, "")
+    assert "--store is an empty text" in done.stderr
+    assert sorted(ratings.iterdir()) == before
+
+
+def test_an_empty_variable_names_no_store(thinkrec, ratings):
+    done = thinkrec("list", THINKREC_STORE="")
+    assert f"no artifacts in {ratings / '.thinkrec'};" in done.stderr
+
+
 def test_without_a_name_the_store_is_in_the_working_folder(shell, ratings):
     done = shell("unset THINKREC_STORE; thinkrec ingest table --interactions ratings.csv")
     assert done.returncode == 0, done.stderr

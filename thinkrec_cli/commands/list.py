@@ -1,7 +1,9 @@
 """`thinkrec list`: what is in the store."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +23,7 @@ Newest last. A reference in the first column is what other commands take.
 """
 EXAMPLES = ("thinkrec list", "thinkrec list scores --json")
 COLUMNS = ("reference", "made", "rows", "size", "made from")
+_GAP = 2
 
 
 @with_session
@@ -82,7 +85,7 @@ def _entry(store: "Store", artifact: "Artifact") -> dict[str, Any]:
         "created": artifact.created,
         "rows": main_rows(artifact),
         "bytes": sum(file["bytes"] for file in manifest.files.values()),
-        "inputs": [_reference(store, object_id) for object_id in manifest.objects_used()],
+        "inputs": [_reference(store, artifact, object_id) for object_id in manifest.objects_used()],
     }
 
 
@@ -91,9 +94,9 @@ def main_rows(artifact: "Artifact") -> int | None:
     return max((f["rows"] for f in artifact.manifest.files.values() if "rows" in f), default=None)
 
 
-def _reference(store: "Store", object_id: str) -> str:
+def _reference(store: "Store", child: "Artifact", object_id: str) -> str:
     try:
-        return store.by_object(object_id).reference
+        return store.by_object(object_id, child=child).reference
     except ArtifactNotFound:  # removed; listing what is left is still wanted
         return object_id[:12]
 
@@ -102,18 +105,51 @@ def _show(store: "Store", artifacts: "list[Artifact]") -> None:
     lines = [_line(_entry(store, artifact)) for artifact in artifacts]
     if not sys.stdout.isatty():
         console.out_aligned(COLUMNS, [lines])
-        return
+    elif _least_width([COLUMNS, *lines]) <= console.results().width:
+        _print_table(lines)
+    else:
+        _print_blocks(lines)
+
+
+def _least_width(lines: Sequence[Sequence[str]]) -> int:
+    """Return the width of a table that cuts no reference: its last column may go on, between references, below."""
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    inputs = [word for line in lines[1:] for word in line[4].split(" ")]
+    return sum(width + _GAP for width in widths) + max(map(len, [COLUMNS[4], *inputs]))
+
+
+def _print_table(lines: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(COLUMNS[0], overflow="fold", min_width=20)
-    for column in COLUMNS[1:4]:
-        table.add_column(column, no_wrap=True, justify="left" if column == "made" else "right")
-    table.add_column(COLUMNS[4], overflow="fold")
+    table = Table(box=None, header_style="bold", padding=(0, _GAP, 0, 0), pad_edge=False)
+    for column in COLUMNS[:4]:
+        side: Literal["left", "right"] = "right" if column in ("rows", "size") else "left"
+        table.add_column(column, no_wrap=True, justify=side)
+    table.add_column(COLUMNS[4])
     for reference, *facts, inputs in lines:
         table.add_row(Text(reference, "cyan"), *facts, Text(inputs, "dim"))
     console.results().print(table)
+
+
+def _print_blocks(lines: Sequence[Sequence[str]]) -> None:
+    """Print each artifact over several lines: a terminal that is too narrow for the table shows references whole."""
+    from rich.text import Text
+
+    screen = console.results()
+    for reference, made, rows, size, inputs in lines:
+        screen.print(Text(reference, "cyan"), soft_wrap=True)
+        facts = ", ".join([made, *([f"{rows} rows"] if rows else []), size])
+        for text, style in ((facts, ""), (f"from {inputs}" if inputs else "", "dim")):
+            for part in wrap(
+                text,
+                screen.width,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            ):
+                screen.print(Text(part, style), soft_wrap=True)
 
 
 def _line(entry: dict[str, Any]) -> list[str]:

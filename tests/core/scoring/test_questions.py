@@ -18,7 +18,8 @@ from core.errors import (
     UnknownItemError,
     UnknownUserError,
 )
-from core.scoring.questions import for_users, from_file, of_split, read_texts
+from core.scoring.questions import for_users, from_file, of_split
+from core.scoring.tables import read_texts
 from core.scoring.unknown import Unknown
 from core.text.examples import Examples
 
@@ -55,6 +56,34 @@ def test_a_header_of_one_column_is_no_row(tmp_path: Path, end: str) -> None:
     path = tmp_path / "users.csv"
     path.write_text(f"user\na{end}b\nc{end}d\n")
     assert read_texts(str(path), ("user",)) == {"user": [f"a{end}b", f"c{end}d"]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", ["user|42|7||", "user||42|  |7", "user|42||||7|"])
+def test_blank_lines_are_no_rows_where_there_is_one_column_either(
+    tmp_path: Path, text: str, end: str
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text(text.replace("|", end), newline="")
+    assert read_texts(str(path), ("user",)) == {"user": ["42", "7"]}
+
+
+def test_a_value_that_was_left_out_is_none_though_it_looks_like_a_blank_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text('user\n"a\n\nb"\n\n\n""\n7\n')  # so pandas writes what is missing
+    with pytest.raises(BadValueError, match=r"users\.csv: row 2 has no user"):
+        read_texts(str(path), ("user",))
+
+
+def test_a_file_of_no_users_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("user\n\n")
+    with pytest.raises(EmptyFileError, match="holds no users"):
+        for_users(
+            ScoreConfig(users=str(path)), Examples(dataset), None, tmp_path, Unknown(str(path))
+        )
 
 
 def test_numbers_of_a_parquet_file_are_their_texts(tmp_path: Path) -> None:
