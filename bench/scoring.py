@@ -79,7 +79,7 @@ class Bench:
         device = setting.device
         base = fresh_base(device)
         self.flops = model_flops(base)
-        self.limit = matrix_limit(base.dtype, device)
+        self.limit = matrix_limit(base)
         gates = install_mixture(base.model, setting.adapters(), "exact")
         self.mixture = Scorer(Decoder(base.model), setting.builder.answers, gates=gates)
         merged = fresh_base(device)

@@ -1,5 +1,6 @@
 """What benches of the language model share: prompts, experts that differ in the last 8 layers, the machine's limit."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from artifacts.store import Store
+from bench.table import BASE_VARIABLE
 from core.config.augment import AugmentConfig
 from core.config.ingest import IngestConfig
 from core.config.prompt import PromptConfig
@@ -24,7 +26,7 @@ from core.text.examples import Examples
 from core.text.prompts import PromptBuilder
 from core.training.lora import LoraSettings, attach
 
-MODEL = "smollm2-135m-instruct"
+MODEL = os.environ.get(BASE_VARIABLE, "smollm2-135m-instruct")
 EXPERTS = 3
 TOP_LAYERS = 8
 
@@ -97,20 +99,24 @@ def best_of(work: Callable[[], int], device: torch.device, times: int = 2) -> Ti
     return Timed(min(seconds), pairs)
 
 
-def matrix_limit(dtype: torch.dtype, device: torch.device) -> float:
+def matrix_limit(base: Base) -> float:
     """Return the FLOP/s of plain matrix products of the model's largest shape.
 
     A GPU gets as many rows as scoring gives it at most: with few it would wait for Python to ask for the next product.
     """
+    device, config = base.device, base.model.config
     rows = 65_536 if device.type == "cuda" else 2048
-    a = torch.randn(rows, 576, dtype=dtype, device=device)
-    b = torch.randn(576, 1536, dtype=dtype, device=device)
-    for _ in range(20):
+    width, wide = int(config.hidden_size), int(config.intermediate_size)
+    a = torch.randn(rows, width, dtype=base.dtype, device=device)
+    b = torch.randn(width, wide, dtype=base.dtype, device=device)
+    # As many as take the time of two hundred of the small model's, twenty at least.
+    times = max(20, 200 * 576 * 1536 // (width * wide))
+    for _ in range(max(2, times // 10)):
         a @ b
     started = clock(device)
-    for _ in range(200):
+    for _ in range(times):
         a @ b
-    return 200 * 2 * rows * 576 * 1536 / (clock(device) - started)
+    return times * 2 * rows * width * wide / (clock(device) - started)
 
 
 def model_flops(base: Base) -> float:

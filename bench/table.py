@@ -5,6 +5,7 @@ A bench is a module of this package with `lines(short: bool) -> list[Line]`; ben
 
 import argparse
 import importlib
+import os
 import platform
 import shlex
 import sys
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from core.version import version as thinkrec_version
 
 HEAD = ("work", "ours", "peer", "ratio", "limit", "share of limit", "wanted", "met")
+BASE_VARIABLE = "THINKREC_BENCH_BASE"
+"""Names another base model than the usual one for all benches of the language model: a folder or a hub id."""
 PACKAGES = ("numpy", "torch", "transformers", "peft", "duckdb", "pyarrow", "tokenizers")
 
 
@@ -136,8 +139,10 @@ class Facts:
                 found.append(f"{package} {version(package)}")
             except PackageNotFoundError:
                 continue
+        base = os.environ.get(BASE_VARIABLE)
+        before = [f"{BASE_VARIABLE}={shlex.quote(base)}"] if base else []
         return cls(
-            command=" ".join(["python", "-m", module, *map(shlex.quote, words)]),
+            command=" ".join([*before, "python", "-m", module, *map(shlex.quote, words)]),
             machine="; ".join(dict.fromkeys(map(describe_machine, devices))),
             versions=", ".join(found),
             seed=seed,

@@ -66,7 +66,7 @@ class _Bench:
         )
         base = fresh_base(setting.device)
         self._flops, self._layers = model_flops(base), base.model.config.num_hidden_layers
-        self._limit = matrix_limit(base.dtype, setting.device)
+        self._limit = matrix_limit(base)
 
     def everywhere(self) -> Line:
         """A LoRA in all layers."""
