@@ -72,9 +72,14 @@ class Decoder:
         return self._head.device
 
     @property
+    def number_format(self) -> str:
+        """Number format of the weights: float32, bfloat16."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
     def numbers(self) -> str:
         """Kind of device and number format: "cpu bfloat16"."""
-        return f"{self.device.type} {str(self._head.dtype).removeprefix('torch.')}"
+        return f"{self.device.type} {self.number_format}"
 
     def require_room(self, lengths: Iterable[int]) -> None:
         """Look at the tokens of prompts, answers included. Raises: MismatchError if the model sees fewer."""

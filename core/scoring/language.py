@@ -62,7 +62,7 @@ class LanguageScorer:
     @property
     def number_format(self) -> str:
         """Number format of the weights: float32, bfloat16."""
-        return str(self.scorer.decoder.model.dtype).removeprefix("torch.")
+        return self.scorer.decoder.number_format
 
     @property
     def device(self) -> str:
